@@ -1,0 +1,37 @@
+// The workspace of each calling thread. Layer: bindings.
+#include "buffers.h"
+
+#include <cstdlib>
+#include <new>
+
+namespace fastconv::bindings {
+namespace {
+
+struct Free {
+  void operator()(void* block) const { std::free(block); }
+};
+struct Block {
+  std::unique_ptr<void, Free> memory;
+  int64_t bytes = 0;
+};
+thread_local Block kept;
+
+}  // namespace
+
+void* workspace(int64_t bytes) {
+  if (bytes <= kept.bytes) return bytes ? kept.memory.get() : nullptr;
+  kept.memory.reset();
+  kept.bytes = 0;
+  kept.memory.reset(std::aligned_alloc(cpu::CACHE_LINE, round_up(bytes, cpu::CACHE_LINE)));
+  if (!kept.memory) throw std::bad_alloc();
+  kept.bytes = bytes;
+  return kept.memory.get();
+}
+
+void trim_workspace() {
+  if (kept.bytes <= KEPT_WORKSPACE_BYTES) return;
+  kept.memory.reset();
+  kept.bytes = 0;
+}
+
+}  // namespace fastconv::bindings

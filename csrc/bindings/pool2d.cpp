@@ -1,0 +1,88 @@
+// max_pool2d and avg_pool2d with their gradients, on addresses.
+#include "pool2d.h"
+
+#include "../cpu/pool2d.h"
+#include "buffers.h"
+
+namespace py = pybind11;
+
+namespace fastconv::bindings {
+namespace {
+
+void max_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
+                 int64_t y_count, uintptr_t indices, int64_t indices_count, int threads) {
+  check_threads(threads);
+  with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = buffer<const T>("x", x, x_count, s.x_count());
+    T* to = buffer<T>("y", y, y_count, s.y_count());
+    int64_t* at = buffer<int64_t>("indices", indices, indices_count, s.y_count(), true);
+    py::gil_scoped_release nogil;
+    const TrimWorkspace trim;
+    cpu::max_pool2d_forward(s, from, to, at, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)), threads);
+  });
+}
+
+void max_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                  uintptr_t indices, int64_t indices_count, uintptr_t grad_x, int64_t grad_x_count,
+                  int threads) {
+  check_threads(threads);
+  with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
+    const int64_t* at = buffer<const int64_t>("indices", indices, indices_count, s.y_count());
+    T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
+    py::gil_scoped_release nogil;
+    if (!cpu::max_pool2d_backward(s, from, at, to, threads))
+      throw std::invalid_argument("max_pool2d_backward: an index lies outside the input plane");
+  });
+}
+
+void avg_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
+                 int64_t y_count, int threads) {
+  check_threads(threads);
+  with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = buffer<const T>("x", x, x_count, s.x_count());
+    T* to = buffer<T>("y", y, y_count, s.y_count());
+    py::gil_scoped_release nogil;
+    const TrimWorkspace trim;
+    cpu::avg_pool2d_forward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)), threads);
+  });
+}
+
+void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                  uintptr_t grad_x, int64_t grad_x_count, int threads) {
+  check_threads(threads);
+  with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
+    T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
+    py::gil_scoped_release nogil;
+    const TrimWorkspace trim;
+    cpu::avg_pool2d_backward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)), threads);
+  });
+}
+
+int64_t workspace_bytes(int dtype, const Pool2dShape& s, int threads) {
+  check_threads(threads);
+  return with_dtype(dtype, [&](auto zero) { return cpu::pool2d_workspace_bytes<decltype(zero)>(s, threads); });
+}
+
+}  // namespace
+
+void bind_pool2d(py::module_& m) {
+  m.def("max_pool2d_forward", &max_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
+        py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("indices"),
+        py::arg("indices_count"), py::arg("threads"));
+  m.def("max_pool2d_backward", &max_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
+        py::arg("grad_y_count"), py::arg("indices"), py::arg("indices_count"), py::arg("grad_x"),
+        py::arg("grad_x_count"), py::arg("threads"));
+  m.def("avg_pool2d_forward", &avg_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
+        py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"));
+  m.def("avg_pool2d_backward", &avg_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
+        py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
+  m.def("pool2d_workspace_bytes", &workspace_bytes, py::arg("dtype"), py::arg("shape"), py::arg("threads"));
+}
+
+}  // namespace fastconv::bindings

@@ -1,0 +1,140 @@
+// Conv2dShape and Pool2dShape for Python: checked once, when they are made, so that kernels may trust them. Layer: bindings.
+#include "shapes.h"
+
+#include <pybind11/stl.h>
+
+#include <array>
+#include <stdexcept>
+#include <string>
+
+#include "../shape.h"
+
+namespace py = pybind11;
+
+namespace fastconv::bindings {
+namespace {
+
+using Pair = std::array<int64_t, 2>;
+
+// Extents stay below 2^31 and products of them below 2^62, so that no formula of shape.h can overflow.
+constexpr int64_t MAX_EXTENT = int64_t(1) << 31;
+constexpr int64_t MAX_PRODUCT = int64_t(1) << 62;
+
+void check(bool holds, const std::string& sentence) {
+  if (!holds) throw std::invalid_argument(sentence);
+}
+
+void check_extent(const char* name, int64_t value, int64_t low) {
+  check(value >= low && value < MAX_EXTENT,
+        std::string(name) + " must be at least " + std::to_string(low) + " and below 2^31, got " +
+            std::to_string(value));
+}
+
+void check_product(const char* name, std::initializer_list<int64_t> extents) {
+  int64_t product = 1;
+  for (const int64_t extent : extents) {
+    if (extent == 0) return;
+    check(product <= MAX_PRODUCT / extent, std::string(name) + " has more than 2^62 elements");
+    product *= extent;
+  }
+}
+
+Conv2dShape make_conv2d_shape(std::array<int64_t, 4> input, std::array<int64_t, 4> weight, Pair stride,
+                              std::array<int64_t, 4> padding, Pair dilation, int64_t groups,
+                              bool x_channels_last, bool w_channels_last, bool y_channels_last) {
+  const Conv2dShape s{input[0],    input[1],    input[2],    input[3],    weight[0],
+                      weight[2],   weight[3],   stride[0],   stride[1],   padding[0],
+                      padding[1],  padding[2],  padding[3],  dilation[0], dilation[1],
+                      groups,      x_channels_last, w_channels_last, y_channels_last};
+  for (const int64_t extent : input) check_extent("input extent", extent, 0);
+  check_extent("OC", s.OC, 0);
+  check_extent("KH", s.KH, 1);
+  check_extent("KW", s.KW, 1);
+  for (const int64_t x : {s.stride_h, s.stride_w}) check_extent("stride", x, 1);
+  for (const int64_t x : padding) check_extent("padding", x, 0);
+  for (const int64_t x : {s.dilation_h, s.dilation_w}) check_extent("dilation", x, 1);
+  check_extent("groups", s.groups, 1);
+  check(s.IC % s.groups == 0 && s.OC % s.groups == 0, "IC and OC must be divisible by groups");
+  check(weight[1] == s.group_IC(), "weight must have IC / groups input channels");
+  check(s.IH + s.pad_top + s.pad_bottom > s.dilation_h * (s.KH - 1) &&
+            s.IW + s.pad_left + s.pad_right > s.dilation_w * (s.KW - 1),
+        "the dilated kernel is larger than the padded input");
+  check_product("input", {s.N, s.IC, s.IH, s.IW});
+  check_product("weight", {s.OC, s.group_IC(), s.KH, s.KW});
+  check_product("output", {s.N, s.OC, s.OH(), s.OW()});
+  check_product("the sum of products", {s.N, s.OC, s.OH(), s.OW(), max64(1, s.group_IC()), s.KH, s.KW});
+  return s;
+}
+
+void check_pool(const Pool2dShape& s) {
+  for (const int64_t x : {s.N, s.C, s.IH, s.IW, s.OH, s.OW}) check_extent("extent", x, 0);
+  check_product("input", {s.N, s.C, s.IH, s.IW});
+  check_product("output", {s.N, s.C, s.OH, s.OW});
+  check_product("the sum over windows", {s.N, s.C, s.OH, s.OW, s.KH, s.KW});
+}
+
+Pool2dShape make_pool2d_shape(std::array<int64_t, 4> input, Pair kernel, Pair stride, Pair padding,
+                              Pair dilation, bool ceil_mode, bool count_include_pad,
+                              int64_t divisor_override, bool channels_last) {
+  for (const int64_t x : kernel) check_extent("kernel", x, 1);
+  for (const int64_t x : stride) check_extent("stride", x, 1);
+  for (const int64_t x : padding) check_extent("padding", x, 0);
+  for (const int64_t x : dilation) check_extent("dilation", x, 1);
+  for (const int64_t x : input) check_extent("input extent", x, 0);
+  for (int i = 0; i < 2; ++i)
+    check(2 * padding[i] <= dilation[i] * (kernel[i] - 1) + 1,
+          "padding must be at most half of the dilated kernel");
+  const auto extent = [&](int i) {
+    return pooled_extent(input[2 + i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode);
+  };
+  const Pool2dShape s{input[0],   input[1],   input[2],   input[3],    extent(0),   extent(1),
+                      kernel[0],  kernel[1],  stride[0],  stride[1],   padding[0],  padding[1],
+                      dilation[0], dilation[1], divisor_override, count_include_pad, false, channels_last};
+  check(s.OH >= 1 && s.OW >= 1, "the pooled output is empty");
+  check_pool(s);
+  return s;
+}
+
+Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool channels_last) {
+  const Pool2dShape s{input[0], input[1], input[2], input[3], output[0], output[1], 1, 1, 1, 1,
+                      0,        0,        1,        1,        0,         false,     true, channels_last};
+  check_pool(s);
+  check((s.IH > 0 && s.IW > 0) || s.OH * s.OW == 0, "an empty plane has no average");
+  return s;
+}
+
+}  // namespace
+
+void bind_shapes(py::module_& m) {
+  py::class_<Conv2dShape>(m, "Conv2dShape", "Extents of one convolution; padding is (top, bottom, left, right).")
+      .def(py::init(&make_conv2d_shape), py::arg("input"), py::arg("weight"), py::arg("stride"),
+           py::arg("padding"), py::arg("dilation"), py::arg("groups"),
+           py::arg("x_channels_last") = false, py::arg("w_channels_last") = false,
+           py::arg("y_channels_last") = false)
+      .def_readonly("N", &Conv2dShape::N)
+      .def_readonly("IC", &Conv2dShape::IC)
+      .def_readonly("IH", &Conv2dShape::IH)
+      .def_readonly("IW", &Conv2dShape::IW)
+      .def_readonly("OC", &Conv2dShape::OC)
+      .def_readonly("KH", &Conv2dShape::KH)
+      .def_readonly("KW", &Conv2dShape::KW)
+      .def_property_readonly("OH", &Conv2dShape::OH)
+      .def_property_readonly("OW", &Conv2dShape::OW)
+      .def_property_readonly("terms", &Conv2dShape::terms)
+      .def_property_readonly("multiply_adds", &Conv2dShape::multiply_adds);
+  py::class_<Pool2dShape>(m, "Pool2dShape", "Extents of one pooling.")
+      .def(py::init(&make_pool2d_shape), py::arg("input"), py::arg("kernel"), py::arg("stride"),
+           py::arg("padding"), py::arg("dilation") = Pair{1, 1}, py::arg("ceil_mode") = false,
+           py::arg("count_include_pad") = true, py::arg("divisor_override") = 0,
+           py::arg("channels_last") = false)
+      .def_static("adaptive", &make_adaptive_shape, py::arg("input"), py::arg("output"),
+                  py::arg("channels_last") = false)
+      .def_readonly("N", &Pool2dShape::N)
+      .def_readonly("C", &Pool2dShape::C)
+      .def_readonly("IH", &Pool2dShape::IH)
+      .def_readonly("IW", &Pool2dShape::IW)
+      .def_readonly("OH", &Pool2dShape::OH)
+      .def_readonly("OW", &Pool2dShape::OW);
+}
+
+}  // namespace fastconv::bindings

@@ -1,0 +1,58 @@
+// Contract of conv2d on raw pointers (formula: ../shape.h), and its path lists. Layer: cpu.
+// The first path of a list that accepts a shape runs it; the last, the plain loop nest, accepts every shape.
+#pragma once
+
+#include <cstdint>
+
+#include "../shape.h"
+
+namespace fastconv::cpu {
+
+template <class T>
+struct ForwardBuffers {
+  const T* x;
+  const T* w;
+  const T* bias;  // [OC], or null
+  T* y;
+};
+
+// grad_x[n,ic,ih,iw] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow], wherever (ih, iw) is under (oh, ow)
+template <class T>
+struct BackwardInputBuffers {
+  const T* grad_y;
+  const T* w;
+  T* grad_x;
+};
+
+// grad_w[oc,ic,kh,kw] = sum over n,oh,ow of grad_y[n,oc,oh,ow] * x[n,ic,ih,iw];  grad_bias[oc] = sum of grad_y[n,oc,oh,ow]
+template <class T>
+struct BackwardWeightBuffers {
+  const T* grad_y;
+  const T* x;
+  T* grad_w;     // or null
+  T* grad_bias;  // or null
+};
+
+template <class Buffers>
+struct Conv2dPath {
+  const char* name;
+  bool (*accepts)(const Conv2dShape&);
+  int64_t (*workspace_bytes)(const Conv2dShape&, int threads);
+  // `workspace`: workspace_bytes(shape, threads) bytes aligned to a cache line. Results do not depend on `threads`.
+  void (*run)(const Conv2dShape&, const Buffers&, void* workspace, int threads);
+};
+
+template <class Buffers>
+struct Conv2dPaths {
+  const Conv2dPath<Buffers>* first;
+  int count;
+
+  const Conv2dPath<Buffers>* begin() const { return first; }
+  const Conv2dPath<Buffers>* end() const { return first + count; }
+};
+
+// Instantiated for the buffers of float and double.
+template <class Buffers>
+Conv2dPaths<Buffers> conv2d_paths();
+
+}  // namespace fastconv::cpu

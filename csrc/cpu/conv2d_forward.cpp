@@ -1,0 +1,51 @@
+// conv2d forward: its path list. Layer: cpu.
+#include "conv2d.h"
+#include "direct.h"
+#include "reference.h"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr Correlation correlation(const Conv2dShape& s) {
+  return Correlation{s.N,
+                     s.groups,
+                     s.group_IC(),
+                     s.group_OC(),
+                     Axis{s.IH, s.OH(), s.stride_h, s.KH, -s.pad_top, s.dilation_h},
+                     Axis{s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w},
+                     s.x_strides(),
+                     s.w_strides(),
+                     s.y_strides(),
+                     s.group_OC() * s.w_strides().n};
+}
+
+bool direct_accepts(const Conv2dShape& s) { return correlation_fits(correlation(s)); }
+
+template <class T>
+int64_t direct_bytes(const Conv2dShape& s, int threads) {
+  return correlate_workspace_bytes<T>(correlation(s), threads);
+}
+
+template <class T>
+void direct(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
+  correlate(correlation(s), b.x, b.w, b.bias, b.y, workspace, threads);
+}
+
+template <class T>
+constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
+    {"direct", direct_accepts, direct_bytes<T>, direct<T>},
+    {"reference", accepts_any, no_workspace, reference_forward<T>},
+};
+
+}  // namespace
+
+template <>
+Conv2dPaths<ForwardBuffers<float>> conv2d_paths() {
+  return {PATHS<float>, 2};
+}
+template <>
+Conv2dPaths<ForwardBuffers<double>> conv2d_paths() {
+  return {PATHS<double>, 2};
+}
+
+}  // namespace fastconv::cpu

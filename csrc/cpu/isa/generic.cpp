@@ -1,0 +1,11 @@
+// The leaf kernels for any CPU: 16-byte vectors.
+#include <cstdint>
+#include <cstring>
+
+#include "../kernels.h"
+
+#define ISA generic
+#define VECTOR_BYTES 16
+#define REGISTERS 16
+
+#include "kernels.inl"

@@ -1,0 +1,82 @@
+// The leaf kernels of one instruction set, and the table of them. Included by isa/<isa>.cpp, which has set ISA,
+// VECTOR_BYTES and REGISTERS and switched the compiler to that instruction set.
+
+#define FASTCONV_LEAF inline __attribute__((always_inline))
+
+namespace fastconv::cpu::ISA {
+namespace {
+
+#if VECTOR_BYTES == 32
+alignas(64) const int32_t LANE_BITS_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+alignas(64) const int64_t LANE_BITS_64[8] = {-1, -1, -1, -1};
+FASTCONV_LEAF __m256i first_lanes_32(int count) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(LANE_BITS_32 + 8 - count));
+}
+FASTCONV_LEAF __m256i first_lanes_64(int count) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(LANE_BITS_64 + 4 - count));
+}
+#endif
+
+#include "vec.inl"
+
+#include "conv_tiles.inl"
+#include "pool_rows.inl"
+#include "rows.inl"
+
+// Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles on 2 ports, so 8 or
+// more independent sums keep the ports busy.
+constexpr bool WIDE = REGISTERS == 32;
+
+template <class T, int VECTORS, int PIXELS>
+constexpr void add_channel_tiles(Kernels<T>& k) {
+  if constexpr (PIXELS > 0) {
+    k.channel_tiles[VECTORS - 1][PIXELS - 1] = channel_tile<T, VECTORS, PIXELS>;
+    add_channel_tiles<T, VECTORS, PIXELS - 1>(k);
+  }
+}
+
+template <class T, int VECTORS, int TAPS>
+constexpr void add_weight_tiles(Kernels<T>& k) {
+  if constexpr (TAPS > 0) {
+    k.weight_tiles[VECTORS - 1][TAPS - 1] = weight_tile<T, VECTORS, TAPS>;
+    add_weight_tiles<T, VECTORS, TAPS - 1>(k);
+  }
+}
+
+template <class T>
+constexpr Kernels<T> make_kernels() {
+  Kernels<T> k{};
+  k.lanes = LANES<T>;
+  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile<T, 8, WIDE ? 3 : 1>};
+  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile<T, 6, WIDE ? 4 : 2>};
+  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile<T, 4, WIDE ? 6 : 3>};
+  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile<T, 2, WIDE ? 8 : 4>};
+  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile<T, 1, WIDE ? 8 : 4>};
+  k.channel_pixels = WIDE ? 12 : 6;
+  add_channel_tiles<T, 1, WIDE ? 12 : 6>(k);
+  add_channel_tiles<T, 2, WIDE ? 12 : 6>(k);
+  k.weight_taps[0] = 8;
+  k.weight_taps[1] = WIDE ? 8 : 6;
+  k.weight_taps[2] = WIDE ? 8 : 4;
+  add_weight_tiles<T, 1, 8>(k);
+  add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
+  add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
+  k.max_pool_row = max_pool_row<T>;
+  k.avg_pool_row = avg_pool_row<T>;
+  k.max_pool_pixel = max_pool_pixel<T>;
+  k.avg_pool_pixel = avg_pool_pixel<T>;
+  k.transpose = transpose<T>;
+  k.every_second = every_second<T>;
+  k.interleave = interleave<T>;
+  k.add = add<T>;
+  k.add_quotient = add_quotient<T>;
+  k.divide = divide<T>;
+  return k;
+}
+
+}  // namespace
+
+extern const Kernels<float> FLOAT32 = make_kernels<float>();
+extern const Kernels<double> FLOAT64 = make_kernels<double>();
+
+}  // namespace fastconv::cpu::ISA

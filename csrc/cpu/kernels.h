@@ -1,0 +1,154 @@
+// What one instruction set provides: pointers to leaf kernels and the extents of their tiles. Layer: cpu.
+// Leaf kernels know no threads, no allocation and no errors; the drivers beside this file own loops and packing.
+// "packed" means: laid out by band.h.
+#pragma once
+
+#include <cstdint>
+
+namespace fastconv::cpu {
+
+// Lanes = neighbouring output pixels of one row.
+//   y[m][v][lane] = bias[m] + sum over t of w[t][m] * x[x_offset[v] + tap[t] + lane]
+template <class T>
+struct PixelTile {
+  int64_t taps;
+  const int32_t* tap;  // [taps] element offsets into the packed band
+  const T* w;          // [taps][m_tile]
+  const T* bias;       // [m_tile]
+  const T* x;
+  const int32_t* x_offset;  // [tile's vectors] where a vector's first pixel reads tap offset 0
+  T* y;
+  const int64_t* y_offset;  // [tile's vectors]
+  const int32_t* lanes;     // [tile's vectors] pixels to store
+  int vectors;              // vectors to store
+  int channels;             // channels to store
+  int64_t y_channel;        // stride
+};
+
+// Lanes = output channels; pixels p are neighbours in one row.
+//   y[p][m] = bias[m] + sum over t of w[t][m] * x[tap[t] + p]
+template <class T>
+struct ChannelTile {
+  int64_t taps;
+  const int32_t* tap;
+  const T* w;     // [taps][tile's vectors * lanes]
+  const T* bias;  // [tile's vectors * lanes]
+  const T* x;
+  T* y;
+  int64_t y_pixel;  // stride
+  int channels;     // channels to store
+};
+
+// Lanes = output channels.
+//   grad_w[t][m] += sum over rows i, columns j of grad_y[i][j][m] * x[tap[t] + i * x_row + j]
+template <class T>
+struct WeightTile {
+  const int32_t* tap;  // [tile's taps]
+  const T* grad_y;     // [rows][columns][tile's vectors * lanes]
+  const T* x;
+  T* grad_w;  // [tile's taps][tile's vectors * lanes]
+  int64_t rows, columns, x_row;
+};
+
+// Integers of the same width as T, for indices that travel in the lanes beside values.
+template <class T>
+struct LaneIntegerOf;
+template <>
+struct LaneIntegerOf<float> {
+  using type = int32_t;
+};
+template <>
+struct LaneIntegerOf<double> {
+  using type = int64_t;
+};
+template <class T>
+using LaneInteger = typename LaneIntegerOf<T>::type;
+
+// One row of pooled outputs of one plane; lanes = neighbouring outputs. Window element (r, s) of output j is
+// x[r * row_pitch + column[s] + j].
+template <class T>
+struct PoolRow {
+  int64_t outputs;
+  int64_t rows, row_pitch;  // window rows inside the image
+  int64_t KW;
+  const int32_t* column;  // [KW]
+  const T* x;
+  T* y;
+};
+template <class T>
+struct MaxPoolRow {
+  PoolRow<T> pool;
+  int64_t* indices;                    // [outputs], flat in the plane; null: not wanted
+  int64_t first_row, row_step;         // flat index of the first window row, and from one to the next
+  const LaneInteger<T>* first_column;  // first column of each window inside the image
+  const LaneInteger<T>* start_column;  // column of window element s = 0, maybe outside
+  int64_t column_step;
+};
+template <class T>
+struct AvgPoolRow {
+  PoolRow<T> pool;
+  T row_divisor;
+  const T* column_divisor;  // [outputs]
+};
+
+// One pooled pixel of an NHWC image; lanes = channels. Window element (r, s) is x + r * row + s * column.
+template <class T>
+struct PoolPixel {
+  int64_t C;
+  int64_t rows, columns;  // window inside the image
+  int64_t row, column;
+  const T* x;
+  T* y;
+};
+template <class T>
+struct MaxPoolPixel {
+  PoolPixel<T> pool;
+  int64_t* indices;
+  int64_t first, row_step, column_step;  // flat index in the plane
+};
+template <class T>
+struct AvgPoolPixel {
+  PoolPixel<T> pool;
+  T divisor;
+};
+
+template <class T>
+struct Kernels {
+  static constexpr int PIXEL_TILES = 5;
+  static constexpr int CHANNEL_VECTORS = 2, CHANNEL_PIXELS = 12;
+  static constexpr int WEIGHT_VECTORS = 3, WEIGHT_TAPS = 8;
+
+  int lanes;
+  struct {
+    int channels, vectors;
+    void (*run)(const PixelTile<T>&);
+  } pixel_tiles[PIXEL_TILES];                                                // channels descending to 1
+  int channel_pixels;                                                        // most pixels of a tile
+  void (*channel_tiles[CHANNEL_VECTORS][CHANNEL_PIXELS])(const ChannelTile<T>&);  // [vectors - 1][pixels - 1]
+  int weight_taps[WEIGHT_VECTORS];                                           // most taps of a tile
+  void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(const WeightTile<T>&);   // [vectors - 1][taps - 1]
+
+  void (*max_pool_row)(const MaxPoolRow<T>&);
+  void (*avg_pool_row)(const AvgPoolRow<T>&);
+  void (*max_pool_pixel)(const MaxPoolPixel<T>&);
+  void (*avg_pool_pixel)(const AvgPoolPixel<T>&);
+
+  // out[c][r] = in[r][c]
+  void (*transpose)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+                    int64_t out_row);
+  // out[i] = in[2 * i]; reads nothing behind in[2 * (count - 1)]
+  void (*every_second)(int64_t count, const T* in, T* out);
+  // out[2 * i] = even[i], out[2 * i + 1] = odd[i], for i < count
+  void (*interleave)(int64_t count, const T* even, const T* odd, T* out);
+  // out[i] += in[i]
+  void (*add)(int64_t count, const T* in, T* out);
+  // out[i] += in[i] / divisor
+  void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
+  // out[i] = in[i] / (factor * divisor[i])
+  void (*divide)(int64_t count, const T* in, T factor, const T* divisor, T* out);
+};
+
+template <class T>
+const Kernels<T>& kernels();
+
+}  // namespace fastconv::cpu
