@@ -14,9 +14,18 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.cpp"))
-HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".inl"})
+HEADERS = sorted(
+    str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".inl"}
+)
 
-COMPILE_FLAGS = ["-std=c++17", "-O3", "-fopenmp", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"]
+COMPILE_FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fopenmp",
+    "-ffp-contract=fast",
+    "-fvisibility=hidden",
+    "-g0",
+]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas"]
 
 

@@ -73,7 +73,7 @@ void backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t 
     run<BackwardWeightBuffers, T>(s,
                                   {buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
                                    buffer<const T>("x", x, x_count, s.x_count()),
-                                   buffer<T>("grad_w", grad_w, grad_w_count, s.w_count(), true),
+                                   buffer<T>("grad_w", grad_w, grad_w_count, s.w_count()),
                                    buffer<T>("grad_bias", grad_bias, grad_bias_count, s.OC, true)},
                                   threads, path);
   });

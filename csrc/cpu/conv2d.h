@@ -29,7 +29,7 @@ template <class T>
 struct BackwardWeightBuffers {
   const T* grad_y;
   const T* x;
-  T* grad_w;     // or null
+  T* grad_w;
   T* grad_bias;  // or null
 };
 

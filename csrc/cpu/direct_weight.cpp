@@ -100,8 +100,8 @@ void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
   const int64_t share = job / p.tiles(), group = job / p.m_tiles % s.groups, tile = job % p.m_tiles;
   const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
   const int vectors = static_cast<int>(width / p.k.lanes);
-  const int64_t first = io.grad_w ? 0 : p.taps, end = p.taps + (io.grad_bias ? 1 : 0);
-  const int64_t tap_tiles = ceil_div(end - first, p.k.weight_taps[vectors - 1]);
+  const int64_t taps = p.taps + (io.grad_bias ? 1 : 0);
+  const int64_t tap_tiles = ceil_div(taps, p.k.weight_taps[vectors - 1]);
   T* partial = b.partial + job * p.partial_count();
   T* x = b.scratch + thread * b.scratch_count;
   T* grad_y = x + b.grad_y_offset;
@@ -112,12 +112,11 @@ void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
     const int64_t n = unit / p.band.bands(), i0 = unit % p.band.bands() * p.band.rows;
     const int64_t rows = min64(p.band.rows, s.OH() - i0);
     const Strides xs = s.x_strides(), ys = s.y_strides();
-    if (io.grad_w) pack_band(p.band, io.x + n * xs.n + group * s.group_IC() * xs.c, i0, rows, T(0), x);
+    pack_band(p.band, io.x + n * xs.n + group * s.group_IC() * xs.c, i0, rows, T(0), x);
     const int64_t oc = group * s.group_OC() + tile * p.m_tile;
     pack_grad_y(p, io.grad_y + n * ys.n + oc * ys.c + i0 * ys.h, channels, width, rows, grad_y);
     for (int64_t t = 0; t < tap_tiles; ++t) {
-      const int64_t t0 = first + t * (end - first) / tap_tiles;
-      const int64_t count = first + (t + 1) * (end - first) / tap_tiles - t0;
+      const int64_t t0 = t * taps / tap_tiles, count = (t + 1) * taps / tap_tiles - t0;
       p.k.weight_tiles[vectors - 1][count - 1](WeightTile<T>{
           b.tap + t0, grad_y, x, partial + t0 * width, rows, s.OW(), p.band.output_row()});
     }
@@ -136,7 +135,6 @@ void finish_tile(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuff
   for (int64_t share = 1; share < p.shares; ++share)
     p.k.add((p.taps + 1) * width, sum + share * p.tiles() * p.partial_count(), sum);
   if (io.grad_bias) std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
-  if (!io.grad_w) return;
   const Strides w = s.w_strides();
   if (w.w == 1) {
     p.k.transpose(p.taps, channels, sum, width, io.grad_w + oc * w.n, w.n);
@@ -165,7 +163,6 @@ int64_t direct_weight_workspace_bytes(const Conv2dShape& s, int threads) {
 template <class T>
 void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
                    int threads) {
-  if (!io.grad_w && !io.grad_bias) return;
   const Plan<T> p(s, threads);
   const Buffers<T> b(p, workspace);
   fill_tap_offsets(p.band, b.tap);

@@ -72,22 +72,21 @@ void reference_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers
                                int threads) {
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.OC, [&](int64_t oc, int) {
     const int64_t first_ic = oc / s.group_OC() * s.group_IC();
-    if (b.grad_w)
-      for (int64_t ic = 0; ic < s.group_IC(); ++ic)
-        for (int64_t kh = 0; kh < s.KH; ++kh)
-          for (int64_t kw = 0; kw < s.KW; ++kw) {
-            double sum = 0;
-            for (int64_t n = 0; n < s.N; ++n)
-              for (int64_t oh = 0; oh < s.OH(); ++oh)
-                for (int64_t ow = 0; ow < s.OW(); ++ow) {
-                  const int64_t ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
-                  const int64_t iw = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
-                  if (ih < 0 || ih >= s.IH || iw < 0 || iw >= s.IW) continue;
-                  sum += double(at(b.grad_y, s.y_strides(), n, oc, oh, ow)) *
-                         at(b.x, s.x_strides(), n, first_ic + ic, ih, iw);
-                }
-            at(b.grad_w, s.w_strides(), oc, ic, kh, kw) = static_cast<T>(sum);
-          }
+    for (int64_t ic = 0; ic < s.group_IC(); ++ic)
+      for (int64_t kh = 0; kh < s.KH; ++kh)
+        for (int64_t kw = 0; kw < s.KW; ++kw) {
+          double sum = 0;
+          for (int64_t n = 0; n < s.N; ++n)
+            for (int64_t oh = 0; oh < s.OH(); ++oh)
+              for (int64_t ow = 0; ow < s.OW(); ++ow) {
+                const int64_t ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
+                const int64_t iw = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
+                if (ih < 0 || ih >= s.IH || iw < 0 || iw >= s.IW) continue;
+                sum += double(at(b.grad_y, s.y_strides(), n, oc, oh, ow)) *
+                       at(b.x, s.x_strides(), n, first_ic + ic, ih, iw);
+              }
+          at(b.grad_w, s.w_strides(), oc, ic, kh, kw) = static_cast<T>(sum);
+        }
     if (b.grad_bias) {
       double sum = 0;
       for (int64_t n = 0; n < s.N; ++n)

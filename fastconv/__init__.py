@@ -1,0 +1,26 @@
+"""fastconv: convolution and pooling for PyTorch, faster on CPUs, as a drop-in for torch.nn."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastconv import fakes, functional  # noqa: F401  (fakes: what compilers know of ops)
+from fastconv.handover import handovers
+from fastconv.info import explain
+from fastconv.modules import AdaptiveAvgPool2d, AvgPool2d, Conv2d, MaxPool2d, convert, revert
+
+try:
+    __version__ = version("fastconv")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "Conv2d",
+    "MaxPool2d",
+    "__version__",
+    "convert",
+    "explain",
+    "functional",
+    "handovers",
+    "revert",
+]

@@ -1,0 +1,256 @@
+"""The torch.autograd.Functions: gradients of any order, forward mode and vmap. Layer: autograd, over ops.py.
+
+conv2d, conv2d_backward_input and conv2d_backward_weight are one trilinear form in (x, w, grad_y), so each derivative of
+each is again one of the three. avg_pool2d is linear, and so is max_pool2d once its indices are known. A gradient that
+nobody asked for is not computed. The gradient of a bias alone, and the bias's part of higher derivatives, are plain sums
+of torch; with the gradient of the weight it comes out of the same kernel.
+
+Each Function comes twice. torch.compile traces the base class (it takes no jvp, and no other Function inside a backward);
+the eager class adds jvp, vmap and differentiable backwards.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from fastconv import ops
+
+_functorch_active = torch._C._are_functorch_transforms_active
+
+
+def transforming() -> bool:
+    """Whether forward mode or a torch.func transform is on: then Functions run even without requires_grad."""
+    return forward_ad._current_level >= 0 or _functorch_active()
+
+
+def _differentiable_backward() -> bool:
+    """Inside a backward: whether its result may be differentiated in turn (create_graph, torch.func)."""
+    return not torch.compiler.is_compiling() and (torch.is_grad_enabled() or transforming())
+
+
+class _Eager(torch.autograd.Function):
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        # The ordinary apply inspects the signature of forward on every call, at several times the cost of all the
+        # rest, for default arguments that do not exist here.
+        if _functorch_active():
+            return super().apply(*args)
+        return super(torch.autograd.Function, cls).apply(*args)
+
+
+def _save(ctx, *tensors: Tensor | None) -> None:
+    ctx.save_for_backward(*tensors)
+    if transforming():
+        ctx.save_for_forward(*tensors)
+
+
+def _sum(*terms: Tensor | None) -> Tensor | None:
+    present = [t for t in terms if t is not None]
+    return sum(present[1:], start=present[0]) if present else None
+
+
+# ---- vmap over a batch of B -------------------------------------------------------------------------------------
+
+
+def _batched(t: Tensor, dim: int | None, batch: int) -> Tensor:
+    return t.expand(batch, *t.shape) if dim is None else t.movedim(dim, 0)
+
+
+def _fold_channels(t: Tensor) -> Tensor:
+    """(B, N, C, H, W) -> (N, B*C, H, W): B convolutions are B times as many groups."""
+    return t.movedim(0, 1).flatten(1, 2)
+
+
+def _unfold_channels(t: Tensor, batch: int) -> Tensor:
+    return t.unflatten(1, (batch, t.shape[1] // batch)).movedim(1, 0)
+
+
+def _more_groups(args: tuple, batch: int) -> tuple:
+    stride, padding, dilation, groups = args
+    return stride, padding, dilation, groups * batch
+
+
+def _times(size: tuple, dim: int, batch: int) -> tuple:
+    return (*size[:dim], size[dim] * batch, *size[dim + 1 :])
+
+
+# ---- convolution; args = (stride, padding, dilation, groups) ----------------------------------------------------
+
+
+class Conv2d(torch.autograd.Function):
+    """x, w, bias, args -> y"""
+
+    @staticmethod
+    def forward(x, w, bias, args):
+        return ops.conv2d(x, w, bias, *args)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, w, _, ctx.args = inputs
+        ctx.x_size, ctx.w_size = tuple(x.shape), tuple(w.shape)
+        ctx.x_last, ctx.w_last = ops.is_channels_last(x), ops.is_channels_last(w)
+        x_needed, w_needed, *_ = ctx.needs_input_grad
+        every = transforming()
+        _save(ctx, x if w_needed or every else None, w if x_needed or every else None)
+
+    @staticmethod
+    def backward(ctx, grad_y):
+        x, w = ctx.saved_tensors
+        x_needed, w_needed, bias_needed, _ = ctx.needs_input_grad
+        grad_x = grad_w = grad_bias = None
+        if x_needed:
+            grad_x = _backward_input(grad_y, w, ctx.x_size, ctx.args, ctx.x_last)
+        if w_needed:
+            grad_w, grad_bias = _backward_weight(
+                grad_y, x, ctx.w_size, ctx.args, ctx.w_last, bias_needed
+            )
+        elif bias_needed:
+            grad_bias = grad_y.sum((0, 2, 3))
+        return grad_x, grad_w, grad_bias, None
+
+
+class Conv2dBackwardInput(torch.autograd.Function):
+    """grad_y, w, x_size, args, channels_last -> grad_x"""
+
+    @staticmethod
+    def forward(grad_y, w, x_size, args, channels_last):
+        return ops.conv2d_backward_input(grad_y, w, x_size, *args, channels_last)
+
+
+class Conv2dBackwardWeight(torch.autograd.Function):
+    """grad_y, x, w_size, args, channels_last -> grad_w"""
+
+    @staticmethod
+    def forward(grad_y, x, w_size, args, channels_last):
+        return ops.conv2d_backward_weight(grad_y, x, w_size, *args, channels_last, False)[0]
+
+
+class EagerConv2d(_Eager, Conv2d):
+    @staticmethod
+    def jvp(ctx, x_t, w_t, bias_t, _):
+        x, w = ctx.saved_tensors
+        by_x = EagerConv2d.apply(x_t, w, None, ctx.args) if x_t is not None else None
+        by_w = EagerConv2d.apply(x, w_t, None, ctx.args) if w_t is not None else None
+        by_bias = None
+        if bias_t is not None:
+            by_bias = bias_t[:, None, None]
+            if by_x is None and by_w is None:
+                by_bias = by_bias.expand(ops.conv2d_output_size(ctx.x_size, ctx.w_size, ctx.args))
+        return _sum(by_x, by_w, by_bias)
+
+    @staticmethod
+    def vmap(info, in_dims, x, w, bias, args):
+        batch = info.batch_size
+        x_dim, w_dim, bias_dim, _ = in_dims
+        inner_bias = bias if bias_dim is None and w_dim is None else None
+        if w_dim is None:
+            x = _batched(x, x_dim, batch)
+            y = EagerConv2d.apply(x.flatten(0, 1), w, inner_bias, args).unflatten(0, x.shape[:2])
+        else:
+            w = _batched(w, w_dim, batch).flatten(0, 1)
+            if x_dim is None and args[3] == 1:  # every filter looks at the same input
+                y = EagerConv2d.apply(x, w, None, args)
+            else:
+                x = _fold_channels(_batched(x, x_dim, batch))
+                y = EagerConv2d.apply(x, w, None, _more_groups(args, batch))
+            y = _unfold_channels(y, batch)
+        if bias is not None and inner_bias is None:
+            y = y + _batched(bias, bias_dim, batch)[:, None, :, None, None]
+        return y, 0
+
+
+class EagerConv2dBackwardInput(_Eager, Conv2dBackwardInput):
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        grad_y, w, *ctx.rest = inputs
+        ctx.y_last, ctx.w_last = ops.is_channels_last(grad_y), ops.is_channels_last(w)
+        _save(ctx, grad_y, w)
+
+    @staticmethod
+    def backward(ctx, grad):  # grad has the size of x
+        grad_y, w = ctx.saved_tensors
+        args = ctx.rest[1]
+        by_grad_y = by_w = None
+        if ctx.needs_input_grad[0]:
+            by_grad_y = EagerConv2d.apply(grad, w, None, args)
+        if ctx.needs_input_grad[1]:
+            by_w, _ = _backward_weight(grad_y, grad, tuple(w.shape), args, ctx.w_last, False)
+        return by_grad_y, by_w, None, None, None
+
+    @staticmethod
+    def jvp(ctx, grad_y_t, w_t, *_):
+        grad_y, w = ctx.saved_tensors
+        apply = EagerConv2dBackwardInput.apply
+        return _sum(
+            apply(grad_y_t, w, *ctx.rest) if grad_y_t is not None else None,
+            apply(grad_y, w_t, *ctx.rest) if w_t is not None else None,
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, grad_y, w, x_size, args, channels_last):
+        batch, apply = info.batch_size, EagerConv2dBackwardInput.apply
+        grad_y = _batched(grad_y, in_dims[0], batch)
+        if in_dims[1] is None:
+            folded = apply(grad_y.flatten(0, 1), w, _times(x_size, 0, batch), args, channels_last)
+            return folded.unflatten(0, (batch, x_size[0])), 0
+        w = _batched(w, in_dims[1], batch).flatten(0, 1)
+        size, more = _times(x_size, 1, batch), _more_groups(args, batch)
+        return _unfold_channels(apply(_fold_channels(grad_y), w, size, more, False), batch), 0
+
+
+class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        grad_y, x, *ctx.rest = inputs
+        ctx.x_last = ops.is_channels_last(x)
+        _save(ctx, grad_y, x)
+
+    @staticmethod
+    def backward(ctx, grad):  # grad has the size of w
+        grad_y, x = ctx.saved_tensors
+        args = ctx.rest[1]
+        by_grad_y = by_x = None
+        if ctx.needs_input_grad[0]:
+            by_grad_y = EagerConv2d.apply(x, grad, None, args)
+        if ctx.needs_input_grad[1]:
+            by_x = _backward_input(grad_y, grad, tuple(x.shape), args, ctx.x_last)
+        return by_grad_y, by_x, None, None, None
+
+    @staticmethod
+    def jvp(ctx, grad_y_t, x_t, *_):
+        grad_y, x = ctx.saved_tensors
+        apply = EagerConv2dBackwardWeight.apply
+        return _sum(
+            apply(grad_y_t, x, *ctx.rest) if grad_y_t is not None else None,
+            apply(grad_y, x_t, *ctx.rest) if x_t is not None else None,
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, grad_y, x, w_size, args, channels_last):
+        batch = info.batch_size
+        grad_w = EagerConv2dBackwardWeight.apply(
+            _fold_channels(_batched(grad_y, in_dims[0], batch)),
+            _fold_channels(_batched(x, in_dims[1], batch)),
+            _times(w_size, 0, batch),
+            _more_groups(args, batch),
+            False,
+        )
+        return grad_w.unflatten(0, (batch, w_size[0])), 0
+
+
+def _backward_input(grad_y, w, x_size, args, channels_last) -> Tensor:
+    if _differentiable_backward():
+        return EagerConv2dBackwardInput.apply(grad_y, w, x_size, args, channels_last)
+    return ops.conv2d_backward_input(grad_y, w, x_size, *args, channels_last)
+
+
+def _backward_weight(grad_y, x, w_size, args, channels_last, with_bias) -> tuple:
+    if _differentiable_backward():
+        grad_w = EagerConv2dBackwardWeight.apply(grad_y, x, w_size, args, channels_last)
+        return grad_w, grad_y.sum((0, 2, 3)) if with_bias else None
+    grad_w, grad_bias = ops.conv2d_backward_weight(
+        grad_y, x, w_size, *args, channels_last, with_bias
+    )
+    return grad_w, grad_bias if with_bias else None

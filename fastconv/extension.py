@@ -1,0 +1,37 @@
+"""Loads the compiled kernels, fastconv._C. Layer: operators, below ops.py.
+
+torch comes first: the kernels then bind to the OpenMP runtime that torch has loaded, and no second one enters the process.
+"""
+
+import importlib
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+import torch  # noqa: F401  (see above)
+
+
+def load() -> ModuleType:
+    """The module fastconv._C; ImportError with the original error, what was built and what was found."""
+    try:
+        return importlib.import_module("fastconv._C")
+    except ImportError as error:
+        raise ImportError(explain_failure(error, Path(__file__).parent)) from error
+
+
+def explain_failure(error: ImportError, package: Path) -> str:
+    built = sorted(p.name for p in package.glob("_C*") if p.suffix in {".so", ".pyd"})
+    python = f"Python {sys.version.split()[0]} looks for _C{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if built:
+        found = f"{package} holds {', '.join(built)}"
+        advice = "if it was built for another Python, rebuild it with `pip install .`"
+    else:
+        found = f"{package} holds no compiled _C"
+        advice = (
+            "build it with `pip install .` (needs a C++17 compiler), and import it from elsewhere"
+        )
+    return f"{error} [fastconv cannot load its kernels: {found}; {python}; {advice}]"
+
+
+_C = load()

@@ -1,0 +1,98 @@
+"""What compilers and tracers need to know of the operators: sizes, memory formats and multiply-adds. Layer: operators.
+
+The extents are those of csrc/shape.h, written again because here they may be symbols.
+"""
+
+import torch
+from torch import Tensor
+from torch._prims_common import suggest_memory_format
+from torch.utils.flop_counter import register_flop_formula
+
+from fastconv.ops import conv2d_output_size, pooled_size
+
+_ops = torch.ops.fastconv
+
+
+def _empty(like: Tensor, size, channels_last: bool, dtype: torch.dtype | None = None) -> Tensor:
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(
+        size, dtype=dtype or like.dtype, device=like.device, memory_format=memory_format
+    )
+
+
+def _is_last(t: Tensor) -> bool:
+    return suggest_memory_format(t) is torch.channels_last
+
+
+@torch.library.register_fake("fastconv::conv2d")
+def _(x, w, bias, stride, padding, dilation, groups):
+    size = conv2d_output_size(x.shape, w.shape, (stride, padding, dilation, groups))
+    return _empty(x, size, _is_last(x) or _is_last(w))
+
+
+@torch.library.register_fake("fastconv::conv2d_backward_input")
+def _(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
+    return _empty(grad_y, x_size, x_channels_last)
+
+
+@torch.library.register_fake("fastconv::conv2d_backward_weight")
+def _(grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, with_bias):
+    return _empty(x, w_size, w_channels_last), x.new_empty(w_size[0] if with_bias else 0)
+
+
+@torch.library.register_fake("fastconv::max_pool2d")
+def _(x, kernel, stride, padding, dilation, ceil_mode, with_indices):
+    size = pooled_size(x.shape, kernel, stride, padding, dilation, ceil_mode)
+    y = _empty(x, size, _is_last(x))
+    if with_indices:
+        return y, _empty(x, size, _is_last(x), torch.int64)
+    return y, x.new_empty(0, dtype=torch.int64)
+
+
+@torch.library.register_fake("fastconv::max_pool2d_backward")
+def _(grad_y, indices, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last):
+    return _empty(grad_y, x_size, channels_last)
+
+
+@torch.library.register_fake("fastconv::avg_pool2d")
+def _(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor):
+    size = pooled_size(x.shape, kernel, stride, padding, (1, 1), ceil_mode)
+    return _empty(x, size, _is_last(x))
+
+
+@torch.library.register_fake("fastconv::avg_pool2d_backward")
+def _(
+    grad_y, x_size, kernel, stride, padding, ceil_mode, count_include_pad, divisor, channels_last
+):
+    return _empty(grad_y, x_size, channels_last)
+
+
+@torch.library.register_fake("fastconv::adaptive_avg_pool2d")
+def _(x, output_size):
+    return _empty(x, (x.shape[0], x.shape[1], *output_size), _is_last(x))
+
+
+@torch.library.register_fake("fastconv::adaptive_avg_pool2d_backward")
+def _(grad_y, x_size, output_size, channels_last):
+    return _empty(grad_y, x_size, channels_last)
+
+
+def _flops(y_size, w_size) -> int:
+    n, _, height, width = y_size
+    oc, group_ic, kernel_height, kernel_width = w_size
+    return 2 * n * oc * height * width * group_ic * kernel_height * kernel_width
+
+
+@register_flop_formula(_ops.conv2d)
+def _(x_size, w_size, bias, stride, padding, dilation, groups, *, out_shape, **_):
+    return _flops(out_shape, w_size)
+
+
+@register_flop_formula(_ops.conv2d_backward_input)
+def _(grad_y_size, w_size, *_, **__):
+    return _flops(grad_y_size, w_size)
+
+
+@register_flop_formula(_ops.conv2d_backward_weight)
+def _(grad_y_size, x_size, w_size, *_, **__):
+    return _flops(grad_y_size, w_size)

@@ -1,0 +1,324 @@
+"""conv2d and pooling with the signatures of torch.nn.functional. Layer: functional, over autograd.py.
+
+What the kernels take: strided CPU tensors of one floating type, 3-D (unbatched) or 4-D. Everything else is left to torch
+by `to_torch`, counted (see handover.py); wrong arguments are among it, so that torch raises its own error.
+"""
+
+import numbers
+
+import torch
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
+
+from fastconv import ops
+from fastconv.autograd import Conv2d, EagerConv2d, transforming
+from fastconv.autograd_pool import AvgPool2d, EagerAvgPool2d, EagerMaxPool2d, MaxPool2d
+from fastconv.handover import to_torch
+
+F = torch.nn.functional
+IntOrPair = int | tuple[int, ...] | list[int]
+
+_DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
+
+
+def _refusal(tensor: object, *others: object) -> str | None:
+    """Why the kernels do not take these tensors (None among the others is skipped); None if they do."""
+    if not isinstance(tensor, Tensor):
+        return "arguments"
+    if tensor.dtype not in _DTYPES:
+        return "dtype"
+    for t in (tensor, *others):
+        if t is None:
+            continue
+        if not isinstance(t, Tensor):
+            return "arguments"
+        if t.dtype is not tensor.dtype:
+            return "dtype"
+        if not t.is_cpu:
+            return "device"
+        if t.layout is not torch.strided:
+            return "layout"
+    return None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
+
+
+def _pair(value: object) -> tuple | None:
+    """(v, v) or (v, w) of what torch takes as int[2]; None of anything else."""
+    if type(value) is int:
+        return value, value
+    if isinstance(value, (tuple, list)):
+        if len(value) == 1:
+            value = (value[0], value[0])
+        if len(value) == 2 and _is_int(value[0]) and _is_int(value[1]):
+            return tuple(value)
+        return None
+    if isinstance(value, (numbers.Integral, torch.SymInt)) and not isinstance(value, bool):
+        return value, value
+    return None
+
+
+def _sides(padding: object, weight: Tensor, stride: tuple, dilation: tuple) -> tuple | None:
+    """Padding as (top, bottom, left, right); None if it is not padding."""
+    if isinstance(padding, str):
+        if padding == "valid":
+            return 0, 0, 0, 0
+        if padding != "same" or stride != (1, 1):
+            return None
+        sides = []
+        for d, k in zip(dilation, weight.shape[2:], strict=True):
+            total = d * (k - 1)  # an odd one goes to the bottom or right
+            sides += [total // 2, total - total // 2]
+        return tuple(sides)
+    pair = _pair(padding)
+    return None if pair is None else (pair[0], pair[0], pair[1], pair[1])
+
+
+def _conv2d_args(input, weight, bias, stride, padding, dilation, groups) -> tuple | None:
+    """(stride, four paddings, dilation, groups) if the kernels take this; None otherwise."""
+    stride, dilation = _pair(stride), _pair(dilation)
+    if weight.dim() != 4 or input.dim() not in (3, 4) or stride is None or dilation is None:
+        return None
+    sides = _sides(padding, weight, stride, dilation)
+    if sides is None or not _is_int(groups):
+        return None
+    args = (stride, sides, dilation, groups)
+    x_size, w_size = input.shape if input.dim() == 4 else (1, *input.shape), weight.shape
+    if (
+        min(*stride, *dilation, groups) < 1
+        or min(sides) < 0
+        or min(w_size) < 1
+        or min(x_size[1:]) < 1
+    ):
+        return None
+    if w_size[1] * groups != x_size[1] or w_size[0] % groups != 0:
+        return None
+    if bias is not None and (bias.dim() != 1 or bias.shape[0] != w_size[0]):
+        return None
+    _, _, height, width = ops.conv2d_output_size(x_size, w_size, args)
+    return args if height >= 1 and width >= 1 else None
+
+
+def _autocast(*tensors: Tensor | None) -> tuple:
+    """The tensors as torch's autocast would hand them to conv2d: low precision, but for float64."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(
+        t if t is None or not t.is_floating_point() or t.dtype is torch.float64 else t.to(dtype)
+        for t in tensors
+    )
+
+
+def _tracked(*tensors: Tensor | None) -> bool:
+    """Whether a Function must run: something requires grad, or forward mode or torch.func is on."""
+    if torch.is_grad_enabled():
+        for t in tensors:
+            if t is not None and t.requires_grad:
+                return True
+    return not torch.compiler.is_compiling() and transforming()
+
+
+def _apply(eager, compiled, *args):
+    return (compiled if torch.compiler.is_compiling() else eager).apply(*args)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair | str = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """2-D convolution (cross-correlation), as :func:`torch.nn.functional.conv2d`.
+
+    ``y[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of weight[oc,ic,kh,kw] * x[n,ic,ih,iw]`` with
+    ``ih = oh * stride + kh * dilation - padding``, ``iw`` alike, and ``x = 0`` outside the image.
+
+    Shapes:
+        input: (N, IC, IH, IW) or (IC, IH, IW)
+        weight: (OC, IC / groups, KH, KW); bias: (OC,)
+        output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1;
+            channels_last if the input or the weight is
+
+    float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are rounded once. Other types
+    and devices are left to torch (:func:`fastconv.handovers` counts them). Errors are those of torch.
+    """
+    if has_torch_function((input, weight, bias)):
+        given = (input, weight, bias)
+        return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
+    reason = _refusal(input, weight, bias)
+    if reason in (None, "dtype"):
+        x, w, b = _autocast(input, weight, bias)
+        reason = _refusal(x, w, b)
+    args = None
+    if reason is None:
+        args = _conv2d_args(x, w, b, stride, padding, dilation, groups)
+        reason = "arguments"
+    if args is None:
+        return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
+    if x.dim() == 3:
+        return _run_conv2d(x.unsqueeze(0), w, b, args).squeeze(0)
+    return _run_conv2d(x, w, b, args)
+
+
+def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
+    if _tracked(x, w, bias):
+        return _apply(EagerConv2d, Conv2d, x, w, bias, args)
+    return ops.conv2d(x, w, bias, *args)
+
+
+def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
+    """Whether pooling is defined: positive extents, padding at most half a window, an output."""
+    if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
+        return False
+    if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(padding, kernel, dilation, strict=True)):
+        return False
+    return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
+
+
+def _batched_size(input: Tensor) -> tuple | None:
+    if input.dim() == 3:
+        return (1, *input.shape)
+    return input.shape if input.dim() == 4 else None
+
+
+def _max_pool2d_args(input, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
+    x_size, kernel = _batched_size(input), _pair(kernel_size)
+    stride = kernel if stride is None or stride == [] or stride == () else _pair(stride)
+    padding, dilation = _pair(padding), _pair(dilation)
+    if x_size is None or None in (kernel, stride, padding, dilation) or type(ceil_mode) is not bool:
+        return None
+    args = (kernel, stride, padding, dilation, ceil_mode)
+    return args if _windows_fit(x_size, *args) else None
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """2-D max pooling, as :func:`torch.nn.functional.max_pool2d`.
+
+    ``y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]``; of equal maxima the first counts, of NaNs the last. With
+    ``return_indices`` also int64 indices ``ih * IW + iw`` of the maxima.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output, indices: (N, C, OH, OW), in the input's memory format;
+            OH = (IH + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode
+
+    Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+    """
+    given = (kernel_size, stride, padding, dilation, ceil_mode)
+    if has_torch_function((input,)):
+        return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
+    reason, args = _refusal(input), None
+    if reason is None:
+        args, reason = _max_pool2d_args(input, *given), "arguments"
+    if args is None:
+        keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
+        return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
+    x = input.unsqueeze(0) if input.dim() == 3 else input
+    if _tracked(x):
+        y, indices = _apply(EagerMaxPool2d, MaxPool2d, x, args)
+    else:
+        y, indices = ops.max_pool2d(x, *args, bool(return_indices))
+    if input.dim() == 3:
+        y, indices = y.squeeze(0), indices.squeeze(0) if return_indices else None
+    return (y, indices) if return_indices else y
+
+
+def _average(input: Tensor, args: tuple) -> Tensor:
+    x = input.unsqueeze(0) if input.dim() == 3 else input
+    if _tracked(x):
+        y = _apply(EagerAvgPool2d, AvgPool2d, x, args)
+    else:
+        y = ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)
+    return y.squeeze(0) if input.dim() == 3 else y
+
+
+def _avg_pool2d_args(
+    input, kernel_size, stride, padding, ceil_mode, include, divisor
+) -> tuple | None:
+    args = _max_pool2d_args(input, kernel_size, stride, padding, 1, ceil_mode)
+    if args is None or type(include) is not bool:
+        return None
+    if divisor is not None and (not _is_int(divisor) or divisor == 0):
+        return None
+    kernel, stride, padding, _, ceil_mode = args
+    return kernel, stride, padding, ceil_mode, include, divisor
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """2-D average pooling, as :func:`torch.nn.functional.avg_pool2d`.
+
+    ``y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor``. The divisor is the number of window elements inside
+    the padded image, or inside the image itself without ``count_include_pad``, or ``divisor_override``.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), in the input's memory format; OH as in :func:`fastconv.functional.max_pool2d`
+
+    Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+    """
+    given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    if has_torch_function((input,)):
+        return handle_torch_function(avg_pool2d, (input,), input, *given)
+    reason, args = _refusal(input), None
+    if reason is None:
+        args, reason = _avg_pool2d_args(input, *given), "arguments"
+    if args is None:
+        return to_torch(F.avg_pool2d, reason, input, *given)
+    return _average(input, args)
+
+
+def _adaptive_args(input: Tensor, output_size: object) -> tuple | None:
+    x_size = _batched_size(input)
+    if x_size is None or min(x_size[1:]) < 1:
+        return None
+    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+        given = zip(output_size, x_size[2:], strict=True)
+        output_size = tuple(extent if out is None else out for out, extent in given)
+    size = _pair(output_size) if output_size is not None else None
+    return None if size is None or min(size) < 1 else (size,)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None, ...]) -> Tensor:
+    """2-D average pooling to a given size, as :func:`torch.nn.functional.adaptive_avg_pool2d`.
+
+    ``y[n,c,oh,ow]`` is the mean of ``x[n,c,ih,iw]`` over ``floor(oh * IH / OH) <= ih < ceil((oh + 1) * IH / OH)``, ``iw``
+    alike.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output_size: OH and OW, or (OH, OW); None keeps the input's extent
+        output: (N, C, OH, OW), in the input's memory format
+
+    Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+    """
+    if has_torch_function((input,)):
+        return handle_torch_function(adaptive_avg_pool2d, (input,), input, output_size)
+    reason, args = _refusal(input), None
+    if reason is None:
+        args, reason = _adaptive_args(input, output_size), "arguments"
+    if args is None:
+        return to_torch(F.adaptive_avg_pool2d, reason, input, output_size)
+    return _average(input, args)

@@ -1,0 +1,66 @@
+"""What is installed and what will run: `python -m fastconv info`, and fastconv.explain. Layer: beside modules."""
+
+import platform
+import torch
+from torch import Tensor
+
+from fastconv import functional, ops
+from fastconv.extension import _C
+
+DIRECTIONS = ("forward", "backward_input", "backward_weight")
+
+
+def report() -> str:
+    """Versions, compiler, CPU features, threads and path lists, one per line."""
+    import fastconv
+
+    build = _C.build_info()
+    features = [name for name, present in _C.cpu_features().items() if present]
+    lines = [
+        ("fastconv", fastconv.__version__),
+        ("kernels", _C.__file__),
+        (
+            "built with",
+            f"{build['compiler']}, pybind11 {build['pybind11']}, Python {build['python']}",
+        ),
+        ("torch", torch.__version__),
+        ("python", platform.python_version()),
+        ("cpu", f"{platform.machine()}, supports {', '.join(features)}"),
+        ("instruction set", f"{_C.isa()} (FASTCONV_ISA forces one)"),
+        ("threads", f"{torch.get_num_threads()} (torch.set_num_threads)"),
+        ("types", "float32, float64; float16 and bfloat16 through float32"),
+    ]
+    lines += [(f"conv2d {d}", ", ".join(_C.conv2d_paths(d))) for d in DIRECTIONS]
+    return "\n".join(f"{name:24}{text}" for name, text in lines)
+
+
+def explain(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: functional.IntOrPair = 1,
+    padding: functional.IntOrPair | str = 0,
+    dilation: functional.IntOrPair = 1,
+    groups: int = 1,
+) -> dict[str, str]:
+    """How :func:`fastconv.functional.conv2d` would run these arguments, without running them.
+
+    ``{direction: "path, workspace in bytes"}`` for forward, backward_input and backward_weight, or
+    ``{"torch": reason}`` where the call is left to torch.
+    """
+    reason = functional._refusal(input, weight, bias)
+    if reason is not None:
+        return {"torch": reason}
+    args = functional._conv2d_args(input, weight, bias, stride, padding, dilation, groups)
+    if args is None:
+        return {"torch": "arguments"}
+    x = input.unsqueeze(0) if input.dim() == 3 else input
+    last = ops.is_channels_last(x), ops.is_channels_last(weight)
+    shape = ops.conv2d_shape(tuple(x.shape), tuple(weight.shape), *args, *last, any(last))
+    dtype = ops.KERNEL_DTYPES.get(x.dtype, _C.FLOAT32)
+    threads = torch.get_num_threads()
+    return {
+        direction: f"{_C.conv2d_accepting_paths(direction, shape)[0]}, "
+        f"{_C.conv2d_workspace_bytes(direction, dtype, shape, threads)} bytes"
+        for direction in DIRECTIONS
+    }
