@@ -9,6 +9,7 @@ Each Function comes twice. torch.compile traces the base class (it takes no jvp,
 the eager class adds jvp, vmap and differentiable backwards.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,17 +31,20 @@ def _differentiable_backward() -> bool:
     return not torch.compiler.is_compiling() and (torch.is_grad_enabled() or transforming())
 
 
+def direct_apply(function: type) -> Callable:
+    """Function.apply without its inspection of the signature of forward on every call, which costs several times all the
+    rest and serves default arguments, of which there are none here. Not for use inside torch.func transforms.
+    """
+    return super(torch.autograd.Function, function).apply
+
+
 class _Eager(torch.autograd.Function):
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        # The ordinary apply inspects the signature of forward on every call, at several times the cost of all the
-        # rest, for default arguments that do not exist here.
-        if _functorch_active():
-            return super().apply(*args)
-        return super(torch.autograd.Function, cls).apply(*args)
+        return super().apply(*args) if _functorch_active() else direct_apply(cls)(*args)
 
 
-def _save(ctx, *tensors: Tensor | None) -> None:
+def _save(ctx, *tensors: Tensor) -> None:
     ctx.save_for_backward(*tensors)
     if transforming():
         ctx.save_for_forward(*tensors)
@@ -80,35 +84,37 @@ def _times(size: tuple, dim: int, batch: int) -> tuple:
 
 
 class Conv2d(torch.autograd.Function):
-    """x, w, bias, args -> y"""
+    """x, w, bias, args, plan -> y; the plan, or None, is one of ops.conv2d_plan for tensors known to be unwatched."""
 
     @staticmethod
-    def forward(x, w, bias, args):
-        return ops.conv2d(x, w, bias, *args)
+    def forward(x, w, bias, args, plan):
+        return ops.conv2d(x, w, bias, *args) if plan is None else ops.run_conv2d(plan, x, w, bias)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, w, _, ctx.args = inputs
-        ctx.x_size, ctx.w_size = tuple(x.shape), tuple(w.shape)
-        ctx.x_last, ctx.w_last = ops.is_channels_last(x), ops.is_channels_last(w)
-        x_needed, w_needed, *_ = ctx.needs_input_grad
-        every = transforming()
-        _save(ctx, x if w_needed or every else None, w if x_needed or every else None)
+        x, w, _, args, plan = inputs
+        if plan is not None:
+            ctx.call = plan.call
+        else:
+            ctx.call = (args, x.shape, w.shape, ops.is_channels_last(x), ops.is_channels_last(w))
+            if transforming():
+                return _save(ctx, x, w)
+        needed = ctx.needs_input_grad
+        ctx.save_for_backward(x if needed[1] else None, w if needed[0] else None)
 
     @staticmethod
     def backward(ctx, grad_y):
         x, w = ctx.saved_tensors
-        x_needed, w_needed, bias_needed, _ = ctx.needs_input_grad
+        args, x_size, w_size, x_last, w_last = ctx.call
+        x_needed, w_needed, bias_needed, *_ = ctx.needs_input_grad
         grad_x = grad_w = grad_bias = None
         if x_needed:
-            grad_x = _backward_input(grad_y, w, ctx.x_size, ctx.args, ctx.x_last)
+            grad_x = _backward_input(grad_y, w, x_size, args, x_last)
         if w_needed:
-            grad_w, grad_bias = _backward_weight(
-                grad_y, x, ctx.w_size, ctx.args, ctx.w_last, bias_needed
-            )
+            grad_w, grad_bias = _backward_weight(grad_y, x, w_size, args, w_last, bias_needed)
         elif bias_needed:
             grad_bias = grad_y.sum((0, 2, 3))
-        return grad_x, grad_w, grad_bias, None
+        return grad_x, grad_w, grad_bias, None, None
 
 
 class Conv2dBackwardInput(torch.autograd.Function):
@@ -129,32 +135,33 @@ class Conv2dBackwardWeight(torch.autograd.Function):
 
 class EagerConv2d(_Eager, Conv2d):
     @staticmethod
-    def jvp(ctx, x_t, w_t, bias_t, _):
+    def jvp(ctx, x_t, w_t, bias_t, *_):
         x, w = ctx.saved_tensors
-        by_x = EagerConv2d.apply(x_t, w, None, ctx.args) if x_t is not None else None
-        by_w = EagerConv2d.apply(x, w_t, None, ctx.args) if w_t is not None else None
+        args, x_size, w_size, *_ = ctx.call
+        by_x = _conv2d(x_t, w, None, args) if x_t is not None else None
+        by_w = _conv2d(x, w_t, None, args) if w_t is not None else None
         by_bias = None
         if bias_t is not None:
             by_bias = bias_t[:, None, None]
             if by_x is None and by_w is None:
-                by_bias = by_bias.expand(ops.conv2d_output_size(ctx.x_size, ctx.w_size, ctx.args))
+                by_bias = by_bias.expand(ops.conv2d_output_size(x_size, w_size, args))
         return _sum(by_x, by_w, by_bias)
 
     @staticmethod
-    def vmap(info, in_dims, x, w, bias, args):
+    def vmap(info, in_dims, x, w, bias, args, _):
         batch = info.batch_size
-        x_dim, w_dim, bias_dim, _ = in_dims
+        x_dim, w_dim, bias_dim, *_ = in_dims
         inner_bias = bias if bias_dim is None and w_dim is None else None
         if w_dim is None:
             x = _batched(x, x_dim, batch)
-            y = EagerConv2d.apply(x.flatten(0, 1), w, inner_bias, args).unflatten(0, x.shape[:2])
+            y = _conv2d(x.flatten(0, 1), w, inner_bias, args).unflatten(0, x.shape[:2])
         else:
             w = _batched(w, w_dim, batch).flatten(0, 1)
             if x_dim is None and args[3] == 1:  # every filter looks at the same input
-                y = EagerConv2d.apply(x, w, None, args)
+                y = _conv2d(x, w, None, args)
             else:
                 x = _fold_channels(_batched(x, x_dim, batch))
-                y = EagerConv2d.apply(x, w, None, _more_groups(args, batch))
+                y = _conv2d(x, w, None, _more_groups(args, batch))
             y = _unfold_channels(y, batch)
         if bias is not None and inner_bias is None:
             y = y + _batched(bias, bias_dim, batch)[:, None, :, None, None]
@@ -174,7 +181,7 @@ class EagerConv2dBackwardInput(_Eager, Conv2dBackwardInput):
         args = ctx.rest[1]
         by_grad_y = by_w = None
         if ctx.needs_input_grad[0]:
-            by_grad_y = EagerConv2d.apply(grad, w, None, args)
+            by_grad_y = _conv2d(grad, w, None, args)
         if ctx.needs_input_grad[1]:
             by_w, _ = _backward_weight(grad_y, grad, tuple(w.shape), args, ctx.w_last, False)
         return by_grad_y, by_w, None, None, None
@@ -213,7 +220,7 @@ class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
         args = ctx.rest[1]
         by_grad_y = by_x = None
         if ctx.needs_input_grad[0]:
-            by_grad_y = EagerConv2d.apply(x, grad, None, args)
+            by_grad_y = _conv2d(x, grad, None, args)
         if ctx.needs_input_grad[1]:
             by_x = _backward_input(grad_y, grad, tuple(x.shape), args, ctx.x_last)
         return by_grad_y, by_x, None, None, None
@@ -240,6 +247,10 @@ class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
         return grad_w.unflatten(0, (batch, w_size[0])), 0
 
 
+def _conv2d(x, w, bias, args) -> Tensor:
+    return EagerConv2d.apply(x, w, bias, args, None)
+
+
 def _backward_input(grad_y, w, x_size, args, channels_last) -> Tensor:
     if _differentiable_backward():
         return EagerConv2dBackwardInput.apply(grad_y, w, x_size, args, channels_last)
@@ -254,3 +265,6 @@ def _backward_weight(grad_y, x, w_size, args, channels_last, with_bias) -> tuple
         grad_y, x, w_size, *args, channels_last, with_bias
     )
     return grad_w, grad_bias if with_bias else None
+
+
+conv2d_directly = direct_apply(EagerConv2d)

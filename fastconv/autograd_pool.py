@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.autograd import _batched, _differentiable_backward, _Eager
+from fastconv.autograd import _batched, _differentiable_backward, _Eager, direct_apply
 
 
 def _gather(x: Tensor, indices: Tensor) -> Tensor:
@@ -21,17 +21,17 @@ def _gather(x: Tensor, indices: Tensor) -> Tensor:
 
 
 class MaxPool2d(torch.autograd.Function):
-    """x, args -> y, indices"""
+    """x, args, plan -> y, indices; the plan, or None, as for Conv2d"""
 
     @staticmethod
-    def forward(x, args):
-        return ops.max_pool2d(x, *args, True)
+    def forward(x, args, plan):
+        return ops.max_pool2d(x, *args, True) if plan is None else ops.run_max_pool2d(plan, x, True)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, ctx.args = inputs
-        _, indices = output
-        ctx.x_size, ctx.channels_last = tuple(x.shape), ops.is_channels_last(x)
+        x, args, plan = inputs
+        ctx.call = (args, x.shape, ops.is_channels_last(x)) if plan is None else plan.call
+        indices = output[1]
         ctx.mark_non_differentiable(indices)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(indices)
@@ -39,29 +39,31 @@ class MaxPool2d(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_y, _):
         if grad_y is None:
-            return None, None
+            return None, None, None
         (indices,) = ctx.saved_tensors
-        rest = (ctx.x_size, *ctx.args, ctx.channels_last)
+        args, x_size, channels_last = ctx.call
+        rest = (x_size, *args, channels_last)
         if _differentiable_backward():
-            return EagerMaxPool2dBackward.apply(grad_y, indices, rest), None
-        return ops.max_pool2d_backward(grad_y, indices, *rest), None
+            return EagerMaxPool2dBackward.apply(grad_y, indices, rest), None, None
+        return ops.max_pool2d_backward(grad_y, indices, *rest), None, None
 
 
 class EagerMaxPool2d(_Eager, MaxPool2d):
     @staticmethod
     def setup_context(ctx, inputs, output):
         MaxPool2d.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(output[1])
+        if inputs[2] is None:
+            ctx.save_for_forward(output[1])
 
     @staticmethod
-    def jvp(ctx, x_t, _):
+    def jvp(ctx, x_t, *_):
         (indices,) = ctx.saved_tensors
         return _gather(x_t, indices), None
 
     @staticmethod
-    def vmap(info, in_dims, x, args):
+    def vmap(info, in_dims, x, args, _):
         x = x.movedim(in_dims[0], 0)
-        y, indices = EagerMaxPool2d.apply(x.flatten(0, 1), args)
+        y, indices = EagerMaxPool2d.apply(x.flatten(0, 1), args, None)
         return (y.unflatten(0, x.shape[:2]), indices.unflatten(0, x.shape[:2])), (0, 0)
 
 
@@ -112,34 +114,36 @@ def _average_backward(grad_y, x_size, args, channels_last) -> Tensor:
 
 
 class AvgPool2d(torch.autograd.Function):
-    """x, args -> y"""
+    """x, args, plan -> y"""
 
     @staticmethod
-    def forward(x, args):
-        return _average(x, args)
+    def forward(x, args, plan):
+        return _average(x, args) if plan is None else ops.run_average(plan, x)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, ctx.args = inputs
-        ctx.x_size, ctx.channels_last = tuple(x.shape), ops.is_channels_last(x)
+        x, args, plan = inputs
+        ctx.call = (args, x.shape, ops.is_channels_last(x)) if plan is None else plan.call
 
     @staticmethod
     def backward(ctx, grad_y):
+        args, x_size, channels_last = ctx.call
         if _differentiable_backward():
-            rest = (ctx.x_size, ctx.args, ctx.channels_last)
-            return EagerAvgPool2dBackward.apply(grad_y, *rest), None
-        return _average_backward(grad_y, ctx.x_size, ctx.args, ctx.channels_last), None
+            grad_x = EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
+        else:
+            grad_x = _average_backward(grad_y, x_size, args, channels_last)
+        return grad_x, None, None
 
 
 class EagerAvgPool2d(_Eager, AvgPool2d):
     @staticmethod
-    def jvp(ctx, x_t, _):
-        return EagerAvgPool2d.apply(x_t, ctx.args)
+    def jvp(ctx, x_t, *_):
+        return EagerAvgPool2d.apply(x_t, ctx.call[0], None)
 
     @staticmethod
-    def vmap(info, in_dims, x, args):
+    def vmap(info, in_dims, x, args, _):
         x = x.movedim(in_dims[0], 0)
-        return EagerAvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
+        return EagerAvgPool2d.apply(x.flatten(0, 1), args, None).unflatten(0, x.shape[:2]), 0
 
 
 class EagerAvgPool2dBackward(_Eager):
@@ -155,7 +159,7 @@ class EagerAvgPool2dBackward(_Eager):
 
     @staticmethod
     def backward(ctx, grad):
-        return EagerAvgPool2d.apply(grad, ctx.rest[1]), None, None, None
+        return EagerAvgPool2d.apply(grad, ctx.rest[1], None), None, None, None
 
     @staticmethod
     def jvp(ctx, grad_y_t, *_):
@@ -167,3 +171,7 @@ class EagerAvgPool2dBackward(_Eager):
         size = (n * info.batch_size, *plane)
         grad_x = EagerAvgPool2dBackward.apply(grad_y.flatten(0, 1), size, args, channels_last)
         return grad_x.unflatten(0, (info.batch_size, n)), 0
+
+
+max_pool2d_directly = direct_apply(EagerMaxPool2d)
+average_directly = direct_apply(EagerAvgPool2d)

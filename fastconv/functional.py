@@ -5,20 +5,37 @@ by `to_torch`, counted (see handover.py); wrong arguments are among it, so that 
 """
 
 import numbers
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
 
 from fastconv import ops
-from fastconv.autograd import Conv2d, EagerConv2d, transforming
-from fastconv.autograd_pool import AvgPool2d, EagerAvgPool2d, EagerMaxPool2d, MaxPool2d
+from fastconv.autograd import Conv2d, EagerConv2d, conv2d_directly, transforming
+from fastconv.autograd_pool import (
+    AvgPool2d,
+    EagerAvgPool2d,
+    EagerMaxPool2d,
+    MaxPool2d,
+    average_directly,
+    max_pool2d_directly,
+)
 from fastconv.handover import to_torch
 
 F = torch.nn.functional
 IntOrPair = int | tuple[int, ...] | list[int]
 
+_PLAIN = frozenset({Tensor, torch.nn.Parameter})
+_grad_enabled = torch.is_grad_enabled
+_autocasting = torch._C._is_any_autocast_enabled
 _DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
+
+
+def _ordinary() -> bool:
+    """Whether a call may take the shortest way: nobody watches, no autocast, no forward mode."""
+    return ops.quiet() and not _autocasting() and forward_ad._current_level < 0
 
 
 def _refusal(tensor: object, *others: object) -> str | None:
@@ -60,7 +77,7 @@ def _pair(value: object) -> tuple | None:
     return None
 
 
-def _sides(padding: object, weight: Tensor, stride: tuple, dilation: tuple) -> tuple | None:
+def _sides(padding: object, w_size: tuple, stride: tuple, dilation: tuple) -> tuple | None:
     """Padding as (top, bottom, left, right); None if it is not padding."""
     if isinstance(padding, str):
         if padding == "valid":
@@ -68,7 +85,7 @@ def _sides(padding: object, weight: Tensor, stride: tuple, dilation: tuple) -> t
         if padding != "same" or stride != (1, 1):
             return None
         sides = []
-        for d, k in zip(dilation, weight.shape[2:], strict=True):
+        for d, k in zip(dilation, w_size[2:], strict=True):
             total = d * (k - 1)  # an odd one goes to the bottom or right
             sides += [total // 2, total - total // 2]
         return tuple(sides)
@@ -76,16 +93,15 @@ def _sides(padding: object, weight: Tensor, stride: tuple, dilation: tuple) -> t
     return None if pair is None else (pair[0], pair[0], pair[1], pair[1])
 
 
-def _conv2d_args(input, weight, bias, stride, padding, dilation, groups) -> tuple | None:
+def _conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) -> tuple | None:
     """(stride, four paddings, dilation, groups) if the kernels take this; None otherwise."""
     stride, dilation = _pair(stride), _pair(dilation)
-    if weight.dim() != 4 or input.dim() not in (3, 4) or stride is None or dilation is None:
+    if len(w_size) != 4 or len(x_size) != 4 or stride is None or dilation is None:
         return None
-    sides = _sides(padding, weight, stride, dilation)
+    sides = _sides(padding, w_size, stride, dilation)
     if sides is None or not _is_int(groups):
         return None
     args = (stride, sides, dilation, groups)
-    x_size, w_size = input.shape if input.dim() == 4 else (1, *input.shape), weight.shape
     if (
         min(*stride, *dilation, groups) < 1
         or min(sides) < 0
@@ -95,10 +111,55 @@ def _conv2d_args(input, weight, bias, stride, padding, dilation, groups) -> tupl
         return None
     if w_size[1] * groups != x_size[1] or w_size[0] % groups != 0:
         return None
-    if bias is not None and (bias.dim() != 1 or bias.shape[0] != w_size[0]):
+    if bias_size is not None and (len(bias_size) != 1 or bias_size[0] != w_size[0]):
         return None
     _, _, height, width = ops.conv2d_output_size(x_size, w_size, args)
     return args if height >= 1 and width >= 1 else None
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _cached_conv2d_plan(
+    dtype, x_size, x_strides, w_size, w_strides, bias_size, *given
+) -> tuple | None:
+    if dtype not in ops.KERNEL_DTYPES:
+        return None
+    args = _conv2d_args(x_size, w_size, bias_size, *given)
+    if args is None:
+        return None
+    return args, ops.conv2d_plan(dtype, x_size, x_strides, w_size, w_strides, args)
+
+
+def _eager_conv2d_plan(x, w, bias, stride, padding, dilation, groups) -> tuple | None:
+    """(args, plan) of a call that the kernels take as it stands; None: the general way decides.
+
+    This is the whole of what an ordinary call spends before its kernel, so it asks little: plain tensors (ops.is_plain) of
+    one type on the CPU, and a look into a table of shapes and arguments seen before.
+    """
+    if type(x) not in _PLAIN or type(w) not in _PLAIN:
+        return None
+    dtype = x.dtype
+    if w.dtype is not dtype or not x.is_cpu or not w.is_cpu or x.is_neg() or w.is_neg():
+        return None
+    bias_size = None
+    if bias is not None:
+        if type(bias) not in _PLAIN or bias.dtype is not dtype or not bias.is_cpu or bias.is_neg():
+            return None
+        bias_size = bias.shape
+    try:
+        return _cached_conv2d_plan(
+            dtype,
+            x.shape,
+            x.stride(),
+            w.shape,
+            w.stride(),
+            bias_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+        )
+    except (TypeError, RuntimeError):  # a list for a tuple, or a tensor without strides
+        return None
 
 
 def _autocast(*tensors: Tensor | None) -> tuple:
@@ -149,6 +210,16 @@ def conv2d(
     float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are rounded once. Other types
     and devices are left to torch (:func:`fastconv.handovers` counts them). Errors are those of torch.
     """
+    if _ordinary():
+        found = _eager_conv2d_plan(input, weight, bias, stride, padding, dilation, groups)
+        if found is not None:
+            if _grad_enabled() and (
+                input.requires_grad
+                or weight.requires_grad
+                or (bias is not None and bias.requires_grad)
+            ):
+                return conv2d_directly(input, weight, bias, *found)
+            return ops.run_conv2d(found[1], input, weight, bias)
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias)
         return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
@@ -158,7 +229,8 @@ def conv2d(
         reason = _refusal(x, w, b)
     args = None
     if reason is None:
-        args = _conv2d_args(x, w, b, stride, padding, dilation, groups)
+        bias_size = None if b is None else b.shape
+        args = _conv2d_args(_batched_size(x), w.shape, bias_size, stride, padding, dilation, groups)
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
@@ -169,7 +241,7 @@ def conv2d(
 
 def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
     if _tracked(x, w, bias):
-        return _apply(EagerConv2d, Conv2d, x, w, bias, args)
+        return _apply(EagerConv2d, Conv2d, x, w, bias, args, None)
     return ops.conv2d(x, w, bias, *args)
 
 
@@ -182,17 +254,37 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
     return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
 
 
-def _batched_size(input: Tensor) -> tuple | None:
-    if input.dim() == 3:
-        return (1, *input.shape)
-    return input.shape if input.dim() == 4 else None
+@lru_cache(maxsize=4096, typed=True)
+def _cached_pool2d_plan(arguments, dtype, x_size, x_strides, *given) -> tuple | None:
+    if dtype not in ops.KERNEL_DTYPES or len(x_size) != 4:
+        return None
+    args = arguments(x_size, *given)
+    return None if args is None else (args, ops.pool2d_plan(dtype, x_size, x_strides, args))
 
 
-def _max_pool2d_args(input, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
-    x_size, kernel = _batched_size(input), _pair(kernel_size)
+def _eager_pool2d_plan(arguments, x, *given) -> tuple | None:
+    """As _eager_conv2d_plan; `arguments` is one of the functions that check a pool's."""
+    if type(x) not in _PLAIN or not x.is_cpu or x.is_neg():
+        return None
+    try:
+        return _cached_pool2d_plan(arguments, x.dtype, x.shape, x.stride(), *given)
+    except (TypeError, RuntimeError):
+        return None
+
+
+def _batched_size(input: Tensor) -> tuple:
+    return (1, *input.shape) if input.dim() == 3 else input.shape
+
+
+def _max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
+    kernel = _pair(kernel_size)
     stride = kernel if stride is None or stride == [] or stride == () else _pair(stride)
     padding, dilation = _pair(padding), _pair(dilation)
-    if x_size is None or None in (kernel, stride, padding, dilation) or type(ceil_mode) is not bool:
+    if (
+        len(x_size) != 4
+        or None in (kernel, stride, padding, dilation)
+        or type(ceil_mode) is not bool
+    ):
         return None
     args = (kernel, stride, padding, dilation, ceil_mode)
     return args if _windows_fit(x_size, *args) else None
@@ -220,17 +312,25 @@ def max_pool2d(
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
     given = (kernel_size, stride, padding, dilation, ceil_mode)
+    if _ordinary():
+        found = _eager_pool2d_plan(_max_pool2d_args, input, *given)
+        if found is not None:
+            if _grad_enabled() and input.requires_grad:
+                pooled = max_pool2d_directly(input, *found)
+            else:
+                pooled = ops.run_max_pool2d(found[1], input, return_indices)
+            return pooled if return_indices else pooled[0]
     if has_torch_function((input,)):
         return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
     reason, args = _refusal(input), None
     if reason is None:
-        args, reason = _max_pool2d_args(input, *given), "arguments"
+        args, reason = _max_pool2d_args(_batched_size(input), *given), "arguments"
     if args is None:
         keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if _tracked(x):
-        y, indices = _apply(EagerMaxPool2d, MaxPool2d, x, args)
+        y, indices = _apply(EagerMaxPool2d, MaxPool2d, x, args, None)
     else:
         y, indices = ops.max_pool2d(x, *args, bool(return_indices))
     if input.dim() == 3:
@@ -238,19 +338,25 @@ def max_pool2d(
     return (y, indices) if return_indices else y
 
 
+def _eager_average(x: Tensor, found: tuple) -> Tensor:
+    if _grad_enabled() and x.requires_grad:
+        return average_directly(x, *found)
+    return ops.run_average(found[1], x)
+
+
 def _average(input: Tensor, args: tuple) -> Tensor:
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if _tracked(x):
-        y = _apply(EagerAvgPool2d, AvgPool2d, x, args)
+        y = _apply(EagerAvgPool2d, AvgPool2d, x, args, None)
     else:
         y = ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)
     return y.squeeze(0) if input.dim() == 3 else y
 
 
 def _avg_pool2d_args(
-    input, kernel_size, stride, padding, ceil_mode, include, divisor
+    x_size, kernel_size, stride, padding, ceil_mode, include, divisor
 ) -> tuple | None:
-    args = _max_pool2d_args(input, kernel_size, stride, padding, 1, ceil_mode)
+    args = _max_pool2d_args(x_size, kernel_size, stride, padding, 1, ceil_mode)
     if args is None or type(include) is not bool:
         return None
     if divisor is not None and (not _is_int(divisor) or divisor == 0):
@@ -280,19 +386,22 @@ def avg_pool2d(
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
     given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    if _ordinary():
+        found = _eager_pool2d_plan(_avg_pool2d_args, input, *given)
+        if found is not None:
+            return _eager_average(input, found)
     if has_torch_function((input,)):
         return handle_torch_function(avg_pool2d, (input,), input, *given)
     reason, args = _refusal(input), None
     if reason is None:
-        args, reason = _avg_pool2d_args(input, *given), "arguments"
+        args, reason = _avg_pool2d_args(_batched_size(input), *given), "arguments"
     if args is None:
         return to_torch(F.avg_pool2d, reason, input, *given)
     return _average(input, args)
 
 
-def _adaptive_args(input: Tensor, output_size: object) -> tuple | None:
-    x_size = _batched_size(input)
-    if x_size is None or min(x_size[1:]) < 1:
+def _adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
+    if len(x_size) != 4 or min(x_size[1:]) < 1:
         return None
     if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
         given = zip(output_size, x_size[2:], strict=True)
@@ -314,11 +423,15 @@ def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
+    if _ordinary():
+        found = _eager_pool2d_plan(_adaptive_args, input, output_size)
+        if found is not None:
+            return _eager_average(input, found)
     if has_torch_function((input,)):
         return handle_torch_function(adaptive_avg_pool2d, (input,), input, output_size)
     reason, args = _refusal(input), None
     if reason is None:
-        args, reason = _adaptive_args(input, output_size), "arguments"
+        args, reason = _adaptive_args(_batched_size(input), output_size), "arguments"
     if args is None:
         return to_torch(F.adaptive_avg_pool2d, reason, input, output_size)
     return _average(input, args)

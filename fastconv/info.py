@@ -51,16 +51,17 @@ def explain(
     reason = functional._refusal(input, weight, bias)
     if reason is not None:
         return {"torch": reason}
-    args = functional._conv2d_args(input, weight, bias, stride, padding, dilation, groups)
+    x = input.unsqueeze(0) if input.dim() == 3 else input
+    bias_size = None if bias is None else bias.shape
+    given = (stride, padding, dilation, groups)
+    args = functional._conv2d_args(x.shape, weight.shape, bias_size, *given)
     if args is None:
         return {"torch": "arguments"}
-    x = input.unsqueeze(0) if input.dim() == 3 else input
-    last = ops.is_channels_last(x), ops.is_channels_last(weight)
-    shape = ops.conv2d_shape(tuple(x.shape), tuple(weight.shape), *args, *last, any(last))
-    dtype = ops.KERNEL_DTYPES.get(x.dtype, _C.FLOAT32)
+    dtype = x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32
+    plan = ops.conv2d_plan(dtype, x.shape, x.stride(), weight.shape, weight.stride(), args)
     threads = torch.get_num_threads()
     return {
-        direction: f"{_C.conv2d_accepting_paths(direction, shape)[0]}, "
-        f"{_C.conv2d_workspace_bytes(direction, dtype, shape, threads)} bytes"
+        direction: f"{_C.conv2d_accepting_paths(direction, plan.shape)[0]}, "
+        f"{_C.conv2d_workspace_bytes(direction, plan.dtype, plan.shape, threads)} bytes"
         for direction in DIRECTIONS
     }

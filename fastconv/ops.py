@@ -7,6 +7,7 @@ Padding of convolutions is (top, bottom, left, right). Where tensors must share 
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,33 +23,39 @@ _PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
 _FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
 
 is_compiling = torch.compiler.is_compiling
+_threads = torch.get_num_threads
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
-_functorch = torch._C._functorch.peek_interpreter_stack
+_functorch_active = torch._C._are_functorch_transforms_active
 _profiling = torch._C._autograd._profiler_enabled
 _tracing = torch._C._get_tracing_state
 
 
-def unwatched(*tensors: Tensor | None) -> bool:
-    """Whether these tensors may go straight to the kernels: nobody needs to see the operator."""
-    if (
+def quiet() -> bool:
+    """Whether no compiler, tracer, profiler, mode or transform is on that would want to see operators."""
+    return not (
         is_compiling()
         or _dispatch_modes()
         or _function_modes()
-        or _functorch() is not None
+        or _functorch_active()
         or _profiling()
         or _tracing() is not None
-    ):
+    )
+
+
+def is_plain(t: Tensor) -> bool:
+    """Whether a tensor is nothing but its memory: no subclass, no pending negation, no wrapper."""
+    if type(t) not in _PLAIN_TYPES or t.is_neg():
         return False
     try:
-        for t in tensors:
-            if t is not None and (type(t) not in _PLAIN_TYPES or t.is_neg()):
-                return False
-            if t is not None:
-                t.data_ptr()  # raises where there is no storage, as in tensors of the older vmap
+        return t.data_ptr() is not None  # raises where there is no storage, as in the older vmap
     except RuntimeError:
         return False
-    return True
+
+
+def unwatched(*tensors: Tensor | None) -> bool:
+    """Whether these tensors may go straight to the kernels: nobody needs to see the operator."""
+    return quiet() and all(t is None or is_plain(t) for t in tensors)
 
 
 @lru_cache(maxsize=4096)
@@ -59,6 +66,15 @@ def _channels_last_strides(size: tuple, strides: tuple) -> bool:
         if size[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):
             return False
         least = strides[d] * max(size[d], 1)
+    return True
+
+
+def _is_dense(size: tuple, strides: tuple, channels_last: bool) -> bool:
+    expected = 1
+    for d in (1, 3, 2, 0) if channels_last else (3, 2, 1, 0):
+        if size[d] != 1 and strides[d] != expected:
+            return False
+        expected *= size[d]
     return True
 
 
@@ -114,34 +130,75 @@ def _kernel_dtype(first: Tensor, *others: Tensor | None) -> int:
         raise NotImplementedError(f"fastconv: no kernel for {first.dtype}") from None
 
 
-@lru_cache(maxsize=4096)
-def conv2d_shape(
-    x_size, w_size, stride, padding, dilation, groups, *channels_last
-) -> "_C.Conv2dShape":
-    return _C.Conv2dShape(x_size, w_size, stride, padding, dilation, groups, *channels_last)
+class Conv2dPlan(NamedTuple):
+    """What one kind of conv2d call needs to know beyond its tensors' addresses."""
+
+    shape: "_C.Conv2dShape"
+    dtype: int
+    x_format: torch.memory_format | None  # to be made contiguous in; None: is so already
+    w_format: torch.memory_format | None
+    y_size: tuple
+    y_strides: tuple
+    call: tuple  # args, x_size, w_size, x channels_last, w channels_last
 
 
 @lru_cache(maxsize=4096)
-def pool2d_shape(x_size, spec, channels_last) -> "_C.Pool2dShape":
-    """`spec`: arguments of max_pool2d or avg_pool2d behind the input, or (output_size,) of adaptive_avg_pool2d."""
-    if len(spec) == 1:
-        return _C.Pool2dShape.adaptive(x_size, spec[0], channels_last)
-    if len(spec) == 5:
-        kernel, stride, padding, dilation, ceil_mode = spec
-        return _C.Pool2dShape(
-            x_size, kernel, stride, padding, dilation, ceil_mode, True, 0, channels_last
-        )
-    kernel, stride, padding, ceil_mode, count_include_pad, divisor = spec
+def conv2d_plan(dtype, x_size, x_strides, w_size, w_strides, args) -> Conv2dPlan:
+    x_last = _channels_last_strides(x_size, x_strides)
+    w_last = _channels_last_strides(w_size, w_strides)
+    y_size = conv2d_output_size(x_size, w_size, args)
+    return Conv2dPlan(
+        _C.Conv2dShape(x_size, w_size, *args, x_last, w_last, x_last or w_last),
+        KERNEL_DTYPES[dtype],
+        None if _is_dense(x_size, x_strides, x_last) else _FORMATS[x_last],
+        None if _is_dense(w_size, w_strides, w_last) else _FORMATS[w_last],
+        y_size,
+        torch.empty(y_size, device="meta", memory_format=_FORMATS[x_last or w_last]).stride(),
+        (args, x_size, w_size, x_last, w_last),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
+    return _C.Conv2dShape(x_size, w_size, *args, *channels_last)
+
+
+class Pool2dPlan(NamedTuple):
+    """What one kind of pooling call needs to know beyond its tensors' addresses."""
+
+    shape: "_C.Pool2dShape"
+    dtype: int
+    x_format: torch.memory_format | None  # to be made contiguous in; None: is so already
+    y_size: tuple
+    y_strides: tuple
+    call: tuple  # args, x_size, channels_last
+
+
+@lru_cache(maxsize=4096)
+def pool2d_plan(dtype, x_size, x_strides, args) -> Pool2dPlan:
+    last = _channels_last_strides(x_size, x_strides)
+    shape = _pool2d_shape(x_size, args, last)
+    y_size = (shape.N, shape.C, shape.OH, shape.OW)
+    return Pool2dPlan(
+        shape,
+        KERNEL_DTYPES[dtype],
+        None if _is_dense(x_size, x_strides, last) else _FORMATS[last],
+        y_size,
+        torch.empty(y_size, device="meta", memory_format=_FORMATS[last]).stride(),
+        (args, x_size, last),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
+    """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,) of adaptive_avg_pool2d."""
+    if len(args) == 1:
+        return _C.Pool2dShape.adaptive(x_size, args[0], channels_last)
+    if len(args) == 5:
+        return _C.Pool2dShape(x_size, *args, True, 0, channels_last)
+    kernel, stride, padding, ceil_mode, include, divisor = args
     return _C.Pool2dShape(
-        x_size,
-        kernel,
-        stride,
-        padding,
-        (1, 1),
-        ceil_mode,
-        count_include_pad,
-        divisor or 0,
-        channels_last,
+        x_size, kernel, stride, padding, (1, 1), ceil_mode, include, divisor or 0, channels_last
     )
 
 
@@ -187,19 +244,28 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     if x.dtype in WIDENED_DTYPES:
         wide = (x.float(), w.float(), None if bias is None else bias.float())
         return conv2d(*wide, stride, padding, dilation, groups).to(x.dtype)
-    x_last, w_last = is_channels_last(x), is_channels_last(w)
-    x, w = _dense(x, x_last), _dense(w, w_last)
-    if bias is not None:
+    _kernel_dtype(x, w, bias)
+    args = (stride, padding, dilation, groups)
+    plan = conv2d_plan(x.dtype, x.shape, x.stride(), w.shape, w.stride(), args)
+    return run_conv2d(plan, x, w, bias)
+
+
+def run_conv2d(plan: Conv2dPlan, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+    """conv2d of tensors known to be unwatched, of one kernel type, and to fit the plan."""
+    shape, dtype, x_format, w_format, y_size, y_strides, _ = plan
+    if x_format is not None:
+        x = x.contiguous(memory_format=x_format)
+    if w_format is not None:
+        w = w.contiguous(memory_format=w_format)
+    y = x.new_empty_strided(y_size, y_strides)
+    if bias is None:
+        bias_at = bias_count = 0
+    else:
         bias = bias.contiguous()
-    y_last = x_last or w_last
-    shape = conv2d_shape(
-        x.shape, w.shape, stride, padding, dilation, groups, x_last, w_last, y_last
-    )
-    y = _new(x, (shape.N, shape.OC, shape.OH, shape.OW), y_last)
+        bias_at, bias_count = bias.data_ptr(), bias.numel()
     _C.conv2d_forward(
-        _kernel_dtype(x, w, bias), shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
-        0 if bias is None else bias.data_ptr(), 0 if bias is None else bias.numel(),
-        y.data_ptr(), y.numel(), torch.get_num_threads(),
+        dtype, shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
+        bias_at, bias_count, y.data_ptr(), y.numel(), _threads(),
     )  # fmt: skip
     return y
 
@@ -213,13 +279,12 @@ def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, 
         return wide.to(grad_y.dtype)
     y_last, w_last = is_channels_last(grad_y), is_channels_last(w)
     grad_y, w = _dense(grad_y, y_last), _dense(w, w_last)
-    shape = conv2d_shape(
-        x_size, w.shape, stride, padding, dilation, groups, x_channels_last, w_last, y_last
-    )
+    args = (stride, padding, dilation, groups)
+    shape = _conv2d_shape(x_size, w.shape, args, x_channels_last, w_last, y_last)
     grad_x = _new(grad_y, x_size, x_channels_last)
     _C.conv2d_backward_input(
         _kernel_dtype(grad_y, w), shape, grad_y.data_ptr(), grad_y.numel(), w.data_ptr(), w.numel(),
-        grad_x.data_ptr(), grad_x.numel(), torch.get_num_threads(),
+        grad_x.data_ptr(), grad_x.numel(), _threads(),
     )  # fmt: skip
     return grad_x
 
@@ -239,38 +304,42 @@ def conv2d_backward_weight(
         return tuple(g.to(x.dtype) for g in wide)
     y_last, x_last = is_channels_last(grad_y), is_channels_last(x)
     grad_y, x = _dense(grad_y, y_last), _dense(x, x_last)
-    shape = conv2d_shape(
-        x.shape, w_size, stride, padding, dilation, groups, x_last, w_channels_last, y_last
-    )
+    args = (stride, padding, dilation, groups)
+    shape = _conv2d_shape(x.shape, w_size, args, x_last, w_channels_last, y_last)
     grad_w = _new(x, w_size, w_channels_last)
     grad_bias = x.new_empty(w_size[0] if with_bias else 0)
     _C.conv2d_backward_weight(
         _kernel_dtype(grad_y, x), shape, grad_y.data_ptr(), grad_y.numel(), x.data_ptr(), x.numel(),
         grad_w.data_ptr(), grad_w.numel(),
-        grad_bias.data_ptr() if with_bias else 0, grad_bias.numel(), torch.get_num_threads(),
+        grad_bias.data_ptr() if with_bias else 0, grad_bias.numel(), _threads(),
     )  # fmt: skip
     return grad_w, grad_bias
 
 
 @_operator(f"(Tensor x, {_MAX}, bool with_indices) -> (Tensor, Tensor)")
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_indices):
-    spec = (kernel, stride, padding, dilation, ceil_mode)
+    args = (kernel, stride, padding, dilation, ceil_mode)
     if x.dtype in WIDENED_DTYPES:
-        y, indices = max_pool2d(x.float(), *spec, with_indices)
+        y, indices = max_pool2d(x.float(), *args, with_indices)
         return y.to(x.dtype), indices
-    last = is_channels_last(x)
-    x = _dense(x, last)
-    shape = pool2d_shape(x.shape, spec, last)
-    size = (shape.N, shape.C, shape.OH, shape.OW)
-    y = _new(x, size, last)
+    _kernel_dtype(x)
+    plan = pool2d_plan(x.dtype, x.shape, x.stride(), args)
+    y, indices = run_max_pool2d(plan, x, with_indices)
+    return y, x.new_empty(0, dtype=torch.int64) if indices is None else indices
+
+
+def run_max_pool2d(plan: Pool2dPlan, x: Tensor, with_indices: bool) -> tuple[Tensor, Tensor | None]:
+    """max_pool2d of a tensor known to be unwatched, of a kernel type, and to fit the plan."""
+    shape, dtype, x_format, y_size, y_strides, _ = plan
+    if x_format is not None:
+        x = x.contiguous(memory_format=x_format)
+    y, indices, at, count = x.new_empty_strided(y_size, y_strides), None, 0, 0
     if with_indices:
-        indices = _new(x, size, last, torch.int64)
-    else:
-        indices = x.new_empty(0, dtype=torch.int64)
+        indices = x.new_empty_strided(y_size, y_strides, dtype=torch.int64)
+        at, count = indices.data_ptr(), indices.numel()
     _C.max_pool2d_forward(
-        _kernel_dtype(x), shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(),
-        indices.data_ptr() if with_indices else 0, indices.numel(), torch.get_num_threads(),
-    )  # fmt: skip
+        dtype, shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), at, count, _threads()
+    )
     return y, indices
 
 
@@ -280,44 +349,49 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_indices):
 def max_pool2d_backward(
     grad_y, indices, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
 ):
-    spec = (kernel, stride, padding, dilation, ceil_mode)
+    args = (kernel, stride, padding, dilation, ceil_mode)
     if grad_y.dtype in WIDENED_DTYPES:
-        wide = max_pool2d_backward(grad_y.float(), indices, x_size, *spec, channels_last)
+        wide = max_pool2d_backward(grad_y.float(), indices, x_size, *args, channels_last)
         return wide.to(grad_y.dtype)
     if indices.dtype is not torch.int64:
         raise RuntimeError(f"fastconv: indices must be torch.int64, not {indices.dtype}")
     grad_y, indices = _dense(grad_y, channels_last), _dense(indices, channels_last)
     grad_x = _new(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(
-        _kernel_dtype(grad_y), pool2d_shape(x_size, spec, channels_last),
+        _kernel_dtype(grad_y), _pool2d_shape(x_size, args, channels_last),
         grad_y.data_ptr(), grad_y.numel(), indices.data_ptr(), indices.numel(),
-        grad_x.data_ptr(), grad_x.numel(), torch.get_num_threads(),
+        grad_x.data_ptr(), grad_x.numel(), _threads(),
     )  # fmt: skip
     return grad_x
 
 
-def _average(x, spec):
+def _average(x, args):
     if x.dtype in WIDENED_DTYPES:
-        return _average(x.float(), spec).to(x.dtype)
-    last = is_channels_last(x)
-    x = _dense(x, last)
-    shape = pool2d_shape(x.shape, spec, last)
-    y = _new(x, (shape.N, shape.C, shape.OH, shape.OW), last)
+        return _average(x.float(), args).to(x.dtype)
+    _kernel_dtype(x)
+    return run_average(pool2d_plan(x.dtype, x.shape, x.stride(), args), x)
+
+
+def run_average(plan: Pool2dPlan, x: Tensor) -> Tensor:
+    """avg_pool2d or adaptive_avg_pool2d of a tensor as for run_max_pool2d."""
+    shape, dtype, x_format, y_size, y_strides, _ = plan
+    if x_format is not None:
+        x = x.contiguous(memory_format=x_format)
+    y = x.new_empty_strided(y_size, y_strides)
     _C.avg_pool2d_forward(
-        _kernel_dtype(x), shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(),
-        torch.get_num_threads(),
-    )  # fmt: skip
+        dtype, shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), _threads()
+    )
     return y
 
 
-def _average_backward(grad_y, x_size, spec, channels_last):
+def _average_backward(grad_y, x_size, args, channels_last):
     if grad_y.dtype in WIDENED_DTYPES:
-        return _average_backward(grad_y.float(), x_size, spec, channels_last).to(grad_y.dtype)
+        return _average_backward(grad_y.float(), x_size, args, channels_last).to(grad_y.dtype)
     grad_y = _dense(grad_y, channels_last)
     grad_x = _new(grad_y, x_size, channels_last)
     _C.avg_pool2d_backward(
-        _kernel_dtype(grad_y), pool2d_shape(x_size, spec, channels_last),
-        grad_y.data_ptr(), grad_y.numel(), grad_x.data_ptr(), grad_x.numel(), torch.get_num_threads(),
+        _kernel_dtype(grad_y), _pool2d_shape(x_size, args, channels_last),
+        grad_y.data_ptr(), grad_y.numel(), grad_x.data_ptr(), grad_x.numel(), _threads(),
     )  # fmt: skip
     return grad_x
 
@@ -331,8 +405,8 @@ def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor
 def avg_pool2d_backward(
     grad_y, x_size, kernel, stride, padding, ceil_mode, count_include_pad, divisor, channels_last
 ):
-    spec = (kernel, stride, padding, ceil_mode, count_include_pad, divisor)
-    return _average_backward(grad_y, x_size, spec, channels_last)
+    args = (kernel, stride, padding, ceil_mode, count_include_pad, divisor)
+    return _average_backward(grad_y, x_size, args, channels_last)
 
 
 @_operator("(Tensor x, SymInt[2] output_size) -> Tensor")

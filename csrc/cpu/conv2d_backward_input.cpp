@@ -77,6 +77,7 @@ void direct(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* worksp
 
 template <class T>
 constexpr Conv2dPath<BackwardInputBuffers<T>> PATHS[] = {
+    {"tiny", is_tiny, no_workspace, reference_backward_input<T>},
     {"direct", direct_accepts, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, no_workspace, reference_backward_input<T>},
 };
@@ -85,11 +86,11 @@ constexpr Conv2dPath<BackwardInputBuffers<T>> PATHS[] = {
 
 template <>
 Conv2dPaths<BackwardInputBuffers<float>> conv2d_paths() {
-  return {PATHS<float>, 2};
+  return {PATHS<float>, 3};
 }
 template <>
 Conv2dPaths<BackwardInputBuffers<double>> conv2d_paths() {
-  return {PATHS<double>, 2};
+  return {PATHS<double>, 3};
 }
 
 }  // namespace fastconv::cpu

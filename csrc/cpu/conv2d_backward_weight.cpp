@@ -8,6 +8,7 @@ namespace {
 
 template <class T>
 constexpr Conv2dPath<BackwardWeightBuffers<T>> PATHS[] = {
+    {"tiny", is_tiny, no_workspace, reference_backward_weight<T>},
     {"direct", direct_weight_fits, direct_weight_workspace_bytes<T>, direct_weight<T>},
     {"reference", accepts_any, no_workspace, reference_backward_weight<T>},
 };
@@ -16,11 +17,11 @@ constexpr Conv2dPath<BackwardWeightBuffers<T>> PATHS[] = {
 
 template <>
 Conv2dPaths<BackwardWeightBuffers<float>> conv2d_paths() {
-  return {PATHS<float>, 2};
+  return {PATHS<float>, 3};
 }
 template <>
 Conv2dPaths<BackwardWeightBuffers<double>> conv2d_paths() {
-  return {PATHS<double>, 2};
+  return {PATHS<double>, 3};
 }
 
 }  // namespace fastconv::cpu

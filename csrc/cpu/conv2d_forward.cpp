@@ -33,6 +33,7 @@ void direct(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, i
 
 template <class T>
 constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
+    {"tiny", is_tiny, no_workspace, reference_forward<T>},
     {"direct", direct_accepts, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, no_workspace, reference_forward<T>},
 };
@@ -41,11 +42,11 @@ constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
 
 template <>
 Conv2dPaths<ForwardBuffers<float>> conv2d_paths() {
-  return {PATHS<float>, 2};
+  return {PATHS<float>, 3};
 }
 template <>
 Conv2dPaths<ForwardBuffers<double>> conv2d_paths() {
-  return {PATHS<double>, 2};
+  return {PATHS<double>, 3};
 }
 
 }  // namespace fastconv::cpu
