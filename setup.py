@@ -1,7 +1,9 @@
-"""Builds fastconv._C from every C++ file under csrc/ (pybind11, OpenMP, no torch): new files need no edit here.
+"""Builds fastconv._C from every C++ file under csrc/ (pybind11, OpenMP, no torch): new files need
+no edit here.
 
-Where torch is importable its BuildExtension drives ninja, with header dependencies and parallel jobs; otherwise plain
-setuptools compiles in parallel. Instruction sets are chosen inside the sources, so no -march flags stand here.
+Where torch is importable its BuildExtension drives ninja, with header dependencies and parallel
+jobs; otherwise plain setuptools compiles in parallel. Instruction sets are chosen inside the
+sources, so no -march flags stand here.
 """
 
 import os

@@ -1,4 +1,5 @@
-// Extents of every operation, and the formulas that define them. Layer: shape (knows nothing of kernels, threads or torch).
+// Extents of every operation, and the formulas that define them. Layer: shape (knows nothing of
+// kernels, threads or torch).
 //   conv2d: y[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of w[oc,ic,kh,kw] * x[n,ic,ih,iw]
 //     with ih = oh * stride_h + kh * dilation_h - pad_top, iw alike, and x = 0 outside the image.
 #pragma once
@@ -51,14 +52,12 @@ struct Conv2dShape {
 
   constexpr Strides x_strides() const { return dense_strides(x_channels_last, IC, IH, IW); }
   // Of the filter: n walks output channels, c the input channels of one group.
-  constexpr Strides w_strides() const {
-    return dense_strides(w_channels_last, group_IC(), KH, KW);
-  }
+  constexpr Strides w_strides() const { return dense_strides(w_channels_last, group_IC(), KH, KW); }
   constexpr Strides y_strides() const { return dense_strides(y_channels_last, OC, OH(), OW()); }
 };
 
-// Extent of one axis of a pooled output; with ceil_mode a last window may hang over the far edge, but must start
-// inside the image or its near padding.
+// Extent of one axis of a pooled output; with ceil_mode a last window may hang over the far edge,
+// but must start inside the image or its near padding.
 constexpr int64_t pooled_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad,
                                 int64_t dilation, bool ceil_mode) {
   const int64_t span = input + 2 * pad - dilation * (kernel - 1) - 1;
@@ -72,10 +71,11 @@ struct Window {
   int64_t first, end;
 };
 
-//   max_pool2d: y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]; first maximum, last NaN; padding is -inf.
-//   avg_pool2d: y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor; padding is 0.
-// The window of (oh, ow) is ih = oh * stride_h + kh * dilation_h - pad_h, iw alike, inside the image; adaptive
-// windows are floor(oh * IH / OH) <= ih < ceil((oh + 1) * IH / OH).
+//   max_pool2d: y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]; first maximum, last NaN;
+//   padding is -inf. avg_pool2d: y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor;
+//   padding is 0.
+// The window of (oh, ow) is ih = oh * stride_h + kh * dilation_h - pad_h, iw alike, inside the
+// image; adaptive windows are floor(oh * IH / OH) <= ih < ceil((oh + 1) * IH / OH).
 struct Pool2dShape {
   int64_t N, C, IH, IW;
   int64_t OH, OW;

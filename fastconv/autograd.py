@@ -1,12 +1,14 @@
-"""The torch.autograd.Functions: gradients of any order, forward mode and vmap. Layer: autograd, over ops.py.
+"""The torch.autograd.Functions: gradients of any order, forward mode and vmap. Layer: autograd,
+over ops.py.
 
-conv2d, conv2d_backward_input and conv2d_backward_weight are one trilinear form in (x, w, grad_y), so each derivative of
-each is again one of the three. avg_pool2d is linear, and so is max_pool2d once its indices are known. A gradient that
-nobody asked for is not computed. The gradient of a bias alone, and the bias's part of higher derivatives, are plain sums
-of torch; with the gradient of the weight it comes out of the same kernel.
+conv2d, conv2d_backward_input and conv2d_backward_weight are one trilinear form in (x, w, grad_y),
+so each derivative of each is again one of the three. avg_pool2d is linear, and so is max_pool2d
+once its indices are known. A gradient that nobody asked for is not computed. The gradient of a bias
+alone, and the bias's part of higher derivatives, are plain sums of torch; with the gradient of the
+weight it comes out of the same kernel.
 
-Each Function comes twice. torch.compile traces the base class (it takes no jvp, and no other Function inside a backward);
-the eager class adds jvp, vmap and differentiable backwards.
+Each Function comes twice. torch.compile traces the base class (it takes no jvp, and no other
+Function inside a backward); the eager class adds jvp, vmap and differentiable backwards.
 """
 
 from collections.abc import Callable
@@ -22,18 +24,19 @@ _functorch_active = torch._C._are_functorch_transforms_active
 
 
 def transforming() -> bool:
-    """Whether forward mode or a torch.func transform is on: then Functions run even without requires_grad."""
+    """Whether forward mode or a torch.func transform is on: Functions then run in any case."""
     return forward_ad._current_level >= 0 or _functorch_active()
 
 
 def _differentiable_backward() -> bool:
-    """Inside a backward: whether its result may be differentiated in turn (create_graph, torch.func)."""
+    """Inside a backward: whether its result may be differentiated in turn (create_graph)."""
     return not torch.compiler.is_compiling() and (torch.is_grad_enabled() or transforming())
 
 
 def direct_apply(function: type) -> Callable:
-    """Function.apply without its inspection of the signature of forward on every call, which costs several times all the
-    rest and serves default arguments, of which there are none here. Not for use inside torch.func transforms.
+    """Function.apply without its inspection of the signature of forward on every call, which costs
+    several times all the rest and serves default arguments, of which there are none here. Not for
+    use inside torch.func transforms.
     """
     return super(torch.autograd.Function, function).apply
 
@@ -55,7 +58,7 @@ def _sum(*terms: Tensor | None) -> Tensor | None:
     return sum(present[1:], start=present[0]) if present else None
 
 
-# ---- vmap over a batch of B -------------------------------------------------------------------------------------
+# ---- vmap over a batch of B ----------------------------------------------------------------------
 
 
 def _batched(t: Tensor, dim: int | None, batch: int) -> Tensor:
@@ -80,11 +83,11 @@ def _times(size: tuple, dim: int, batch: int) -> tuple:
     return (*size[:dim], size[dim] * batch, *size[dim + 1 :])
 
 
-# ---- convolution; args = (stride, padding, dilation, groups) ----------------------------------------------------
+# ---- convolution; args = (stride, padding, dilation, groups) -------------------------------------
 
 
 class Conv2d(torch.autograd.Function):
-    """x, w, bias, args, plan -> y; the plan, or None, is one of ops.conv2d_plan for tensors known to be unwatched."""
+    """x, w, bias, args, plan -> y; plan: of ops.conv2d_plan, for unwatched tensors, or None."""
 
     @staticmethod
     def forward(x, w, bias, args, plan):

@@ -1,7 +1,8 @@
 """The torch.autograd.Functions of the pools (see autograd.py). Layer: autograd, over ops.py.
 
-max_pool2d's derivative takes grad_y to the places of the maxima (max_pool2d_backward); the derivative of that reads those
-places (torch.gather). The averages and their gradients are each other's transposes.
+max_pool2d's derivative takes grad_y to the places of the maxima (max_pool2d_backward); the
+derivative of that reads those places (torch.gather). The averages and their gradients are each
+other's transposes.
 """
 
 import torch
@@ -17,7 +18,7 @@ def _gather(x: Tensor, indices: Tensor) -> Tensor:
     return x.reshape(n, c, -1).gather(2, indices.reshape(n, c, -1)).reshape(indices.shape)
 
 
-# ---- max; args = (kernel, stride, padding, dilation, ceil_mode) -------------------------------------------------
+# ---- max; args = (kernel, stride, padding, dilation, ceil_mode) ----------------------------------
 
 
 class MaxPool2d(torch.autograd.Function):
@@ -101,7 +102,7 @@ class EagerMaxPool2dBackward(_Eager):
         return grad_x.unflatten(0, (batch, n)), 0
 
 
-# ---- averages; args = (kernel, stride, padding, ceil_mode, count_include_pad, divisor), or (output_size,) -------
+# ---- averages; args = those of ops.avg_pool2d behind x, or (output_size,) ------------------------
 
 
 def _average(x, args) -> Tensor:

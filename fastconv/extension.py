@@ -1,6 +1,7 @@
 """Loads the compiled kernels, fastconv._C. Layer: operators, below ops.py.
 
-torch comes first: the kernels then bind to the OpenMP runtime that torch has loaded, and no second one enters the process.
+torch comes first: the kernels then bind to the OpenMP runtime that torch has loaded, and no second
+one enters the process.
 """
 
 import importlib
@@ -13,7 +14,7 @@ import torch  # noqa: F401  (see above)
 
 
 def load() -> ModuleType:
-    """The module fastconv._C; ImportError with the original error, what was built and what was found."""
+    """The module fastconv._C, or ImportError with the original error and what was found."""
     try:
         return importlib.import_module("fastconv._C")
     except ImportError as error:

@@ -1,4 +1,5 @@
-"""What compilers and tracers need to know of the operators: sizes, memory formats and multiply-adds. Layer: operators.
+"""What compilers and tracers need to know of the operators: sizes, memory formats and
+multiply-adds. Layer: operators.
 
 The extents are those of csrc/shape.h, written again because here they may be symbols.
 """

@@ -1,7 +1,9 @@
-"""conv2d and pooling with the signatures of torch.nn.functional. Layer: functional, over autograd.py.
+"""conv2d and pooling with the signatures of torch.nn.functional. Layer: functional, over
+autograd.py.
 
-What the kernels take: strided CPU tensors of one floating type, 3-D (unbatched) or 4-D. Everything else is left to torch
-by `to_torch`, counted (see handover.py); wrong arguments are among it, so that torch raises its own error.
+What the kernels take: strided CPU tensors of one floating type, 3-D (unbatched) or 4-D. Everything
+else is left to torch by `to_torch`, counted (see handover.py); wrong arguments are among it, so
+that torch raises its own error.
 """
 
 import numbers
@@ -39,7 +41,7 @@ def _ordinary() -> bool:
 
 
 def _refusal(tensor: object, *others: object) -> str | None:
-    """Why the kernels do not take these tensors (None among the others is skipped); None if they do."""
+    """Why the kernels do not take these tensors; None if they do. Others may be None."""
     if not isinstance(tensor, Tensor):
         return "arguments"
     if tensor.dtype not in _DTYPES:
@@ -132,8 +134,9 @@ def _cached_conv2d_plan(
 def _eager_conv2d_plan(x, w, bias, stride, padding, dilation, groups) -> tuple | None:
     """(args, plan) of a call that the kernels take as it stands; None: the general way decides.
 
-    This is the whole of what an ordinary call spends before its kernel, so it asks little: plain tensors (ops.is_plain) of
-    one type on the CPU, and a look into a table of shapes and arguments seen before.
+    This is the whole of what an ordinary call spends before its kernel, so it asks little: plain
+    tensors (ops.is_plain) of one type on the CPU, and a look into a table of shapes and arguments
+    seen before.
     """
     if type(x) not in _PLAIN or type(w) not in _PLAIN:
         return None
@@ -207,8 +210,9 @@ def conv2d(
         output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1;
             channels_last if the input or the weight is
 
-    float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are rounded once. Other types
-    and devices are left to torch (:func:`fastconv.handovers` counts them). Errors are those of torch.
+    float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are
+    rounded once. Other types and devices are left to torch (:func:`fastconv.handovers` counts
+    them). Errors are those of torch.
     """
     if _ordinary():
         found = _eager_conv2d_plan(input, weight, bias, stride, padding, dilation, groups)
@@ -246,10 +250,10 @@ def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tenso
 
 
 def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
-    """Whether pooling is defined: positive extents, padding at most half a window, an output."""
+    """Whether pooling is defined: positive extents, padding of at most half a kernel, an output."""
     if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
         return False
-    if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(padding, kernel, dilation, strict=True)):
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         return False
     return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
 
@@ -301,13 +305,14 @@ def max_pool2d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """2-D max pooling, as :func:`torch.nn.functional.max_pool2d`.
 
-    ``y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]``; of equal maxima the first counts, of NaNs the last. With
-    ``return_indices`` also int64 indices ``ih * IW + iw`` of the maxima.
+    ``y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]``; of equal maxima the first counts, of
+    NaNs the last. With ``return_indices`` also int64 indices ``ih * IW + iw`` of the maxima.
 
     Shapes:
         input: (N, C, IH, IW) or (C, IH, IW)
         output, indices: (N, C, OH, OW), in the input's memory format;
-            OH = (IH + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1, rounded down, or up with ceil_mode
+            OH = (IH + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1, rounded down, or
+            up with ceil_mode
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
@@ -376,12 +381,13 @@ def avg_pool2d(
 ) -> Tensor:
     """2-D average pooling, as :func:`torch.nn.functional.avg_pool2d`.
 
-    ``y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor``. The divisor is the number of window elements inside
-    the padded image, or inside the image itself without ``count_include_pad``, or ``divisor_override``.
+    ``y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor``. The divisor is the number of
+    window elements inside the padded image, or inside the image itself without
+    ``count_include_pad``, or ``divisor_override``.
 
     Shapes:
-        input: (N, C, IH, IW) or (C, IH, IW)
-        output: (N, C, OH, OW), in the input's memory format; OH as in :func:`fastconv.functional.max_pool2d`
+        input: (N, C, IH, IW) or (C, IH, IW) output: (N, C, OH, OW), in the input's memory format;
+        OH as in :func:`fastconv.functional.max_pool2d`
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
@@ -413,8 +419,8 @@ def _adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
 def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None, ...]) -> Tensor:
     """2-D average pooling to a given size, as :func:`torch.nn.functional.adaptive_avg_pool2d`.
 
-    ``y[n,c,oh,ow]`` is the mean of ``x[n,c,ih,iw]`` over ``floor(oh * IH / OH) <= ih < ceil((oh + 1) * IH / OH)``, ``iw``
-    alike.
+    ``y[n,c,oh,ow]`` is the mean of ``x[n,c,ih,iw]`` over ``floor(oh * IH / OH) <= ih < ceil((oh +
+    1) * IH / OH)``, ``iw`` alike.
 
     Shapes:
         input: (N, C, IH, IW) or (C, IH, IW)

@@ -1,6 +1,7 @@
-"""What is installed and what will run: `python -m fastconv info`, and fastconv.explain. Layer: beside modules."""
+"""What is installed and what will run: `fastconv info` and fastconv.explain. Beside modules."""
 
 import platform
+
 import torch
 from torch import Tensor
 

@@ -1,6 +1,7 @@
 """torch.nn layers with only the computation replaced. Layer: modules, over functional.py.
 
-Same constructors, initial values from the same seed, state_dict, repr and pickling as their torch.nn parents.
+Same constructors, initial values from the same seed, state_dict, repr and pickling as their
+torch.nn parents.
 """
 
 import torch
@@ -61,7 +62,7 @@ class AvgPool2d(torch.nn.AvgPool2d):
 
 
 class AdaptiveAvgPool2d(torch.nn.AdaptiveAvgPool2d):
-    """2-D average pooling to a given size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced."""
+    """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.adaptive_avg_pool2d(input, self.output_size)
@@ -83,14 +84,15 @@ def _swap(model: torch.nn.Module, classes: dict[type, type]) -> torch.nn.Module:
 
 
 def convert(model: torch.nn.Module) -> torch.nn.Module:
-    """Makes every convolution and pooling layer of `model` that fastconv has a twin of that twin, in place.
+    """Makes every convolution and pooling layer of `model` that fastconv has a twin of that twin,
+    in place.
 
-    Parameters, hooks, training flags and optimizers stay as they are; only exact torch.nn classes change, not classes
-    derived from them. Returns `model`. :func:`fastconv.revert` undoes it.
+    Parameters, hooks, training flags and optimizers stay as they are; only exact torch.nn classes
+    change, not classes derived from them. Returns `model`. :func:`fastconv.revert` undoes it.
     """
     return _swap(model, _TWINS)
 
 
 def revert(model: torch.nn.Module) -> torch.nn.Module:
-    """Makes every fastconv layer of `model` its torch.nn parent again, in place, and returns `model`."""
+    """Makes every fastconv layer of `model` its torch.nn parent again, in place."""
     return _swap(model, {ours: parent for parent, ours in _TWINS.items()})

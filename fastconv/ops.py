@@ -1,8 +1,10 @@
-"""The operators: tensors in, tensors out, no autograd. Layer: operators, over the kernels of fastconv._C.
+"""The operators: tensors in, tensors out, no autograd. Layer: operators, over the kernels of
+fastconv._C.
 
-Each operator exists twice: as `torch.ops.fastconv.*`, seen by compilers, tracers and dispatch modes, and as the plain
-call that it makes. The functions of this module take the plain call unless something could be watching (`unwatched`).
-Padding of convolutions is (top, bottom, left, right). Where tensors must share a memory format, `channels_last` says so.
+Each operator exists twice: as `torch.ops.fastconv.*`, seen by compilers, tracers and dispatch
+modes, and as the plain call that it makes. The functions of this module take the plain call unless
+something could be watching (`unwatched`). Padding of convolutions is (top, bottom, left, right).
+Where tensors must share a memory format, `channels_last` says so.
 """
 
 from collections.abc import Callable
@@ -32,7 +34,7 @@ _tracing = torch._C._get_tracing_state
 
 
 def quiet() -> bool:
-    """Whether no compiler, tracer, profiler, mode or transform is on that would want to see operators."""
+    """Whether no compiler, tracer, profiler, mode or transform would want to see operators."""
     return not (
         is_compiling()
         or _dispatch_modes()
@@ -60,7 +62,7 @@ def unwatched(*tensors: Tensor | None) -> bool:
 
 @lru_cache(maxsize=4096)
 def _channels_last_strides(size: tuple, strides: tuple) -> bool:
-    """torch's rule: strides grow in the order C, W, H, N, and say more than that one of them has extent 1."""
+    """torch's rule: strides grow in the order C, W, H, N, not only because extents are 1."""
     least = 0
     for d in (1, 3, 2, 0):
         if size[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):
@@ -98,7 +100,7 @@ def _new(
 
 
 def conv2d_output_size(x_size, w_size, args) -> tuple:
-    """(N, OC, OH, OW), for extents that may be symbols; args = (stride, padding, dilation, groups)."""
+    """(N, OC, OH, OW) of extents that may be symbols; args as of conv2d_plan."""
     stride, padding, dilation, _ = args
     height = x_size[2] + padding[0] + padding[1] - dilation[0] * (w_size[2] - 1) - 1
     width = x_size[3] + padding[2] + padding[3] - dilation[1] * (w_size[3] - 1) - 1
@@ -191,7 +193,7 @@ def pool2d_plan(dtype, x_size, x_strides, args) -> Pool2dPlan:
 
 @lru_cache(maxsize=4096)
 def _pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
-    """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,) of adaptive_avg_pool2d."""
+    """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,)."""
     if len(args) == 1:
         return _C.Pool2dShape.adaptive(x_size, args[0], channels_last)
     if len(args) == 5:

@@ -1,12 +1,12 @@
-"""fastconv.functional.conv2d against torch in float64: argument forms, layouts, types, aliasing, what is handed over.
+"""fastconv.functional.conv2d against torch in float64: argument forms, layouts, types, aliasing.
 
-The kernels' paths and instruction sets are test_kernels.py's; wrong arguments are test_errors.py's.
+Paths and instruction sets are test_kernels.py's; wrong arguments are test_errors.py's.
 """
 
 import numpy as np
 import pytest
 import torch
-from tolerance import (
+from reference import (
     assert_rounded_once,
     assert_within,
     bound,
@@ -17,7 +17,7 @@ from tolerance import (
     gradients,
     magnitude,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
+from seen import Operators
 
 import fastconv
 from fastconv.functional import conv2d
@@ -79,7 +79,7 @@ def channels_last(t: torch.Tensor) -> torch.Tensor:
     return t.contiguous(memory_format=torch.channels_last)
 
 
-# ---- values and gradients ---------------------------------------------------------------------------------------
+# ---- values and gradients ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
@@ -204,7 +204,7 @@ def test_threads_of_torch_do_not_change_the_result(threads: int):
     assert all(map(torch.equal, got, want))
 
 
-# ---- memory formats ---------------------------------------------------------------------------------------------
+# ---- memory formats ------------------------------------------------------------------------------
 
 LAYOUT_SHAPES = {
     "ordinary": ((2, 4, 6, 5), (6, 4, 3, 3), {}),
@@ -222,21 +222,44 @@ LAYOUT_SHAPES = {
 }
 
 
+FORMATS = (torch.contiguous_format, torch.channels_last)
+
+
 @pytest.mark.parametrize("name", LAYOUT_SHAPES)
 @pytest.mark.parametrize("dtype", (*FLOATS, torch.float16, torch.bfloat16), ids=str)
-def test_memory_formats_are_torchs(name: str, dtype: torch.dtype):
-    """Output channels_last if input or weight is; each gradient as its tensor."""
+def test_memory_formats(name: str, dtype: torch.dtype):
+    """The output's is torch's; each gradient's is its tensor's, so that .grad needs no copy."""
     x_size, w_size, kwargs = LAYOUT_SHAPES[name]
-    for x_last in (False, True):
-        for w_last in (False, True):
-            x, w = randn(*x_size, dtype=dtype), randn(*w_size, dtype=dtype)
-            x = channels_last(x) if x_last else x
-            w = channels_last(w) if w_last else w
-            grad_y = torch.ones_like(F.conv2d(x, w, **kwargs))
-            got = gradients(lambda *t: conv2d(*t, **kwargs), grad_y, x, w)
-            want = gradients(lambda *t: F.conv2d(*t, **kwargs), grad_y, x, w)
-            for g, t, what in zip(got, want, ("output", "grad_input", "grad_weight"), strict=True):
-                assert g.stride() == t.stride(), f"{what}, input {x.stride()}, weight {w.stride()}"
+    for x_format in FORMATS:
+        for w_format in FORMATS:
+            x = randn(*x_size, dtype=dtype).contiguous(memory_format=x_format)
+            w = randn(*w_size, dtype=dtype).contiguous(memory_format=w_format)
+            want = F.conv2d(x, w, **kwargs)
+            for grad_y in (torch.ones_like(want), torch.ones_like(want).contiguous()):
+                y, *grads = gradients(lambda *t: conv2d(*t, **kwargs), grad_y, x, w)
+                assert y.stride() == want.stride(), (x.stride(), w.stride())
+                for t, grad in zip((x, w), grads, strict=True):
+                    for form in FORMATS:
+                        assert grad.is_contiguous(memory_format=form) == t.is_contiguous(
+                            memory_format=form
+                        ), (t.stride(), grad.stride())
+
+
+def strides_that_matter(t: torch.Tensor) -> list[int]:
+    return [stride for extent, stride in zip(t.shape, t.stride(), strict=True) if extent > 1]
+
+
+def test_accumulated_gradients_have_the_strides_of_torchs():
+    for name, (x_size, w_size, kwargs) in LAYOUT_SHAPES.items():
+        for x_format in FORMATS:
+            for w_format in FORMATS:
+                strides = []
+                for function in (conv2d, F.conv2d):
+                    x = randn(*x_size).contiguous(memory_format=x_format).requires_grad_()
+                    w = randn(*w_size).contiguous(memory_format=w_format).requires_grad_()
+                    function(x, w, **kwargs).sum().backward()
+                    strides.append([strides_that_matter(t.grad) for t in (x, w)])
+                assert strides[0] == strides[1], name
 
 
 def test_memory_formats_as_documented():
@@ -253,7 +276,7 @@ def test_memory_formats_as_documented():
 
 
 def views(t: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Views of the size and (but for the expanded ones) the values of `t`, none of them dense and in order."""
+    """Views of the size and (but for the expanded ones) the values of `t`."""
     n, c, h, w = t.shape
     wide = torch.full((n, c + 2, h, 2 * w + 1), float("nan"), dtype=t.dtype)
     wide[:, 1:-1, :, 1::2] = t
@@ -314,7 +337,7 @@ def test_gradient_of_a_sum_has_stride_zero():
         assert_within(leaf.grad, t, limit)
 
 
-# ---- short types ------------------------------------------------------------------------------------------------
+# ---- short types ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16), ids=str)
@@ -339,7 +362,7 @@ def test_float16_sums_beyond_its_range_do_not_overflow_on_the_way():
     assert conv2d(x, w.to(torch.float16)).item() == 300  # 90000 - 89700; float16 ends at 65504
 
 
-# ---- what is handed over ----------------------------------------------------------------------------------------
+# ---- what is handed over -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -420,10 +443,12 @@ def test_tensor_of_zeros_without_memory():
 def test_stride_beyond_32_bits():
     x, w = randn(1, 1, 4, 4), randn(1, 1, 2, 2)
     y = conv2d(x, w, stride=2**40)
-    assert_within(y, F.conv2d(x, w, stride=2**40), bound(5, magnitude(x) * magnitude(w) * 4, eps(x.dtype)))
+    assert_within(
+        y, F.conv2d(x, w, stride=2**40), bound(5, magnitude(x) * magnitude(w) * 4, eps(x.dtype))
+    )
 
 
-# ---- aliasing, mutation, modes ----------------------------------------------------------------------------------
+# ---- aliasing, mutation, modes -------------------------------------------------------------------
 
 
 def test_arguments_are_left_alone():
@@ -514,19 +539,6 @@ def test_output_may_be_changed_in_place():
     assert torch.equal(x.grad, want)
 
 
-class Operators(TorchDispatchMode):
-    """Names of the fastconv operators called while it is on."""
-
-    def __init__(self):
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function.namespace == "fastconv":
-            self.names.append(function._opname)
-        return function(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize(
     ("needed", "called"),
     [
@@ -553,6 +565,9 @@ def test_only_the_gradients_asked_for_are_computed(needed: str, called: list[str
         assert_within(t.grad, want[name] if name in needed else None, limit, name)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="torch tells a Python Function at forward time what is needed, not per call"
+)
 def test_gradients_left_out_of_autograd_grad_are_not_computed():
     x, w = randn(2, 3, 6, 6).requires_grad_(), randn(4, 3, 3, 3).requires_grad_()
     y = conv2d(x, w)

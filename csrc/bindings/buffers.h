@@ -1,4 +1,5 @@
-// What every bound kernel needs: element types by number, checked buffers, a workspace. Layer: bindings.
+// What every bound kernel needs: element types by number, checked buffers, a workspace. Layer:
+// bindings.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +21,15 @@ auto with_dtype(int dtype, const F& f) {
   throw std::invalid_argument("dtype " + std::to_string(dtype) + " is neither FLOAT32 nor FLOAT64");
 }
 
-// The buffer at `address`, after a check that it holds as many elements as the shape asks for. A null address is passed
-// on where `optional`.
+// The buffer at `address`, after a check that it holds as many elements as the shape asks for. A
+// null address is passed on where `optional`.
 template <class T>
-T* buffer(const char* name, uintptr_t address, int64_t count, int64_t expected, bool optional = false) {
+T* buffer(const char* name, uintptr_t address, int64_t count, int64_t expected,
+          bool optional = false) {
   if (optional && address == 0) return nullptr;
   if (count != expected || (address == 0 && expected != 0))
-    throw std::invalid_argument(std::string(name) + " holds " + std::to_string(address ? count : 0) +
+    throw std::invalid_argument(std::string(name) + " holds " +
+                                std::to_string(address ? count : 0) +
                                 " elements, but the shape has " + std::to_string(expected));
   if (address % alignof(T) != 0)
     throw std::invalid_argument(std::string(name) + " is not aligned to its elements");
@@ -34,11 +37,13 @@ T* buffer(const char* name, uintptr_t address, int64_t count, int64_t expected, 
 }
 
 inline void check_threads(int threads) {
-  if (threads < 1) throw std::invalid_argument("threads must be positive, got " + std::to_string(threads));
+  if (threads < 1)
+    throw std::invalid_argument("threads must be positive, got " + std::to_string(threads));
 }
 
-// A block of at least `bytes`, aligned to a cache line; null for 0 bytes. Up to KEPT_WORKSPACE_BYTES stay with the
-// calling thread for its next call, because pages fresh from the system cost more than most kernels.
+// A block of at least `bytes`, aligned to a cache line; null for 0 bytes. Up to
+// KEPT_WORKSPACE_BYTES stay with the calling thread for its next call, because pages fresh from the
+// system cost more than most kernels.
 void* workspace(int64_t bytes);
 // Gives a block above that size back.
 void trim_workspace();

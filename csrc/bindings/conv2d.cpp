@@ -1,4 +1,5 @@
-// conv2d forward, backward_input, backward_weight on addresses; which path takes a shape, and with how much workspace.
+// conv2d forward, backward_input, backward_weight on addresses; which path takes a shape, and with
+// how much workspace.
 #include "conv2d.h"
 
 #include <pybind11/stl.h>
@@ -22,7 +23,8 @@ template <template <class> class Buffers, class T>
 const Conv2dPath<Buffers<T>>& choose(const Conv2dShape& shape, const std::string& name) {
   for (const auto& path : cpu::conv2d_paths<Buffers<T>>()) {
     if (name.empty() ? path.accepts(shape) : path.name == name) {
-      if (!path.accepts(shape)) throw std::invalid_argument("path '" + name + "' does not take this shape");
+      if (!path.accepts(shape))
+        throw std::invalid_argument("path '" + name + "' does not take this shape");
       return path;
     }
   }
@@ -38,9 +40,9 @@ void run(const Conv2dShape& shape, const Buffers<T>& io, int threads, const std:
   path.run(shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
 }
 
-void forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uintptr_t w, int64_t w_count,
-             uintptr_t bias, int64_t bias_count, uintptr_t y, int64_t y_count, int threads,
-             const std::string& path) {
+void forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uintptr_t w,
+             int64_t w_count, uintptr_t bias, int64_t bias_count, uintptr_t y, int64_t y_count,
+             int threads, const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     run<ForwardBuffers, T>(s,
@@ -52,9 +54,9 @@ void forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uint
   });
 }
 
-void backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count, uintptr_t w,
-                    int64_t w_count, uintptr_t grad_x, int64_t grad_x_count, int threads,
-                    const std::string& path) {
+void backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                    uintptr_t w, int64_t w_count, uintptr_t grad_x, int64_t grad_x_count,
+                    int threads, const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     run<BackwardInputBuffers, T>(s,
@@ -65,9 +67,10 @@ void backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t g
   });
 }
 
-void backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count, uintptr_t x,
-                     int64_t x_count, uintptr_t grad_w, int64_t grad_w_count, uintptr_t grad_bias,
-                     int64_t grad_bias_count, int threads, const std::string& path) {
+void backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                     uintptr_t x, int64_t x_count, uintptr_t grad_w, int64_t grad_w_count,
+                     uintptr_t grad_bias, int64_t grad_bias_count, int threads,
+                     const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     run<BackwardWeightBuffers, T>(s,
@@ -85,8 +88,8 @@ auto with_paths(const std::string& direction, const F& f) {
   if (direction == "forward") return f(cpu::conv2d_paths<ForwardBuffers<T>>());
   if (direction == "backward_input") return f(cpu::conv2d_paths<BackwardInputBuffers<T>>());
   if (direction == "backward_weight") return f(cpu::conv2d_paths<BackwardWeightBuffers<T>>());
-  throw std::invalid_argument("direction must be forward, backward_input or backward_weight, got '" +
-                              direction + "'");
+  throw std::invalid_argument(
+      "direction must be forward, backward_input or backward_weight, got '" + direction + "'");
 }
 
 std::vector<std::string> paths(const std::string& direction) {
@@ -106,7 +109,8 @@ std::vector<std::string> accepting(const std::string& direction, const Conv2dSha
   });
 }
 
-int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dShape& shape, int threads) {
+int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dShape& shape,
+                        int threads) {
   check_threads(threads);
   return with_dtype(dtype, [&](auto zero) {
     return with_paths<decltype(zero)>(direction, [&](const auto& list) {
@@ -120,17 +124,19 @@ int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dSha
 }  // namespace
 
 void bind_conv2d(py::module_& m) {
-  m.def("conv2d_forward", &forward, py::arg("dtype"), py::arg("shape"), py::arg("x"), py::arg("x_count"),
-        py::arg("w"), py::arg("w_count"), py::arg("bias"), py::arg("bias_count"), py::arg("y"),
-        py::arg("y_count"), py::arg("threads"), py::arg("path") = "");
-  m.def("conv2d_backward_input", &backward_input, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
-        py::arg("grad_y_count"), py::arg("w"), py::arg("w_count"), py::arg("grad_x"),
-        py::arg("grad_x_count"), py::arg("threads"), py::arg("path") = "");
-  m.def("conv2d_backward_weight", &backward_weight, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
-        py::arg("grad_y_count"), py::arg("x"), py::arg("x_count"), py::arg("grad_w"),
-        py::arg("grad_w_count"), py::arg("grad_bias"), py::arg("grad_bias_count"), py::arg("threads"),
+  m.def("conv2d_forward", &forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
+        py::arg("x_count"), py::arg("w"), py::arg("w_count"), py::arg("bias"),
+        py::arg("bias_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"),
         py::arg("path") = "");
-  m.def("conv2d_paths", &paths, py::arg("direction"), "Names of the paths of a direction, in order.");
+  m.def("conv2d_backward_input", &backward_input, py::arg("dtype"), py::arg("shape"),
+        py::arg("grad_y"), py::arg("grad_y_count"), py::arg("w"), py::arg("w_count"),
+        py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"), py::arg("path") = "");
+  m.def("conv2d_backward_weight", &backward_weight, py::arg("dtype"), py::arg("shape"),
+        py::arg("grad_y"), py::arg("grad_y_count"), py::arg("x"), py::arg("x_count"),
+        py::arg("grad_w"), py::arg("grad_w_count"), py::arg("grad_bias"),
+        py::arg("grad_bias_count"), py::arg("threads"), py::arg("path") = "");
+  m.def("conv2d_paths", &paths, py::arg("direction"),
+        "Names of the paths of a direction, in order.");
   m.def("conv2d_accepting_paths", &accepting, py::arg("direction"), py::arg("shape"),
         "Names of the paths that take the shape; the first is the one that runs.");
   m.def("conv2d_workspace_bytes", &workspace_bytes, py::arg("direction"), py::arg("dtype"),

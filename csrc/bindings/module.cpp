@@ -1,5 +1,6 @@
-// fastconv._C: the kernels of csrc/cpu on raw addresses. Every buffer's element count is checked against the shape, the
-// GIL is released while kernels run, and workspaces are allocated here. Layer: bindings (pybind11, no torch).
+// fastconv._C: the kernels of csrc/cpu on raw addresses. Every buffer's element count is checked
+// against the shape, the GIL is released while kernels run, and workspaces are allocated here.
+// Layer: bindings (pybind11, no torch).
 #include <pybind11/pybind11.h>
 
 #include <string>

@@ -19,7 +19,8 @@ void max_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, 
     int64_t* at = buffer<int64_t>("indices", indices, indices_count, s.y_count(), true);
     py::gil_scoped_release nogil;
     const TrimWorkspace trim;
-    cpu::max_pool2d_forward(s, from, to, at, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)), threads);
+    cpu::max_pool2d_forward(s, from, to, at, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)),
+                            threads);
   });
 }
 
@@ -47,7 +48,8 @@ void avg_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, 
     T* to = buffer<T>("y", y, y_count, s.y_count());
     py::gil_scoped_release nogil;
     const TrimWorkspace trim;
-    cpu::avg_pool2d_forward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)), threads);
+    cpu::avg_pool2d_forward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)),
+                            threads);
   });
 }
 
@@ -60,13 +62,15 @@ void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
     T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
     py::gil_scoped_release nogil;
     const TrimWorkspace trim;
-    cpu::avg_pool2d_backward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)), threads);
+    cpu::avg_pool2d_backward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)),
+                             threads);
   });
 }
 
 int64_t workspace_bytes(int dtype, const Pool2dShape& s, int threads) {
   check_threads(threads);
-  return with_dtype(dtype, [&](auto zero) { return cpu::pool2d_workspace_bytes<decltype(zero)>(s, threads); });
+  return with_dtype(
+      dtype, [&](auto zero) { return cpu::pool2d_workspace_bytes<decltype(zero)>(s, threads); });
 }
 
 }  // namespace
@@ -82,7 +86,8 @@ void bind_pool2d(py::module_& m) {
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"));
   m.def("avg_pool2d_backward", &avg_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
         py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
-  m.def("pool2d_workspace_bytes", &workspace_bytes, py::arg("dtype"), py::arg("shape"), py::arg("threads"));
+  m.def("pool2d_workspace_bytes", &workspace_bytes, py::arg("dtype"), py::arg("shape"),
+        py::arg("threads"));
 }
 
 }  // namespace fastconv::bindings

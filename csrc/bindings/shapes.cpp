@@ -1,4 +1,5 @@
-// Conv2dShape and Pool2dShape for Python: checked once, when they are made, so that kernels may trust them. Layer: bindings.
+// Conv2dShape and Pool2dShape for Python: checked once, when they are made, so that kernels may
+// trust them. Layer: bindings.
 #include "shapes.h"
 
 #include <pybind11/stl.h>
@@ -16,7 +17,8 @@ namespace {
 
 using Pair = std::array<int64_t, 2>;
 
-// Extents stay below 2^31 and products of them below 2^62, so that no formula of shape.h can overflow.
+// Extents stay below 2^31 and products of them below 2^62, so that no formula of shape.h can
+// overflow.
 constexpr int64_t MAX_EXTENT = int64_t(1) << 31;
 constexpr int64_t MAX_PRODUCT = int64_t(1) << 62;
 
@@ -25,9 +27,9 @@ void check(bool holds, const std::string& sentence) {
 }
 
 void check_extent(const char* name, int64_t value, int64_t low) {
-  check(value >= low && value < MAX_EXTENT,
-        std::string(name) + " must be at least " + std::to_string(low) + " and below 2^31, got " +
-            std::to_string(value));
+  check(value >= low && value < MAX_EXTENT, std::string(name) + " must be at least " +
+                                                std::to_string(low) + " and below 2^31, got " +
+                                                std::to_string(value));
 }
 
 void check_product(const char* name, std::initializer_list<int64_t> extents) {
@@ -39,13 +41,14 @@ void check_product(const char* name, std::initializer_list<int64_t> extents) {
   }
 }
 
-Conv2dShape make_conv2d_shape(std::array<int64_t, 4> input, std::array<int64_t, 4> weight, Pair stride,
-                              std::array<int64_t, 4> padding, Pair dilation, int64_t groups,
-                              bool x_channels_last, bool w_channels_last, bool y_channels_last) {
-  const Conv2dShape s{input[0],    input[1],    input[2],    input[3],    weight[0],
-                      weight[2],   weight[3],   stride[0],   stride[1],   padding[0],
-                      padding[1],  padding[2],  padding[3],  dilation[0], dilation[1],
-                      groups,      x_channels_last, w_channels_last, y_channels_last};
+Conv2dShape make_conv2d_shape(std::array<int64_t, 4> input, std::array<int64_t, 4> weight,
+                              Pair stride, std::array<int64_t, 4> padding, Pair dilation,
+                              int64_t groups, bool x_channels_last, bool w_channels_last,
+                              bool y_channels_last) {
+  const Conv2dShape s{input[0],   input[1],        input[2],        input[3],       weight[0],
+                      weight[2],  weight[3],       stride[0],       stride[1],      padding[0],
+                      padding[1], padding[2],      padding[3],      dilation[0],    dilation[1],
+                      groups,     x_channels_last, w_channels_last, y_channels_last};
   for (const int64_t extent : input) check_extent("input extent", extent, 0);
   check_extent("OC", s.OC, 0);
   check_extent("KH", s.KH, 1);
@@ -62,7 +65,8 @@ Conv2dShape make_conv2d_shape(std::array<int64_t, 4> input, std::array<int64_t, 
   check_product("input", {s.N, s.IC, s.IH, s.IW});
   check_product("weight", {s.OC, s.group_IC(), s.KH, s.KW});
   check_product("output", {s.N, s.OC, s.OH(), s.OW()});
-  check_product("the sum of products", {s.N, s.OC, s.OH(), s.OW(), max64(1, s.group_IC()), s.KH, s.KW});
+  check_product("the sum of products",
+                {s.N, s.OC, s.OH(), s.OW(), max64(1, s.group_IC()), s.KH, s.KW});
   return s;
 }
 
@@ -82,22 +86,23 @@ Pool2dShape make_pool2d_shape(std::array<int64_t, 4> input, Pair kernel, Pair st
   for (const int64_t x : dilation) check_extent("dilation", x, 1);
   for (const int64_t x : input) check_extent("input extent", x, 0);
   for (int i = 0; i < 2; ++i)
-    check(2 * padding[i] <= dilation[i] * (kernel[i] - 1) + 1,
-          "padding must be at most half of the dilated kernel");
+    check(2 * padding[i] <= kernel[i], "padding must be at most half of the kernel");
   const auto extent = [&](int i) {
     return pooled_extent(input[2 + i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode);
   };
-  const Pool2dShape s{input[0],   input[1],   input[2],   input[3],    extent(0),   extent(1),
-                      kernel[0],  kernel[1],  stride[0],  stride[1],   padding[0],  padding[1],
-                      dilation[0], dilation[1], divisor_override, count_include_pad, false, channels_last};
+  const Pool2dShape s{input[0],          input[1],   input[2],     input[3],    extent(0),
+                      extent(1),         kernel[0],  kernel[1],    stride[0],   stride[1],
+                      padding[0],        padding[1], dilation[0],  dilation[1], divisor_override,
+                      count_include_pad, false,      channels_last};
   check(s.OH >= 1 && s.OW >= 1, "the pooled output is empty");
   check_pool(s);
   return s;
 }
 
 Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool channels_last) {
-  const Pool2dShape s{input[0], input[1], input[2], input[3], output[0], output[1], 1, 1, 1, 1,
-                      0,        0,        1,        1,        0,         false,     true, channels_last};
+  const Pool2dShape s{input[0], input[1], input[2], input[3], output[0], output[1],
+                      1,        1,        1,        1,        0,         0,
+                      1,        1,        0,        false,    true,      channels_last};
   check_pool(s);
   check((s.IH > 0 && s.IW > 0) || s.OH * s.OW == 0, "an empty plane has no average");
   return s;
@@ -106,7 +111,8 @@ Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool 
 }  // namespace
 
 void bind_shapes(py::module_& m) {
-  py::class_<Conv2dShape>(m, "Conv2dShape", "Extents of one convolution; padding is (top, bottom, left, right).")
+  py::class_<Conv2dShape>(m, "Conv2dShape",
+                          "Extents of one convolution; padding is (top, bottom, left, right).")
       .def(py::init(&make_conv2d_shape), py::arg("input"), py::arg("weight"), py::arg("stride"),
            py::arg("padding"), py::arg("dilation"), py::arg("groups"),
            py::arg("x_channels_last") = false, py::arg("w_channels_last") = false,

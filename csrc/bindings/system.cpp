@@ -25,7 +25,8 @@ py::dict build_info() {
   py::dict info;
   info["compiler"] = COMPILER;
   info["cxx_standard"] = static_cast<long>(__cplusplus);
-  info["pybind11"] = PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MINOR);
+  info["pybind11"] =
+      PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MINOR);
   info["python"] = PY_VERSION;
   info["openmp"] = _OPENMP;
   return info;
@@ -43,19 +44,25 @@ py::dict cpu_features() {
 void check_isa() {
   const cpu::IsaChoice choice = cpu::choose_isa();
   if (choice.error)
-    throw py::import_error("FASTCONV_ISA=" + std::string(std::getenv("FASTCONV_ISA")) + " " + choice.error +
-                           "; unset it to let fastconv choose");
+    throw py::import_error("FASTCONV_ISA=" + std::string(std::getenv("FASTCONV_ISA")) + " " +
+                           choice.error + "; unset it to let fastconv choose");
 }
 
 void bind_system(py::module_& m) {
   m.attr("FLOAT32") = static_cast<int>(FLOAT32);
   m.attr("FLOAT64") = static_cast<int>(FLOAT64);
   m.def("build_info", &build_info, "What compiled this module.");
-  m.def("cpu_features", &cpu_features, "Which instruction sets this CPU supports, of those compiled in.");
-  m.def("isa", [] { return cpu::ISA_NAMES[static_cast<int>(cpu::isa())]; }, "The instruction set in use.");
-  m.def("lanes", [](int dtype) {
-    return with_dtype(dtype, [](auto zero) { return cpu::kernels<decltype(zero)>().lanes; });
-  }, py::arg("dtype"), "Elements per vector.");
+  m.def("cpu_features", &cpu_features,
+        "Which instruction sets this CPU supports, of those compiled in.");
+  m.def(
+      "isa", [] { return cpu::ISA_NAMES[static_cast<int>(cpu::isa())]; },
+      "The instruction set in use.");
+  m.def(
+      "lanes",
+      [](int dtype) {
+        return with_dtype(dtype, [](auto zero) { return cpu::kernels<decltype(zero)>().lanes; });
+      },
+      py::arg("dtype"), "Elements per vector.");
   m.def("max_threads", [] { return omp_get_max_threads(); }, "Threads that OpenMP would start.");
 }
 

@@ -1,9 +1,10 @@
 // avg_pool2d, adaptive_avg_pool2d and their gradients (contract: pool2d.h). Layer: cpu, driver.
 //
-// Forward, NCHW: rows packed with zeros beside them, summed in vectors of outputs. NHWC: lanes are channels. Backward,
-// NCHW: a row of grad_x gathers the quotients grad_y / divisor of the windows above it in packed form (columns split by
-// stride phase), then the phases are joined; NHWC: pixel by pixel, lanes are channels. Adaptive NCHW windows, which
-// have no constant stride, are summed element by element.
+// Forward, NCHW: rows packed with zeros beside them, summed in vectors of outputs. NHWC: lanes are
+// channels. Backward, NCHW: a row of grad_x gathers the quotients grad_y / divisor of the windows
+// above it in packed form (columns split by stride phase), then the phases are joined; NHWC: pixel
+// by pixel, lanes are channels. Adaptive NCHW windows, which have no constant stride, are summed
+// element by element.
 #include <algorithm>
 
 #include "pool2d.h"
@@ -21,8 +22,8 @@ T divisor(const Pool2dShape& s, int64_t oh, int64_t ow) {
 }
 
 // The windows of one axis that hold input i: outputs [first, end).
-Window windows_over(const Pool2dShape& s, int64_t i, int64_t I, int64_t O, int64_t K, int64_t stride,
-                    int64_t pad) {
+Window windows_over(const Pool2dShape& s, int64_t i, int64_t I, int64_t O, int64_t K,
+                    int64_t stride, int64_t pad) {
   if (s.adaptive) return {i * O / I, ceil_div((i + 1) * O, I)};
   const int64_t after = i + pad - K + 1;
   return {after <= 0 ? 0 : ceil_div(after, stride), min64((i + pad) / stride + 1, O)};
@@ -60,7 +61,8 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
   });
 }
 
-// Any layout of windows: a job owns rows of grad_x and gathers into them, `pixel` elements at a time.
+// Any layout of windows: a job owns rows of grad_x and gathers into them, `pixel` elements at a
+// time.
 template <class T>
 void backward_gather(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
   const Kernels<T>& k = kernels<T>();
@@ -131,16 +133,18 @@ void avg_pool2d_forward(const Pool2dShape& s, const T* x, T* y, void* workspace,
   const PoolBuffers<T> b(s, band, threads, workspace);
   b.fill_tables(s, band);
   for_each_packed_row(
-      s, band, b, threads, x, T(0), [&](const T* packed, int64_t plane, int64_t oh, int64_t, int64_t rows) {
+      s, band, b, threads, x, T(0),
+      [&](const T* packed, int64_t plane, int64_t oh, int64_t, int64_t rows) {
         const int64_t factor = s.divisor_override ? s.divisor_override : s.rows_divisor(oh);
-        k.avg_pool_row(AvgPoolRow<T>{PoolRow<T>{s.OW, rows, band.row_pitch(), s.KW, b.column, packed,
-                                                y + (plane * s.OH + oh) * s.OW},
+        k.avg_pool_row(AvgPoolRow<T>{PoolRow<T>{s.OW, rows, band.row_pitch(), s.KW, b.column,
+                                                packed, y + (plane * s.OH + oh) * s.OW},
                                      static_cast<T>(factor), b.column_divisor});
       });
 }
 
 template <class T>
-void avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x, void* workspace, int threads) {
+void avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x, void* workspace,
+                         int threads) {
   threads = pool_threads(s, threads);
   if (s.x_count() == 0) return;
   if (s.y_count() == 0) return std::fill(grad_x, grad_x + s.x_count(), T(0)), void();
@@ -154,9 +158,9 @@ int64_t pool2d_workspace_bytes(const Pool2dShape& s, int threads) {
   return PoolBuffers<T>(s, pool_band(s, sizeof(T)), pool_threads(s, threads), nullptr).bytes;
 }
 
-#define INSTANTIATE(T)                                                                      \
-  template void avg_pool2d_forward(const Pool2dShape&, const T*, T*, void*, int);           \
-  template void avg_pool2d_backward(const Pool2dShape&, const T*, T*, void*, int);          \
+#define INSTANTIATE(T)                                                             \
+  template void avg_pool2d_forward(const Pool2dShape&, const T*, T*, void*, int);  \
+  template void avg_pool2d_backward(const Pool2dShape&, const T*, T*, void*, int); \
   template int64_t pool2d_workspace_bytes<T>(const Pool2dShape&, int);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -1,10 +1,13 @@
-// A band: the source rows under a few output rows of one image, copied into scratch with their padding, so that leaf
-// kernels need no bounds checks and every tap of a sliding window is one constant offset. Layer: cpu, for drivers.
+// A band: the source rows under a few output rows of one image, copied into scratch with their
+// padding, so that leaf kernels need no bounds checks and every tap of a sliding window is one
+// constant offset. Layer: cpu, for drivers.
 //
-//   packed[c][r][phase][q] = x[c][row_min + i0 * stride_h + r][col_min + q * stride_w + phase]     (0 outside x)
+//   packed[c][r][phase][q] = x[c][row_min + i0 * stride_h + r][col_min + q * stride_w + phase] (0
+//   outside x)
 //
-// Columns are split by stride phase, so that neighbouring outputs read neighbouring elements at any stride:
-// output column j, tap b reads phase (col_b - col_min) % stride_w, q = (col_b - col_min) / stride_w + j.
+// Columns are split by stride phase, so that neighbouring outputs read neighbouring elements at any
+// stride: output column j, tap b reads phase (col_b - col_min) % stride_w, q = (col_b - col_min) /
+// stride_w + j.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +56,8 @@ struct Band {
   }
 };
 
-// Rows per band so that the packed band stays within `elements` (a share of the L2 cache); one row at least.
+// Rows per band so that the packed band stays within `elements` (a share of the L2 cache); one row
+// at least.
 constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
   const int64_t row = max64(1, one_row.C * one_row.row_pitch());
   const int64_t source_rows = elements / row;
@@ -61,7 +65,8 @@ constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
                  max64(1, one_row.h.outputs));
 }
 
-// The offsets of all taps in the order c, a, b; a table because one indexed loop serves every stride and dilation.
+// The offsets of all taps in the order c, a, b; a table because one indexed loop serves every
+// stride and dilation.
 inline void fill_tap_offsets(const Band& band, int32_t* tap) {
   for (int64_t c = 0; c < band.C; ++c)
     for (int64_t a = 0; a < band.h.taps; ++a)
@@ -76,9 +81,11 @@ constexpr Window inside_columns(const Band& band, int64_t phase) {
   return {clamp64(ceil_div(-start, band.w.stride), 0, end), end};
 }
 
-// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x; `padding` fills what lies outside.
+// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x; `padding` fills what
+// lies outside.
 template <class T>
-void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T padding, T* packed) {
+void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T padding,
+               T* packed) {
   const Kernels<T>& k = kernels<T>();
   const int64_t pitch = band.pitch(), stride = band.w.stride;
   const auto fill = [padding](T* from, T* to) {
@@ -103,7 +110,8 @@ void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T 
         else if (stride == 2)
           k.every_second(count, from + c * band.x.c, to + inside.first);
         else
-          for (int64_t q = 0; q < count; ++q) to[inside.first + q] = from[c * band.x.c + q * stride];
+          for (int64_t q = 0; q < count; ++q)
+            to[inside.first + q] = from[c * band.x.c + q * stride];
       }
       if (count > 0 && band.x.w != 1)  // NHWC: a (columns, channels) matrix
         k.transpose(count, band.C, from, band.x.w * stride, row + inside.first, band.plane());

@@ -1,5 +1,6 @@
 // Contract of conv2d on raw pointers (formula: ../shape.h), and its path lists. Layer: cpu.
-// The first path of a list that accepts a shape runs it; the last, the plain loop nest, accepts every shape.
+// The first path of a list that accepts a shape runs it; the last, the plain loop nest, accepts
+// every shape.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ struct ForwardBuffers {
   T* y;
 };
 
-// grad_x[n,ic,ih,iw] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow], wherever (ih, iw) is under (oh, ow)
+// grad_x[n,ic,ih,iw] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow], wherever (ih, iw)
+// is under (oh, ow)
 template <class T>
 struct BackwardInputBuffers {
   const T* grad_y;
@@ -24,7 +26,8 @@ struct BackwardInputBuffers {
   T* grad_x;
 };
 
-// grad_w[oc,ic,kh,kw] = sum over n,oh,ow of grad_y[n,oc,oh,ow] * x[n,ic,ih,iw];  grad_bias[oc] = sum of grad_y[n,oc,oh,ow]
+// grad_w[oc,ic,kh,kw] = sum over n,oh,ow of grad_y[n,oc,oh,ow] * x[n,ic,ih,iw];  grad_bias[oc] =
+// sum of grad_y[n,oc,oh,ow]
 template <class T>
 struct BackwardWeightBuffers {
   const T* grad_y;
@@ -38,7 +41,8 @@ struct Conv2dPath {
   const char* name;
   bool (*accepts)(const Conv2dShape&);
   int64_t (*workspace_bytes)(const Conv2dShape&, int threads);
-  // `workspace`: workspace_bytes(shape, threads) bytes aligned to a cache line. Results do not depend on `threads`.
+  // `workspace`: workspace_bytes(shape, threads) bytes aligned to a cache line. Results do not
+  // depend on `threads`.
   void (*run)(const Conv2dShape&, const Buffers&, void* workspace, int threads);
 };
 

@@ -1,10 +1,12 @@
 // conv2d backward_input: its path list. Layer: cpu.
 //
-// Polyphase: the pixels of grad_x at ih = r_h + i * stride_h, iw alike, for one phase (r_h, r_w), are a stride-1
-// correlation of grad_y with every tap that reaches them:
-//   grad_x[n,ic, r_h + i*stride_h, ...] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc, i + row(kh), j + column(kw)]
-//   with row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, for the kh where this is whole.
-// Those kh are every (stride_h / gcd)-th one, so no zero is ever multiplied; a phase that no tap reaches is filled with 0.
+// Polyphase: the pixels of grad_x at ih = r_h + i * stride_h, iw alike, for one phase (r_h, r_w),
+// are a stride-1 correlation of grad_y with every tap that reaches them:
+//   grad_x[n,ic, r_h + i*stride_h, ...] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc, i +
+//   row(kh), j + column(kw)] with row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, for the
+//   kh where this is whole.
+// Those kh are every (stride_h / gcd)-th one, so no zero is ever multiplied; a phase that no tap
+// reaches is filled with 0.
 #include <numeric>
 
 #include "conv2d.h"
@@ -39,11 +41,11 @@ constexpr PhaseCorrelation phase_correlation(const Conv2dShape& s, int64_t r_h, 
   const Phase h = phase_axis(r_h, s.IH, s.OH(), s.KH, s.stride_h, s.pad_top, s.dilation_h);
   const Phase w = phase_axis(r_w, s.IW, s.OW(), s.KW, s.stride_w, s.pad_left, s.dilation_w);
   const Strides xs = s.x_strides(), ws = s.w_strides();
-  return {Correlation{s.N, s.groups, s.group_OC(), s.group_IC(), h.axis, w.axis, s.y_strides(),
-                      Strides{ws.c, ws.n, ws.h * h.step_k, ws.w * w.step_k},
-                      Strides{xs.n, xs.c, xs.h * s.stride_h, xs.w * s.stride_w},
-                      s.group_OC() * ws.n},
-          h.first_k * ws.h + w.first_k * ws.w, r_h * xs.h + r_w * xs.w};
+  return {
+      Correlation{s.N, s.groups, s.group_OC(), s.group_IC(), h.axis, w.axis, s.y_strides(),
+                  Strides{ws.c, ws.n, ws.h * h.step_k, ws.w * w.step_k},
+                  Strides{xs.n, xs.c, xs.h * s.stride_h, xs.w * s.stride_w}, s.group_OC() * ws.n},
+      h.first_k * ws.h + w.first_k * ws.w, r_h * xs.h + r_w * xs.w};
 }
 
 template <class F>
@@ -54,7 +56,8 @@ void for_each_phase(const Conv2dShape& s, const F& f) {
 
 bool direct_accepts(const Conv2dShape& s) {
   bool fits = true;
-  for_each_phase(s, [&](const PhaseCorrelation& p) { fits = fits && correlation_fits(p.correlation); });
+  for_each_phase(
+      s, [&](const PhaseCorrelation& p) { fits = fits && correlation_fits(p.correlation); });
   return fits;
 }
 

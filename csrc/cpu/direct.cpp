@@ -1,12 +1,13 @@
 // Direct convolution, forward and backward_input (formula: direct.h). Layer: cpu, driver.
 //
 // Loops, outermost first, and what each keeps close:
-//   n, group, band, share of M   parallel; a thread packs its band once: C * source_rows rows, at most half of L2
+//   n, group, band, share of M   parallel; a thread packs its band once: C * source_rows rows, at
+//   most half of L2
 //     m tile                     taps * m_tile packed weights stream from L1 / L2
 //       pixels                   one register tile: all taps are summed before it is stored, once
 //
-// Two forms of register tile (isa/conv_tiles.inl): lanes over the pixels of a row, or over output channels. The one
-// that fills its lanes better runs; see channel_lanes().
+// Two forms of register tile (isa/conv_tiles.inl): lanes over the pixels of a row, or over output
+// channels. The one that fills its lanes better runs; see channel_lanes().
 #include "direct.h"
 
 #include "kernels.h"
@@ -19,8 +20,8 @@ namespace {
 constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2; larger bands measured no faster
 constexpr int64_t MAX_INT32 = INT32_MAX;
 
-// Lanes over channels suit NHWC outputs, which they store as they are. For NCHW outputs the tile has to be transposed,
-// so pixels are preferred unless rows are too short to fill their vectors.
+// Lanes over channels suit NHWC outputs, which they store as they are. For NCHW outputs the tile
+// has to be transposed, so pixels are preferred unless rows are too short to fill their vectors.
 constexpr bool channel_lanes(const Correlation& s, int64_t lanes) {
   if (s.y.w == 1 && s.y.c == 1) return s.w.outputs < s.M;
   const double channels = double(round_up(s.M, lanes)) / s.M;
@@ -112,28 +113,30 @@ void pack_weights(const Plan<T>& p, const T* weight, const T* bias, const Buffer
   // Taps lie in a row in the filter of a forward convolution: then packing is a transpose.
   const bool contiguous =
       s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
-  parallel_jobs(s.groups * s.M * taps < 10'000 ? 1 : p.threads, s.groups * p.m_tiles, [&](int64_t job, int) {
-    const int64_t group = job / p.m_tiles, tile = job % p.m_tiles, m0 = tile * p.m_tile;
-    const int64_t channels = p.tile_channels(tile), width = p.packed_channels(channels);
-    T* to = b.weight + job * taps * p.m_tile;
-    const T* from = weight + group * s.weight_group + m0 * s.weight.n;
-    if (channels < width)
-      for (int64_t i = 0; i < taps * width; ++i) to[i] = 0;
-    if (contiguous) {
-      p.k.transpose(channels, taps, from, s.weight.n, to, width);
-    } else {
-      for (int64_t c = 0; c < s.C; ++c)
-        for (int64_t a = 0; a < s.h.taps; ++a)
-          for (int64_t t = 0; t < s.w.taps; ++t, to += width)
-            for (int64_t m = 0; m < channels; ++m)
-              to[m] = from[m * s.weight.n + c * s.weight.c + a * s.weight.h + t * s.weight.w];
-    }
-    for (int64_t m = 0; m < p.m_tile; ++m)
-      b.bias[job * p.m_tile + m] = bias && m < channels ? bias[group * s.M + m0 + m] : T(0);
-  });
+  parallel_jobs(
+      s.groups * s.M * taps < 10'000 ? 1 : p.threads, s.groups * p.m_tiles, [&](int64_t job, int) {
+        const int64_t group = job / p.m_tiles, tile = job % p.m_tiles, m0 = tile * p.m_tile;
+        const int64_t channels = p.tile_channels(tile), width = p.packed_channels(channels);
+        T* to = b.weight + job * taps * p.m_tile;
+        const T* from = weight + group * s.weight_group + m0 * s.weight.n;
+        if (channels < width)
+          for (int64_t i = 0; i < taps * width; ++i) to[i] = 0;
+        if (contiguous) {
+          p.k.transpose(channels, taps, from, s.weight.n, to, width);
+        } else {
+          for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t a = 0; a < s.h.taps; ++a)
+              for (int64_t t = 0; t < s.w.taps; ++t, to += width)
+                for (int64_t m = 0; m < channels; ++m)
+                  to[m] = from[m * s.weight.n + c * s.weight.c + a * s.weight.h + t * s.weight.w];
+        }
+        for (int64_t m = 0; m < p.m_tile; ++m)
+          b.bias[job * p.m_tile + m] = bias && m < channels ? bias[group * s.M + m0 + m] : T(0);
+      });
 }
 
-// Where each pixel vector of a band reads and writes; the entries behind the last are read but never stored.
+// Where each pixel vector of a band reads and writes; the entries behind the last are read but
+// never stored.
 template <class T>
 void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
   for (int64_t v = 0; v < p.band_vectors; ++v) {
@@ -145,7 +148,8 @@ void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
   }
 }
 
-// Pixel form. Rows of y that are contiguous are stored by the tile itself; others go through `scratch`.
+// Pixel form. Rows of y that are contiguous are stored by the tile itself; others go through
+// `scratch`.
 template <class T>
 void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t rows, T* scratch) {
   const auto& tile = p.k.pixel_tiles[p.pixel_tile(t.channels)];
@@ -178,8 +182,8 @@ void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t r
   }
 }
 
-// Channel form, one row at a time, its columns shared out evenly over tiles. Contiguous channels of y are stored by the
-// tile itself; others go through `scratch`.
+// Channel form, one row at a time, its columns shared out evenly over tiles. Contiguous channels of
+// y are stored by the tile itself; others go through `scratch`.
 template <class T>
 void run_channels(const Plan<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) {
   const int64_t J = p.s.w.outputs, width = p.packed_channels(t.channels);
@@ -222,8 +226,8 @@ int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
 }
 
 template <class T>
-void correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y, void* workspace,
-               int threads) {
+void correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
+               void* workspace, int threads) {
   if (s.M * s.h.outputs * s.w.outputs == 0) return;
   const Plan<T> p(s, threads);
   const Buffers<T> b(p, workspace);
@@ -249,19 +253,19 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
       const int channels = static_cast<int>(p.tile_channels(tile));
       T* tile_y = out + tile * p.m_tile * s.y.c;
       if (p.by_channel)
-        run_channels(p, ChannelTile<T>{taps, b.tap, w, tile_bias, packed, tile_y, 0, channels}, rows,
-                     scratch);
+        run_channels(p, ChannelTile<T>{taps, b.tap, w, tile_bias, packed, tile_y, 0, channels},
+                     rows, scratch);
       else
         run_pixels(p, b,
-                   PixelTile<T>{taps, b.tap, w, tile_bias, packed, nullptr, tile_y, nullptr, nullptr,
-                                0, channels, 0},
+                   PixelTile<T>{taps, b.tap, w, tile_bias, packed, nullptr, tile_y, nullptr,
+                                nullptr, 0, channels, 0},
                    rows, scratch);
     }
   });
 }
 
-#define INSTANTIATE(T)                                                                        \
-  template int64_t correlate_workspace_bytes<T>(const Correlation&, int);                     \
+#define INSTANTIATE(T)                                                    \
+  template int64_t correlate_workspace_bytes<T>(const Correlation&, int); \
   template void correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)

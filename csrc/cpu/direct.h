@@ -1,5 +1,6 @@
-// Direct convolution: sums in registers over taps of a packed band. Serves forward and backward_input, which are one
-// formula with other strides (Correlation), and backward_weight. Layer: cpu.
+// Direct convolution: sums in registers over taps of a packed band. Serves forward and
+// backward_input, which are one formula with other strides (Correlation), and backward_weight.
+// Layer: cpu.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,9 @@
 
 namespace fastconv::cpu {
 
-// y[n,m,i,j] = bias[m] + sum over c,a,b of w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h, j*stride_w + ...]
-// for each group; x = 0 outside. Strides are in elements and may point anywhere inside larger tensors.
+// y[n,m,i,j] = bias[m] + sum over c,a,b of w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h,
+// j*stride_w + ...] for each group; x = 0 outside. Strides are in elements and may point anywhere
+// inside larger tensors.
 struct Correlation {
   int64_t N, groups;
   int64_t C, M;  // of one group
@@ -26,8 +28,8 @@ template <class T>
 int64_t correlate_workspace_bytes(const Correlation&, int threads);
 
 template <class T>
-void correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y, void* workspace,
-               int threads);
+void correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
+               void* workspace, int threads);
 
 bool direct_weight_fits(const Conv2dShape&);
 
@@ -35,6 +37,7 @@ template <class T>
 int64_t direct_weight_workspace_bytes(const Conv2dShape&, int threads);
 
 template <class T>
-void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace, int threads);
+void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace,
+                   int threads);
 
 }  // namespace fastconv::cpu

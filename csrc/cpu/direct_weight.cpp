@@ -1,11 +1,14 @@
 // Direct convolution, backward_weight (formula: conv2d.h). Layer: cpu, driver.
 //
 // Loops, outermost first, and what each keeps close:
-//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile] of its own
-//     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]: half of L2
+//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile] of
+//   its own
+//     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]:
+//     half of L2
 //       taps                              one register tile sums over all pixels of the band
-// The partial sums are then added in a fixed order, so the bits do not depend on the thread count; sums in registers
-// are at most BAND_PIXELS long, which bounds their rounding. grad_bias is one more tap, that reads ones.
+// The partial sums are then added in a fixed order, so the bits do not depend on the thread count;
+// sums in registers are at most BAND_PIXELS long, which bounds their rounding. grad_bias is one
+// more tap, that reads ones.
 #include <algorithm>
 #include <cstring>
 
@@ -19,15 +22,13 @@ namespace {
 
 constexpr int64_t BAND_BYTES = 192 * 1024;
 constexpr int64_t BAND_PIXELS = 1024;
-constexpr int64_t JOBS = 16;                          // enough for the threads of a desktop to share evenly
+constexpr int64_t JOBS = 16;  // enough for the threads of a desktop to share evenly
 constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of all partial sums
 
 constexpr Band weight_band(const Conv2dShape& s) {
-  return Band{s.group_IC(),
-              s.x_strides(),
+  return Band{s.group_IC(), s.x_strides(),
               Axis{s.IH, s.OH(), s.stride_h, s.KH, -s.pad_top, s.dilation_h},
-              Axis{s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w},
-              1};
+              Axis{s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w}, 1};
 }
 
 template <class T>
@@ -43,7 +44,8 @@ struct Plan {
   Plan(const Conv2dShape& shape, int wanted_threads) : s(shape) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
     band = weight_band(s);
-    band.rows = min64(band_rows(band, BAND_BYTES / int64_t(sizeof(T))), max64(1, BAND_PIXELS / s.OW()));
+    band.rows =
+        min64(band_rows(band, BAND_BYTES / int64_t(sizeof(T))), max64(1, BAND_PIXELS / s.OW()));
     m_tile = min64(Kernels<T>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
     m_tiles = ceil_div(s.group_OC(), m_tile);
     taps = band.taps();
@@ -94,8 +96,8 @@ void pack_grad_y(const Plan<T>& p, const T* grad_y, int64_t channels, int64_t wi
 
 // Sums the share's images into its partial sum.
 template <class T>
-void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io, int64_t job,
-               int thread) {
+void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+               int64_t job, int thread) {
   const Conv2dShape& s = p.s;
   const int64_t share = job / p.tiles(), group = job / p.m_tiles % s.groups, tile = job % p.m_tiles;
   const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
@@ -134,7 +136,8 @@ void finish_tile(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuff
   T* sum = b.partial + job * p.partial_count();
   for (int64_t share = 1; share < p.shares; ++share)
     p.k.add((p.taps + 1) * width, sum + share * p.tiles() * p.partial_count(), sum);
-  if (io.grad_bias) std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
+  if (io.grad_bias)
+    std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
   const Strides w = s.w_strides();
   if (w.w == 1) {
     p.k.transpose(p.taps, channels, sum, width, io.grad_w + oc * w.n, w.n);
@@ -173,8 +176,8 @@ void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, voi
                 [&](int64_t job, int) { finish_tile(p, b, io, job); });
 }
 
-#define INSTANTIATE(T)                                                                              \
-  template int64_t direct_weight_workspace_bytes<T>(const Conv2dShape&, int);                       \
+#define INSTANTIATE(T)                                                        \
+  template int64_t direct_weight_workspace_bytes<T>(const Conv2dShape&, int); \
   template void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -8,10 +8,10 @@
 
 namespace fastconv::cpu {
 
-#define DECLARE_TABLES(ISA)              \
-  namespace ISA {                        \
-  extern const Kernels<float> FLOAT32;   \
-  extern const Kernels<double> FLOAT64;  \
+#define DECLARE_TABLES(ISA)             \
+  namespace ISA {                       \
+  extern const Kernels<float> FLOAT32;  \
+  extern const Kernels<double> FLOAT64; \
   }
 DECLARE_TABLES(generic)
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
-// The instruction set of this process: asked of the CPU once, or forced by the environment variable FASTCONV_ISA.
-// Layer: cpu.
+// The instruction set of this process: asked of the CPU once, or forced by the environment variable
+// FASTCONV_ISA. Layer: cpu.
 #pragma once
 
 namespace fastconv::cpu {
@@ -10,8 +10,8 @@ constexpr const char* ISA_NAMES[ISA_COUNT] = {"generic", "avx2", "avx512"};
 
 bool isa_supported(Isa isa);
 
-// What FASTCONV_ISA asks for, else the widest supported. One sentence in `error` if it asks for something unknown or
-// not supported here.
+// What FASTCONV_ISA asks for, else the widest supported. One sentence in `error` if it asks for
+// something unknown or not supported here.
 struct IsaChoice {
   Isa isa;
   const char* error;

@@ -1,6 +1,6 @@
-// What one instruction set provides: pointers to leaf kernels and the extents of their tiles. Layer: cpu.
-// Leaf kernels know no threads, no allocation and no errors; the drivers beside this file own loops and packing.
-// "packed" means: laid out by band.h.
+// What one instruction set provides: pointers to leaf kernels and the extents of their tiles.
+// Layer: cpu. Leaf kernels know no threads, no allocation and no errors; the drivers beside this
+// file own loops and packing. "packed" means: laid out by band.h.
 #pragma once
 
 #include <cstdint>
@@ -64,8 +64,8 @@ struct LaneIntegerOf<double> {
 template <class T>
 using LaneInteger = typename LaneIntegerOf<T>::type;
 
-// One row of pooled outputs of one plane; lanes = neighbouring outputs. Window element (r, s) of output j is
-// x[r * row_pitch + column[s] + j].
+// One row of pooled outputs of one plane; lanes = neighbouring outputs. Window element (r, s) of
+// output j is x[r * row_pitch + column[s] + j].
 template <class T>
 struct PoolRow {
   int64_t outputs;
@@ -78,8 +78,8 @@ struct PoolRow {
 template <class T>
 struct MaxPoolRow {
   PoolRow<T> pool;
-  int64_t* indices;                    // [outputs], flat in the plane; null: not wanted
-  int64_t first_row, row_step;         // flat index of the first window row, and from one to the next
+  int64_t* indices;             // [outputs], flat in the plane; null: not wanted
+  int64_t first_row, row_step;  // flat index of the first window row, and from one to the next
   const LaneInteger<T>* first_column;  // first column of each window inside the image
   const LaneInteger<T>* start_column;  // column of window element s = 0, maybe outside
   int64_t column_step;
@@ -91,7 +91,8 @@ struct AvgPoolRow {
   const T* column_divisor;  // [outputs]
 };
 
-// One pooled pixel of an NHWC image; lanes = channels. Window element (r, s) is x + r * row + s * column.
+// One pooled pixel of an NHWC image; lanes = channels. Window element (r, s) is x + r * row + s *
+// column.
 template <class T>
 struct PoolPixel {
   int64_t C;
@@ -122,11 +123,13 @@ struct Kernels {
   struct {
     int channels, vectors;
     void (*run)(const PixelTile<T>&);
-  } pixel_tiles[PIXEL_TILES];                                                // channels descending to 1
-  int channel_pixels;                                                        // most pixels of a tile
-  void (*channel_tiles[CHANNEL_VECTORS][CHANNEL_PIXELS])(const ChannelTile<T>&);  // [vectors - 1][pixels - 1]
-  int weight_taps[WEIGHT_VECTORS];                                           // most taps of a tile
-  void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(const WeightTile<T>&);   // [vectors - 1][taps - 1]
+  } pixel_tiles[PIXEL_TILES];  // channels descending to 1
+  int channel_pixels;          // most pixels of a tile
+  void (*channel_tiles[CHANNEL_VECTORS][CHANNEL_PIXELS])(
+      const ChannelTile<T>&);       // [vectors - 1][pixels - 1]
+  int weight_taps[WEIGHT_VECTORS];  // most taps of a tile
+  void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
+      const WeightTile<T>&);  // [vectors - 1][taps - 1]
 
   void (*max_pool_row)(const MaxPoolRow<T>&);
   void (*avg_pool_row)(const AvgPoolRow<T>&);

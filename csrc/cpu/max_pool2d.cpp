@@ -1,8 +1,9 @@
 // max_pool2d and its gradient (contract: pool2d.h). Layer: cpu, driver.
 //
-// Forward, NCHW: rows of a plane are packed a band at a time (half of L1) with -inf beside them, then a vector of
-// outputs takes the maximum over the window, its index travelling in the lanes beside it. NHWC: lanes are channels.
-// Backward: each thread owns whole planes, zeroes one and scatters into it while it is in cache.
+// Forward, NCHW: rows of a plane are packed a band at a time (half of L1) with -inf beside them,
+// then a vector of outputs takes the maximum over the window, its index travelling in the lanes
+// beside it. NHWC: lanes are channels. Backward: each thread owns whole planes, zeroes one and
+// scatters into it while it is in cache.
 #include <algorithm>
 #include <atomic>
 #include <limits>
@@ -81,11 +82,10 @@ void max_pool2d_forward(const Pool2dShape& s, const T* x, T* y, int64_t* indices
       s, band, b, threads, x, -std::numeric_limits<T>::infinity(),
       [&](const T* packed, int64_t plane, int64_t oh, int64_t first_row, int64_t rows) {
         const int64_t at = (plane * s.OH + oh) * s.OW;
-        k.max_pool_row(MaxPoolRow<T>{PoolRow<T>{s.OW, rows, s.dilation_h * band.row_pitch(), s.KW,
-                                                b.column, packed, y + at},
-                                     indices ? indices + at : nullptr, first_row * s.IW,
-                                     s.dilation_h * s.IW, b.first_column, b.start_column,
-                                     s.dilation_w});
+        k.max_pool_row(MaxPoolRow<T>{
+            PoolRow<T>{s.OW, rows, s.dilation_h * band.row_pitch(), s.KW, b.column, packed, y + at},
+            indices ? indices + at : nullptr, first_row * s.IW, s.dilation_h * s.IW, b.first_column,
+            b.start_column, s.dilation_w});
       });
 }
 
@@ -94,7 +94,8 @@ bool max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const int64_t* i
                          int threads) {
   const int64_t image = s.IH * s.IW, outputs = s.OH * s.OW;
   // Channels of an NHWC image share cache lines: a thread owns whole lines of them.
-  const int64_t share = s.channels_last ? min64(s.C, 64) : 1, shares = ceil_div(s.C, max64(1, share));
+  const int64_t share = s.channels_last ? min64(s.C, 64) : 1,
+                shares = ceil_div(s.C, max64(1, share));
   const int64_t step = s.channels_last ? s.C : 1;
   std::atomic<bool> in_range{true};
   parallel_jobs(pool_threads(s, threads), s.N * shares, [&](int64_t job, int) {
@@ -116,8 +117,8 @@ bool max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const int64_t* i
   return in_range;
 }
 
-#define INSTANTIATE(T)                                                                             \
-  template void max_pool2d_forward(const Pool2dShape&, const T*, T*, int64_t*, void*, int);        \
+#define INSTANTIATE(T)                                                                      \
+  template void max_pool2d_forward(const Pool2dShape&, const T*, T*, int64_t*, void*, int); \
   template bool max_pool2d_backward(const Pool2dShape&, const T*, const int64_t*, T*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)

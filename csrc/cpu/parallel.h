@@ -1,5 +1,6 @@
-// parallel_jobs(threads, jobs, f): calls f(job, thread) once for every job in [0, jobs). The only file that knows
-// the thread runtime, GNU OpenMP's: the one that torch has loaded already. Layer: cpu, for drivers.
+// parallel_jobs(threads, jobs, f): calls f(job, thread) once for every job in [0, jobs). The only
+// file that knows the thread runtime, GNU OpenMP's: the one that torch has loaded already. Layer:
+// cpu, for drivers.
 #pragma once
 
 #include <omp.h>

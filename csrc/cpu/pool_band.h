@@ -1,5 +1,5 @@
-// What the pools share: the packed rows of an NCHW plane (band.h with one channel) and tables over output columns, all
-// in one workspace. Layer: cpu, for drivers.
+// What the pools share: the packed rows of an NCHW plane (band.h with one channel) and tables over
+// output columns, all in one workspace. Layer: cpu, for drivers.
 #pragma once
 
 #include <cstdint>
@@ -21,24 +21,22 @@ inline int pool_threads(const Pool2dShape& s, int threads) {
 // Adaptive windows have no constant stride; they are summed where they lie.
 constexpr bool pool_packs(const Pool2dShape& s) { return !s.adaptive && !s.channels_last; }
 
-// One plane. Rows are packed only inside the image: the window rows outside are skipped by the driver.
+// One plane. Rows are packed only inside the image: the window rows outside are skipped by the
+// driver.
 constexpr Band pool_band(const Pool2dShape& s, int64_t element_bytes) {
-  Band band{1,
-            Strides{0, 0, s.IW, 1},
-            Axis{s.IH, s.OH, s.stride_h, s.KH, -s.pad_h, s.dilation_h},
-            Axis{s.IW, s.OW, s.stride_w, s.KW, -s.pad_w, s.dilation_w},
-            1};
+  Band band{1, Strides{0, 0, s.IW, 1}, Axis{s.IH, s.OH, s.stride_h, s.KH, -s.pad_h, s.dilation_h},
+            Axis{s.IW, s.OW, s.stride_w, s.KW, -s.pad_w, s.dilation_w}, 1};
   band.rows = band_rows(band, POOL_BAND_BYTES / element_bytes);
   return band;
 }
 
 template <class T>
 struct PoolBuffers {
-  int32_t* column;                // [KW]
-  LaneInteger<T>* first_column;   // [OW], max
-  LaneInteger<T>* start_column;   // [OW], max
-  T* column_divisor;              // [OW], avg
-  T* scratch;                     // [threads][scratch_count]
+  int32_t* column;               // [KW]
+  LaneInteger<T>* first_column;  // [OW], max
+  LaneInteger<T>* start_column;  // [OW], max
+  T* column_divisor;             // [OW], avg
+  T* scratch;                    // [threads][scratch_count]
   int64_t scratch_count;
   int64_t bytes;
 
@@ -66,11 +64,11 @@ struct PoolBuffers {
   }
 };
 
-// Calls f(packed, plane, oh, first, kh0, rows) for every output row: `packed` points at window row `first`, the kh0-th,
-// of `rows` inside the image. Bands of all planes are the jobs.
+// Calls f(packed, plane, oh, first, kh0, rows) for every output row: `packed` points at window row
+// `first`, the kh0-th, of `rows` inside the image. Bands of all planes are the jobs.
 template <class T, class F>
-void for_each_packed_row(const Pool2dShape& s, const Band& band, const PoolBuffers<T>& b, int threads,
-                         const T* x, T padding, const F& f) {
+void for_each_packed_row(const Pool2dShape& s, const Band& band, const PoolBuffers<T>& b,
+                         int threads, const T* x, T padding, const F& f) {
   parallel_jobs(threads, s.N * s.C * band.bands(), [&](int64_t job, int thread) {
     const int64_t plane = job / band.bands(), i0 = job % band.bands() * band.rows;
     const int64_t rows = min64(band.rows, s.OH - i0);

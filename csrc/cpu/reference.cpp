@@ -91,18 +91,17 @@ void reference_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers
       double sum = 0;
       for (int64_t n = 0; n < s.N; ++n)
         for (int64_t oh = 0; oh < s.OH(); ++oh)
-          for (int64_t ow = 0; ow < s.OW(); ++ow)
-            sum += at(b.grad_y, s.y_strides(), n, oc, oh, ow);
+          for (int64_t ow = 0; ow < s.OW(); ++ow) sum += at(b.grad_y, s.y_strides(), n, oc, oh, ow);
       b.grad_bias[oc] = static_cast<T>(sum);
     }
   });
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template void reference_forward(const Conv2dShape&, const ForwardBuffers<T>&, void*, int);    \
-  template void reference_backward_input(const Conv2dShape&, const BackwardInputBuffers<T>&,    \
-                                         void*, int);                                           \
-  template void reference_backward_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&,  \
+#define INSTANTIATE(T)                                                                         \
+  template void reference_forward(const Conv2dShape&, const ForwardBuffers<T>&, void*, int);   \
+  template void reference_backward_input(const Conv2dShape&, const BackwardInputBuffers<T>&,   \
+                                         void*, int);                                          \
+  template void reference_backward_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, \
                                           void*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)

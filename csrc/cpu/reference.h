@@ -1,5 +1,5 @@
-// The plain loop nests: every shape, obviously right, slow. Last in each path list, and the reference of kernel tests.
-// Sums run in double. Layer: cpu.
+// The plain loop nests: every shape, obviously right, slow. Last in each path list, and the
+// reference of kernel tests. Sums run in double. Layer: cpu.
 #pragma once
 
 #include "conv2d.h"

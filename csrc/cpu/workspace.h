@@ -1,5 +1,6 @@
-// A workspace is one block of bytes that the caller allocates; drivers carve it into aligned arrays. Carving from a
-// null base only counts, so the size query and the real run are the same code. Layer: cpu.
+// A workspace is one block of bytes that the caller allocates; drivers carve it into aligned
+// arrays. Carving from a null base only counts, so the size query and the real run are the same
+// code. Layer: cpu.
 #pragma once
 
 #include <cstddef>

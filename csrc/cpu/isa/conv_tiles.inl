@@ -1,5 +1,6 @@
-// The three register tiles of direct convolution (formulas: kernels.h). Each keeps its accumulators in registers over
-// the whole sum; the loops over tiles, and which cache holds what, are in ../direct.cpp and ../direct_weight.cpp.
+// The three register tiles of direct convolution (formulas: kernels.h). Each keeps its accumulators
+// in registers over the whole sum; the loops over tiles, and which cache holds what, are in
+// ../direct.cpp and ../direct_weight.cpp.
 
 //              pixels ->  VECTORS * LANES      w: packed [taps][CHANNELS], read once, in order
 //           +---------+---------+              x: one vector load per tap and pixel vector
@@ -41,11 +42,13 @@ void pixel_tile(const PixelTile<T>& t) {
     if (m >= t.channels) break;
 #pragma GCC unroll 16
     for (int v = 0; v < VECTORS; ++v)
-      if (v < t.vectors) store_partial(t.y + m * t.y_channel + t.y_offset[v], acc[m][v], t.lanes[v]);
+      if (v < t.vectors)
+        store_partial(t.y + m * t.y_channel + t.y_offset[v], acc[m][v], t.lanes[v]);
   }
 }
 
-//           channels ->  VECTORS * LANES       w: packed [taps][VECTORS * LANES], read once, in order
+//           channels ->  VECTORS * LANES       w: packed [taps][VECTORS * LANES], read once, in
+//           order
 //         +---------+---------+                x: one broadcast per tap and pixel
 //   pixel | acc[p][v]         |
 //         +---------+---------+                per tap: VECTORS loads + PIXELS broadcasts
@@ -90,7 +93,8 @@ void channel_tile(const ChannelTile<T>& t) {
     }
 }
 
-//         channels ->  VECTORS * LANES         grad_y: packed [pixels][VECTORS * LANES], read once, in order
+//         channels ->  VECTORS * LANES         grad_y: packed [pixels][VECTORS * LANES], read once,
+//         in order
 //       +---------+---------+                  x: one broadcast per pixel and tap
 //   tap | acc[t][v]         |
 //       +---------+---------+                  per pixel: VECTORS loads + TAPS broadcasts
@@ -110,7 +114,8 @@ void weight_tile(const WeightTile<T>& t) {
 
   const T* __restrict__ grad_y = t.grad_y;
   for (int64_t i = 0; i < t.rows; ++i) {
-    for (int64_t at = i * t.x_row; at < i * t.x_row + t.columns; ++at, grad_y += VECTORS * LANES<T>) {
+    for (int64_t at = i * t.x_row; at < i * t.x_row + t.columns;
+         ++at, grad_y += VECTORS * LANES<T>) {
       Vec<T> g[VECTORS];
 #pragma GCC unroll 16
       for (int v = 0; v < VECTORS; ++v) {

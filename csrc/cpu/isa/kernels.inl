@@ -1,5 +1,5 @@
-// The leaf kernels of one instruction set, and the table of them. Included by isa/<isa>.cpp, which has set ISA,
-// VECTOR_BYTES and REGISTERS and switched the compiler to that instruction set.
+// The leaf kernels of one instruction set, and the table of them. Included by isa/<isa>.cpp, which
+// has set ISA, VECTOR_BYTES and REGISTERS and switched the compiler to that instruction set.
 
 #define FASTCONV_LEAF inline __attribute__((always_inline))
 
@@ -23,8 +23,8 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 #include "pool_rows.inl"
 #include "rows.inl"
 
-// Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles on 2 ports, so 8 or
-// more independent sums keep the ports busy.
+// Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles
+// on 2 ports, so 8 or more independent sums keep the ports busy.
 constexpr bool WIDE = REGISTERS == 32;
 
 template <class T, int VECTORS, int PIXELS>
@@ -47,11 +47,11 @@ template <class T>
 constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
   k.lanes = LANES<T>;
-  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile<T, 8, WIDE ? 3 : 1>};
-  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile<T, 6, WIDE ? 4 : 2>};
-  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile<T, 4, WIDE ? 6 : 3>};
-  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile<T, 2, WIDE ? 8 : 4>};
-  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile<T, 1, WIDE ? 8 : 4>};
+  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile < T, 8, WIDE ? 3 : 1 > };
+  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile < T, 6, WIDE ? 4 : 2 > };
+  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile < T, 4, WIDE ? 6 : 3 > };
+  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile < T, 2, WIDE ? 8 : 4 > };
+  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile < T, 1, WIDE ? 8 : 4 > };
   k.channel_pixels = WIDE ? 12 : 6;
   add_channel_tiles<T, 1, WIDE ? 12 : 6>(k);
   add_channel_tiles<T, 2, WIDE ? 12 : 6>(k);

@@ -1,5 +1,6 @@
-// Pooling in vectors (formulas: ../../shape.h): lanes are neighbouring outputs of an NCHW row, or channels of an NHWC
-// pixel. Max follows torch: a later element wins if it is greater or NaN, so the first maximum and the last NaN win.
+// Pooling in vectors (formulas: ../../shape.h): lanes are neighbouring outputs of an NCHW row, or
+// channels of an NHWC pixel. Max follows torch: a later element wins if it is greater or NaN, so
+// the first maximum and the last NaN win.
 
 template <class T>
 struct Best {
@@ -54,7 +55,8 @@ void avg_pool_row(const AvgPoolRow<T>& t) {
       for (int64_t s = 0; s < p.KW; ++s) sum += load(x + p.column[s]);
     }
     sum /= broadcast(t.row_divisor) * load(t.column_divisor + j);
-    store_partial(p.y + j, sum, static_cast<int>(p.outputs - j < LANES<T> ? p.outputs - j : LANES<T>));
+    store_partial(p.y + j, sum,
+                  static_cast<int>(p.outputs - j < LANES<T> ? p.outputs - j : LANES<T>));
   }
 }
 

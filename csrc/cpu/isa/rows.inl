@@ -1,8 +1,9 @@
 // Moving rows about: transpose, split and join columns, and the few sums that pooling needs.
 
-// A LANES x LANES block is transposed by log2(LANES) rounds of perfect shuffles: a round interleaves register i with
-// register i + LANES / 2, which rotates the bits of (row, lane) by one place; after log2(LANES) rounds they have traded
-// places. Ragged blocks load zeros for the missing rows and store the lanes that exist.
+// A LANES x LANES block is transposed by log2(LANES) rounds of perfect shuffles: a round
+// interleaves register i with register i + LANES / 2, which rotates the bits of (row, lane) by one
+// place; after log2(LANES) rounds they have traded places. Ragged blocks load zeros for the missing
+// rows and store the lanes that exist.
 template <class T>
 FASTCONV_LEAF void transpose_block(int rows, int columns, const T* in, int64_t in_row, T* out,
                                    int64_t out_row) {
@@ -27,7 +28,8 @@ FASTCONV_LEAF void transpose_block(int rows, int columns, const T* in, int64_t i
 }
 
 template <class T>
-void transpose(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out, int64_t out_row) {
+void transpose(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+               int64_t out_row) {
   constexpr int L = LANES<T>;
   for (int64_t r = 0; r < rows; r += L)
     for (int64_t c = 0; c < columns; c += L)

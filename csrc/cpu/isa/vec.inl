@@ -1,5 +1,6 @@
-// Vec<T>: VECTOR_BYTES of T in one register (GCC vector extensions), and the few operations on it that leaf kernels
-// need. The only file with vector types and intrinsics. Included once per instruction set, inside its namespace.
+// Vec<T>: VECTOR_BYTES of T in one register (GCC vector extensions), and the few operations on it
+// that leaf kernels need. The only file with vector types and intrinsics. Included once per
+// instruction set, inside its namespace.
 
 template <class T>
 struct VecOf {
@@ -29,7 +30,8 @@ FASTCONV_LEAF Vec<T> broadcast(T value) {
   return value - Vec<T>{};
 }
 
-// The compiler may otherwise fold a load into each of several multiply-adds and read the same line again and again.
+// The compiler may otherwise fold a load into each of several multiply-adds and read the same line
+// again and again.
 template <class V>
 FASTCONV_LEAF void keep_in_register(V& v) {
 #if VECTOR_BYTES == 64
@@ -87,8 +89,8 @@ FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
 #endif
 }
 
-// {a0, b0, a1, b1, ...} of the lower (HIGH = 0) or upper (HIGH = 1) halves; {a0, a2, ... b0, b2, ...} from ODD = 0.
-// The masks are plain loops that the compiler folds into constants.
+// {a0, b0, a1, b1, ...} of the lower (HIGH = 0) or upper (HIGH = 1) halves; {a0, a2, ... b0, b2,
+// ...} from ODD = 0. The masks are plain loops that the compiler folds into constants.
 template <class T>
 using LaneMask = Vec<LaneInteger<T>>;
 

@@ -1,0 +1,94 @@
+"""What importing fastconv does to a process: one OpenMP runtime, torch's thread count, little time,
+clear failures."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import fastconv
+from fastconv.extension import explain_failure
+
+
+def python(code: str, **env: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+CONVOLVE = "y = fastconv.functional.conv2d(torch.randn(8, 8, 32, 32), torch.randn(8, 8, 3, 3))\n"
+
+
+def test_one_openmp_runtime():
+    maps = python(f"import fastconv, torch\n{CONVOLVE}print(open('/proc/self/maps').read())")
+    runtimes = set(re.findall(r"\S*/(?:libgomp|libomp|libiomp)[^/\s]*\.so[.\d]*", maps))
+    assert len({Path(r).resolve() for r in runtimes}) == 1, runtimes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_set_num_threads_is_obeyed(threads):
+    code = (
+        "import fastconv, torch, os\n"
+        f"torch.set_num_threads({threads})\n"
+        "x, w = torch.empty(8, 8, 32, 32), torch.empty(8, 8, 3, 3)\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "fastconv.functional.conv2d(x, w)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    assert int(python(code)) == threads - 1  # the calling thread is one of them
+
+
+def test_import_takes_a_tenth_of_a_second_beyond_torch():
+    code = (
+        "import torch, time; start = time.perf_counter()\n"
+        "import fastconv; print(time.perf_counter() - start)"
+    )
+    assert min(float(python(code)) for _ in range(5)) <= 0.1
+
+
+def test_import_leaves_optional_packages_alone():
+    code = (
+        "import sys, torch; before = set(sys.modules); import fastconv\n"
+        "print({'matplotlib', 'sklearn', 'tabulate', 'tqdm'} & (set(sys.modules) - before))"
+    )
+    assert python(code).strip() == "set()"
+
+
+def test_failed_load_says_what_was_built_and_what_was_found(tmp_path):
+    error = ImportError("undefined symbol: sgemm_")
+    message = explain_failure(error, tmp_path)
+    assert "undefined symbol: sgemm_" in message and "no compiled _C" in message
+    assert f"Python {sys.version.split()[0]}" in message and "pip install ." in message
+    (tmp_path / "_C.cpython-39-x86_64-linux-gnu.so").touch()
+    assert "holds _C.cpython-39-x86_64-linux-gnu.so" in explain_failure(error, tmp_path)
+
+
+def test_info_names_versions_and_paths():
+    report = python("import fastconv.cli; fastconv.cli.main(['info'])")
+    for part in (fastconv.__version__, torch.__version__, "avx2", "direct, reference", "threads"):
+        assert part in report
+
+
+def test_explain_names_path_and_workspace():
+    x, w = torch.randn(2, 3, 16, 16), torch.randn(4, 3, 3, 3)
+    said = fastconv.explain(x, w, padding=1)
+    assert set(said) == {"forward", "backward_input", "backward_weight"}
+    assert all(re.fullmatch(r"direct, \d+ bytes", text) for text in said.values())
+    assert fastconv.explain(x.long(), w.long()) == {"torch": "dtype"}
+    assert fastconv.explain(x, w, stride=0) == {"torch": "arguments"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_large_extents_overflow_nothing(dtype):
+    # 2^31 + 32 output elements in an expanded batch would need gigabytes; one row of extents beyond
+    # int32 does not.
+    x = torch.ones(1, 1, 1, 3_000_000, dtype=dtype)
+    w = torch.ones(1, 1, 1, 3, dtype=dtype)
+    y = fastconv.functional.conv2d(x, w)
+    assert y.shape == (1, 1, 1, 2_999_998) and (y == 3).all()
