@@ -28,7 +28,7 @@ COMPILE_FLAGS = [
     "-fvisibility=hidden",
     "-g0",
 ]
-WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas"]
+WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
 
 
 def build_command() -> type[build_ext]:

@@ -571,12 +571,11 @@ def test_tensor_of_zeros_without_memory(pool: str):
 def test_keyword_arguments_by_torch_names(pool: str):
     ours, torchs, _ = POOLS[pool]
     x = randn(1, 2, 8, 8)
+    window = {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}
     kwargs = {
-        "max_pool2d": {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 1, "ceil_mode": True,
-                       "return_indices": False},
-        "avg_pool2d": {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True,
-                       "count_include_pad": False, "divisor_override": None},
+        "max_pool2d": {**window, "dilation": 1, "return_indices": False},
+        "avg_pool2d": {**window, "count_include_pad": False, "divisor_override": None},
         "adaptive_avg_pool2d": {"output_size": (3, 3)},
-    }[pool]  # fmt: skip
+    }[pool]
     got, want = ours(input=x, **kwargs), torchs(input=x, **kwargs)
     assert_within(got, want, bound(9, magnitude(x), eps(x.dtype)))

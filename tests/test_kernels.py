@@ -278,15 +278,26 @@ def test_max_pool2d(case, channels_last, data, dtype):
         assert ((ours_grad - x.grad).abs() <= bound).all()
 
 
-def test_max_pool2d_backward_refuses_indices_outside_the_plane():
+def test_max_pool2d_backward_writes_nothing_beyond_its_buffer_for_wrong_indices():
     case = PoolCase("k2", 1, 2, 4, 4, (2, 2), (2, 2))
-    grad_y, grad_x = np.ones((1, 2, 2, 2), np.float32), np.zeros((1, 2, 4, 4), np.float32)
-    for bad in (16, -1, 2**62):
-        indices = np.zeros((1, 2, 2, 2), np.int64)
-        indices[0, 1, 1, 1] = bad
-        with pytest.raises(ValueError, match="index lies outside"):
-            _C.max_pool2d_backward(_C.FLOAT32, pool_shape(case, False), *buffer(grad_y),
-                                   *buffer(indices), *buffer(grad_x), 1)  # fmt: skip
+    grad_y, guarded = np.ones((1, 2, 2, 2), np.float32), np.zeros(3 * 32, np.float32)
+    grad_x = guarded[32:64]
+    for channels_last in (False, True):
+        for bad in (16, 15, -1, 2**40, 2**62):
+            guarded[:] = np.nan
+            indices = np.full((1, 2, 2, 2), bad, np.int64)
+            _C.max_pool2d_backward(
+                _C.FLOAT32,
+                pool_shape(case, channels_last),
+                *buffer(grad_y),
+                *buffer(indices),
+                *buffer(grad_x),
+                1,
+            )
+            assert np.isnan(guarded[:32]).all() and np.isnan(guarded[64:]).all()
+            assert np.isfinite(grad_x).all()
+            if bad in (15, 16, -1):  # element 15 is in one window of each plane, the others in none
+                assert grad_x.sum() == (2 if bad == 15 else 0)
 
 
 def check_average(x, shape, reference, windows, channels_last):

@@ -18,9 +18,7 @@ void max_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, 
     T* to = buffer<T>("y", y, y_count, s.y_count());
     int64_t* at = buffer<int64_t>("indices", indices, indices_count, s.y_count(), true);
     py::gil_scoped_release nogil;
-    const TrimWorkspace trim;
-    cpu::max_pool2d_forward(s, from, to, at, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)),
-                            threads);
+    cpu::max_pool2d_forward(s, from, to, at, threads);
   });
 }
 
@@ -34,8 +32,7 @@ void max_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
     const int64_t* at = buffer<const int64_t>("indices", indices, indices_count, s.y_count());
     T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
     py::gil_scoped_release nogil;
-    if (!cpu::max_pool2d_backward(s, from, at, to, threads))
-      throw std::invalid_argument("max_pool2d_backward: an index lies outside the input plane");
+    cpu::max_pool2d_backward(s, from, at, to, threads);
   });
 }
 
@@ -47,9 +44,7 @@ void avg_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, 
     const T* from = buffer<const T>("x", x, x_count, s.x_count());
     T* to = buffer<T>("y", y, y_count, s.y_count());
     py::gil_scoped_release nogil;
-    const TrimWorkspace trim;
-    cpu::avg_pool2d_forward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)),
-                            threads);
+    cpu::avg_pool2d_forward(s, from, to, threads);
   });
 }
 
@@ -61,16 +56,8 @@ void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
     const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
     T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
     py::gil_scoped_release nogil;
-    const TrimWorkspace trim;
-    cpu::avg_pool2d_backward(s, from, to, workspace(cpu::pool2d_workspace_bytes<T>(s, threads)),
-                             threads);
+    cpu::avg_pool2d_backward(s, from, to, threads);
   });
-}
-
-int64_t workspace_bytes(int dtype, const Pool2dShape& s, int threads) {
-  check_threads(threads);
-  return with_dtype(
-      dtype, [&](auto zero) { return cpu::pool2d_workspace_bytes<decltype(zero)>(s, threads); });
 }
 
 }  // namespace
@@ -86,8 +73,6 @@ void bind_pool2d(py::module_& m) {
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"));
   m.def("avg_pool2d_backward", &avg_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
         py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
-  m.def("pool2d_workspace_bytes", &workspace_bytes, py::arg("dtype"), py::arg("shape"),
-        py::arg("threads"));
 }
 
 }  // namespace fastconv::bindings

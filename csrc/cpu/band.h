@@ -84,12 +84,11 @@ constexpr Window inside_columns(const Band& band, int64_t phase) {
 // Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x; `padding` fills what
 // lies outside.
 template <class T>
-void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T padding,
-               T* packed) {
+void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T* packed) {
   const Kernels<T>& k = kernels<T>();
   const int64_t pitch = band.pitch(), stride = band.w.stride;
-  const auto fill = [padding](T* from, T* to) {
-    while (from < to) *from++ = padding;
+  const auto fill = [](T* from, T* to) {
+    while (from < to) *from++ = 0;
   };
   for (int64_t r = 0; r < band.source_rows(output_rows); ++r) {
     const int64_t ih = i0 * band.h.stride + band.h.lowest_tap() + r;

@@ -243,7 +243,7 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
     const int64_t i0 = band * p.band.rows, rows = min64(p.band.rows, s.h.outputs - i0);
     T* packed = b.scratch + thread * b.scratch_count;
     T* scratch = packed + Buffers<T>::tile_offset(p);
-    pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, T(0), packed);
+    pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
     T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;
     for (int64_t tile = share * p.m_tiles / p.m_shares; tile < (share + 1) * p.m_tiles / p.m_shares;
          ++tile) {

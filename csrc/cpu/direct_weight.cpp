@@ -114,7 +114,7 @@ void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
     const int64_t n = unit / p.band.bands(), i0 = unit % p.band.bands() * p.band.rows;
     const int64_t rows = min64(p.band.rows, s.OH() - i0);
     const Strides xs = s.x_strides(), ys = s.y_strides();
-    pack_band(p.band, io.x + n * xs.n + group * s.group_IC() * xs.c, i0, rows, T(0), x);
+    pack_band(p.band, io.x + n * xs.n + group * s.group_IC() * xs.c, i0, rows, x);
     const int64_t oc = group * s.group_OC() + tile * p.m_tile;
     pack_grad_y(p, io.grad_y + n * ys.n + oc * ys.c + i0 * ys.h, channels, width, rows, grad_y);
     for (int64_t t = 0; t < tap_tiles; ++t) {

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "../shape.h"
+
 namespace fastconv::cpu {
 
 // Lanes = neighbouring output pixels of one row.
@@ -51,45 +53,18 @@ struct WeightTile {
 };
 
 // Integers of the same width as T, for indices that travel in the lanes beside values.
-template <class T>
-struct LaneIntegerOf;
+template <int BYTES>
+struct IntegerOf;
 template <>
-struct LaneIntegerOf<float> {
+struct IntegerOf<4> {
   using type = int32_t;
 };
 template <>
-struct LaneIntegerOf<double> {
+struct IntegerOf<8> {
   using type = int64_t;
 };
 template <class T>
-using LaneInteger = typename LaneIntegerOf<T>::type;
-
-// One row of pooled outputs of one plane; lanes = neighbouring outputs. Window element (r, s) of
-// output j is x[r * row_pitch + column[s] + j].
-template <class T>
-struct PoolRow {
-  int64_t outputs;
-  int64_t rows, row_pitch;  // window rows inside the image
-  int64_t KW;
-  const int32_t* column;  // [KW]
-  const T* x;
-  T* y;
-};
-template <class T>
-struct MaxPoolRow {
-  PoolRow<T> pool;
-  int64_t* indices;             // [outputs], flat in the plane; null: not wanted
-  int64_t first_row, row_step;  // flat index of the first window row, and from one to the next
-  const LaneInteger<T>* first_column;  // first column of each window inside the image
-  const LaneInteger<T>* start_column;  // column of window element s = 0, maybe outside
-  int64_t column_step;
-};
-template <class T>
-struct AvgPoolRow {
-  PoolRow<T> pool;
-  T row_divisor;
-  const T* column_divisor;  // [outputs]
-};
+using LaneInteger = typename IntegerOf<sizeof(T)>::type;
 
 // One pooled pixel of an NHWC image; lanes = channels. Window element (r, s) is x + r * row + s *
 // column.
@@ -104,13 +79,21 @@ struct PoolPixel {
 template <class T>
 struct MaxPoolPixel {
   PoolPixel<T> pool;
-  int64_t* indices;
+  int64_t* indices;                      // null: not wanted
   int64_t first, row_step, column_step;  // flat index in the plane
 };
 template <class T>
 struct AvgPoolPixel {
   PoolPixel<T> pool;
   T divisor;
+};
+
+// Rows [first, end) of the output (forward) or of the input gradient (backward) of one NCHW plane.
+template <class T>
+struct PoolPlane {
+  const T* x;  // plane; grad_y in backward
+  T* y;        // plane; grad_x in backward
+  int64_t first, end;
 };
 
 template <class T>
@@ -131,24 +114,26 @@ struct Kernels {
   void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
 
-  void (*max_pool_row)(const MaxPoolRow<T>&);
-  void (*avg_pool_row)(const AvgPoolRow<T>&);
+  // NCHW; lanes = neighbouring outputs of a row. `indices` may be null in forward.
+  void (*max_pool_rows)(const Pool2dShape&, const PoolPlane<T>&, int64_t* indices);
+  void (*avg_pool_rows)(const Pool2dShape&, const PoolPlane<T>&);
+  void (*max_pool_gradient_rows)(const Pool2dShape&, const PoolPlane<T>&, const int64_t* indices);
+  void (*avg_pool_gradient_rows)(const Pool2dShape&, const PoolPlane<T>&);
+  // NHWC; lanes = channels.
   void (*max_pool_pixel)(const MaxPoolPixel<T>&);
   void (*avg_pool_pixel)(const AvgPoolPixel<T>&);
+  // out[i] += in[i] / divisor
+  void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
+  // out[i] += in[i] where indices[i] == index
+  void (*add_selected)(int64_t count, const T* in, const int64_t* indices, int64_t index, T* out);
 
   // out[c][r] = in[r][c]
   void (*transpose)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                     int64_t out_row);
   // out[i] = in[2 * i]; reads nothing behind in[2 * (count - 1)]
   void (*every_second)(int64_t count, const T* in, T* out);
-  // out[2 * i] = even[i], out[2 * i + 1] = odd[i], for i < count
-  void (*interleave)(int64_t count, const T* even, const T* odd, T* out);
   // out[i] += in[i]
   void (*add)(int64_t count, const T* in, T* out);
-  // out[i] += in[i] / divisor
-  void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
-  // out[i] = in[i] / (factor * divisor[i])
-  void (*divide)(int64_t count, const T* in, T factor, const T* divisor, T* out);
 };
 
 template <class T>

@@ -1,27 +1,22 @@
 // max_pool2d and its gradient (contract: pool2d.h). Layer: cpu, driver.
 //
-// Forward, NCHW: rows of a plane are packed a band at a time (half of L1) with -inf beside them,
-// then a vector of outputs takes the maximum over the window, its index travelling in the lanes
-// beside it. NHWC: lanes are channels. Backward: each thread owns whole planes, zeroes one and
-// scatters into it while it is in cache.
-#include <algorithm>
-#include <atomic>
+// Leaf kernels: NCHW planes row by row (isa/pool_rows.inl), NHWC pixels (isa/pool_pixels.inl).
+// Indices travel in lanes as wide as the values; planes with more elements than those count take
+// the plain loops at the top.
 #include <limits>
 
 #include "pool2d.h"
-#include "pool_band.h"
+#include "pool_jobs.h"
 
 namespace fastconv::cpu {
 namespace {
 
-// Flat indices travel as integers of the width of T.
 template <class T>
 constexpr bool index_fits(const Pool2dShape& s) {
   const int64_t reach = (s.KH * s.dilation_h + s.IH + s.pad_h) * s.IW + s.KW * s.dilation_w + s.IW;
   return reach < std::numeric_limits<LaneInteger<T>>::max();
 }
 
-// As the formula says, for planes whose indices outgrow the lanes.
 template <class T>
 void forward_plain(const Pool2dShape& s, const T* x, T* y, int64_t* indices, int threads) {
   const Strides xs = s.x_strides(), ys = s.y_strides();
@@ -45,9 +40,19 @@ void forward_plain(const Pool2dShape& s, const T* x, T* y, int64_t* indices, int
 }
 
 template <class T>
+void backward_plain(const Pool2dShape& s, const T* grad_y, const int64_t* indices, T* grad_x,
+                    int threads) {
+  gather_gradient(s, grad_x, threads,
+                  [&](int64_t pixel, int64_t from, int64_t, int64_t, int64_t index, T* to) {
+                    for (int64_t c = 0; c < pixel; ++c)
+                      if (indices[from + c] == index) to[c] += grad_y[from + c];
+                  });
+}
+
+template <class T>
 void forward_nhwc(const Pool2dShape& s, const T* x, T* y, int64_t* indices, int threads) {
   const Kernels<T>& k = kernels<T>();
-  parallel_jobs(threads, s.N * s.OH, [&](int64_t job, int) {
+  parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
     const int64_t n = job / s.OH;
     const Window rows = s.rows(job % s.OH);
     for (int64_t ow = 0; ow < s.OW; ++ow) {
@@ -67,59 +72,41 @@ void forward_nhwc(const Pool2dShape& s, const T* x, T* y, int64_t* indices, int 
 }  // namespace
 
 template <class T>
-void max_pool2d_forward(const Pool2dShape& s, const T* x, T* y, int64_t* indices, void* workspace,
-                        int threads) {
+void max_pool2d_forward(const Pool2dShape& s, const T* x, T* y, int64_t* indices, int threads) {
   if (s.y_count() == 0) return;
-  threads = pool_threads(s, threads);
   if (!index_fits<T>(s)) return forward_plain(s, x, y, indices, threads);
   if (s.channels_last) return forward_nhwc(s, x, y, indices, threads);
-
   const Kernels<T>& k = kernels<T>();
-  const Band band = pool_band(s, sizeof(T));
-  const PoolBuffers<T> b(s, band, threads, workspace);
-  b.fill_tables(s, band);
-  for_each_packed_row(
-      s, band, b, threads, x, -std::numeric_limits<T>::infinity(),
-      [&](const T* packed, int64_t plane, int64_t oh, int64_t first_row, int64_t rows) {
-        const int64_t at = (plane * s.OH + oh) * s.OW;
-        k.max_pool_row(MaxPoolRow<T>{
-            PoolRow<T>{s.OW, rows, s.dilation_h * band.row_pitch(), s.KW, b.column, packed, y + at},
-            indices ? indices + at : nullptr, first_row * s.IW, s.dilation_h * s.IW, b.first_column,
-            b.start_column, s.dilation_w});
+  const int64_t input = s.IH * s.IW, output = s.OH * s.OW;
+  for_row_blocks(
+      s, s.OH, s.IW * s.stride_h, threads, [&](int64_t plane, int64_t first, int64_t end) {
+        k.max_pool_rows(s, PoolPlane<T>{x + plane * input, y + plane * output, first, end},
+                        indices ? indices + plane * output : nullptr);
       });
 }
 
 template <class T>
-bool max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const int64_t* indices, T* grad_x,
+void max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const int64_t* indices, T* grad_x,
                          int threads) {
-  const int64_t image = s.IH * s.IW, outputs = s.OH * s.OW;
-  // Channels of an NHWC image share cache lines: a thread owns whole lines of them.
-  const int64_t share = s.channels_last ? min64(s.C, 64) : 1,
-                shares = ceil_div(s.C, max64(1, share));
-  const int64_t step = s.channels_last ? s.C : 1;
-  std::atomic<bool> in_range{true};
-  parallel_jobs(pool_threads(s, threads), s.N * shares, [&](int64_t job, int) {
-    const int64_t n = job / shares, c0 = job % shares * share, channels = min64(share, s.C - c0);
-    T* to = grad_x + n * s.C * image + (s.channels_last ? c0 : c0 * image);
-    const int64_t from = n * s.C * outputs + (s.channels_last ? c0 : c0 * outputs);
-    for (int64_t i = 0; i < image; ++i) std::fill(to + i * step, to + i * step + channels, T(0));
-    bool job_in_range = true;
-    for (int64_t i = 0; i < outputs; ++i)
-      for (int64_t c = 0; c < channels; ++c) {
-        const int64_t at = from + i * step + c, index = indices[at];
-        if (index >= 0 && index < image)
-          to[index * step + c] += grad_y[at];
-        else
-          job_in_range = false;
-      }
-    if (!job_in_range) in_range = false;
+  if (s.x_count() == 0) return;
+  if (!index_fits<T>(s)) return backward_plain(s, grad_y, indices, grad_x, threads);
+  const Kernels<T>& k = kernels<T>();
+  if (s.channels_last)
+    return gather_gradient(s, grad_x, threads,
+                           [&](int64_t C, int64_t from, int64_t, int64_t, int64_t index, T* to) {
+                             k.add_selected(C, grad_y + from, indices + from, index, to);
+                           });
+  const int64_t input = s.IH * s.IW, output = s.OH * s.OW;
+  for_row_blocks(s, s.IH, s.IW, threads, [&](int64_t plane, int64_t first, int64_t end) {
+    k.max_pool_gradient_rows(
+        s, PoolPlane<T>{grad_y + plane * output, grad_x + plane * input, first, end},
+        indices + plane * output);
   });
-  return in_range;
 }
 
-#define INSTANTIATE(T)                                                                      \
-  template void max_pool2d_forward(const Pool2dShape&, const T*, T*, int64_t*, void*, int); \
-  template bool max_pool2d_backward(const Pool2dShape&, const T*, const int64_t*, T*, int);
+#define INSTANTIATE(T)                                                               \
+  template void max_pool2d_forward(const Pool2dShape&, const T*, T*, int64_t*, int); \
+  template void max_pool2d_backward(const Pool2dShape&, const T*, const int64_t*, T*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)
 

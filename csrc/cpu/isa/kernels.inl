@@ -21,6 +21,7 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 
 #include "conv_tiles.inl"
 #include "pool_rows.inl"
+#include "pool_pixels.inl"
 #include "rows.inl"
 
 // Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles
@@ -61,16 +62,17 @@ constexpr Kernels<T> make_kernels() {
   add_weight_tiles<T, 1, 8>(k);
   add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
-  k.max_pool_row = max_pool_row<T>;
-  k.avg_pool_row = avg_pool_row<T>;
+  k.max_pool_rows = max_pool_rows<T>;
+  k.avg_pool_rows = avg_pool_rows<T>;
+  k.max_pool_gradient_rows = max_pool_gradient_rows<T>;
+  k.avg_pool_gradient_rows = avg_pool_gradient_rows<T>;
   k.max_pool_pixel = max_pool_pixel<T>;
   k.avg_pool_pixel = avg_pool_pixel<T>;
+  k.add_quotient = add_quotient<T>;
+  k.add_selected = add_selected<T>;
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
-  k.interleave = interleave<T>;
   k.add = add<T>;
-  k.add_quotient = add_quotient<T>;
-  k.divide = divide<T>;
   return k;
 }
 

@@ -1,4 +1,4 @@
-// Moving rows about: transpose, split and join columns, and the few sums that pooling needs.
+// Moving rows about: transpose, take every second column, add.
 
 // A LANES x LANES block is transposed by log2(LANES) rounds of perfect shuffles: a round
 // interleaves register i with register i + LANES / 2, which rotates the bits of (row, lane) by one
@@ -47,40 +47,8 @@ void every_second(int64_t count, const T* __restrict__ in, T* __restrict__ out) 
 }
 
 template <class T>
-void interleave(int64_t count, const T* __restrict__ even, const T* __restrict__ odd,
-                T* __restrict__ out) {
-  int64_t i = 0;
-  for (; i + LANES<T> <= count; i += LANES<T>) {
-    const Vec<T> a = load(even + i), b = load(odd + i);
-    store(out + 2 * i, zip<T, 0>(a, b));
-    store(out + 2 * i + LANES<T>, zip<T, 1>(a, b));
-  }
-  for (; i < count; ++i) {
-    out[2 * i] = even[i];
-    out[2 * i + 1] = odd[i];
-  }
-}
-
-template <class T>
 void add(int64_t count, const T* __restrict__ in, T* __restrict__ out) {
   int64_t i = 0;
   for (; i + LANES<T> <= count; i += LANES<T>) store(out + i, load(out + i) + load(in + i));
   for (; i < count; ++i) out[i] += in[i];
-}
-
-template <class T>
-void add_quotient(int64_t count, const T* __restrict__ in, T divisor, T* __restrict__ out) {
-  int64_t i = 0;
-  for (; i + LANES<T> <= count; i += LANES<T>)
-    store(out + i, load(out + i) + load(in + i) / broadcast(divisor));
-  for (; i < count; ++i) out[i] += in[i] / divisor;
-}
-
-template <class T>
-void divide(int64_t count, const T* __restrict__ in, T factor, const T* __restrict__ divisor,
-            T* __restrict__ out) {
-  int64_t i = 0;
-  for (; i + LANES<T> <= count; i += LANES<T>)
-    store(out + i, load(in + i) / (broadcast(factor) * load(divisor + i)));
-  for (; i < count; ++i) out[i] = in[i] / (factor * divisor[i]);
 }

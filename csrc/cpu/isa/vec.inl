@@ -89,32 +89,176 @@ FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
 #endif
 }
 
-// {a0, b0, a1, b1, ...} of the lower (HIGH = 0) or upper (HIGH = 1) halves; {a0, a2, ... b0, b2,
-// ...} from ODD = 0. The masks are plain loops that the compiler folds into constants.
+// Lane numbers 0 .. N - 1 as template arguments: shuffle masks have to be constants from the start,
+// because the compiler lowers shuffles before it folds loops.
+template <int... I>
+struct Lanes {};
+template <int N, int... I>
+struct MakeLanes : MakeLanes<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeLanes<0, I...> {
+  using type = Lanes<I...>;
+};
 template <class T>
-using LaneMask = Vec<LaneInteger<T>>;
+using AllLanes = typename MakeLanes<LANES<T>>::type;
 
-template <class T>
-FASTCONV_LEAF Vec<T> shuffle(Vec<T> a, Vec<T> b, LaneMask<T> mask) {
+template <class T, int... I>
+FASTCONV_LEAF Vec<T> shuffle(Vec<T> a, Vec<T> b) {
 #if defined(__clang__)
-  Vec<T> r;
-  for (int i = 0; i < LANES<T>; ++i) r[i] = mask[i] < LANES<T> ? a[mask[i]] : b[mask[i] - LANES<T>];
-  return r;
+  return __builtin_shufflevector(a, b, I...);
 #else
-  return __builtin_shuffle(a, b, mask);
+  return __builtin_shuffle(a, b, Vec<LaneInteger<T>>{I...});
 #endif
 }
 
+// {a0, b0, a1, b1, ...} of the lower (HIGH = 0) or upper (HIGH = 1) halves.
+template <class T, int HIGH, int... I>
+FASTCONV_LEAF Vec<T> zip(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (HIGH * LANES<T> / 2 + I / 2 + I % 2 * LANES<T>)...>(a, b);
+}
 template <class T, int HIGH>
 FASTCONV_LEAF Vec<T> zip(Vec<T> a, Vec<T> b) {
-  LaneMask<T> mask;
-  for (int i = 0; i < LANES<T>; ++i) mask[i] = HIGH * LANES<T> / 2 + i / 2 + (i % 2) * LANES<T>;
-  return shuffle<T>(a, b, mask);
+  return zip<T, HIGH>(a, b, AllLanes<T>{});
+}
+
+// {a0, a2, ..., b0, b2, ...}
+template <class T, int... I>
+FASTCONV_LEAF Vec<T> even_lanes(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (2 * I)...>(a, b);
+}
+template <class T>
+FASTCONV_LEAF Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+  return even_lanes<T>(a, b, AllLanes<T>{});
+}
+
+// {0, step, 2 * step, ...}
+template <class Integer, int... I>
+FASTCONV_LEAF Vec<Integer> ramp(Integer step, Lanes<I...>) {
+  return Vec<Integer>{I...} * step;
+}
+template <class Integer>
+FASTCONV_LEAF Vec<Integer> ramp(Integer step) {
+  return ramp(step, AllLanes<Integer>{});
 }
 
 template <class T>
-FASTCONV_LEAF Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
-  LaneMask<T> mask;
-  for (int i = 0; i < LANES<T>; ++i) mask[i] = 2 * i;
-  return shuffle<T>(a, b, mask);
+FASTCONV_LEAF Vec<T> load_first(const T* from, int count) {
+  return count == LANES<T> ? load(from) : load_partial(from, count);
+}
+
+template <class T>
+FASTCONV_LEAF void store_first(T* to, Vec<T> v, int count) {
+  if (count == LANES<T>)
+    store(to, v);
+  else
+    store_partial(to, v, count);
+}
+
+// A range of lanes: those whose memory may be touched.
+template <class T>
+struct LaneRange {
+#if VECTOR_BYTES == 64
+  uint32_t bits;
+#else
+  int first, end;
+#endif
+};
+
+// Lanes [first, end) of those that exist.
+template <class T>
+FASTCONV_LEAF LaneRange<T> lane_range(int64_t first, int64_t end) {
+  const int low = static_cast<int>(first < 0 ? 0 : first > LANES<T> ? LANES<T> : first);
+  const int high = static_cast<int>(end < low ? low : end > LANES<T> ? LANES<T> : end);
+#if VECTOR_BYTES == 64
+  return {((1u << high) - 1) & ~((1u << low) - 1)};
+#else
+  return {low, high};
+#endif
+}
+
+#if VECTOR_BYTES == 32
+template <class T>
+FASTCONV_LEAF __m256i lane_mask(LaneRange<T> range) {
+  const auto lane = ramp(LaneInteger<T>(1));
+  return (__m256i)((lane >= LaneInteger<T>(range.first)) & (lane < LaneInteger<T>(range.end)));
+}
+#endif
+
+// The lanes of `range` from memory, the others `fill`.
+template <class T>
+FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
+#if VECTOR_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    return (Vec<T>)_mm512_mask_loadu_epi32((__m512i)broadcast(fill),
+                                           static_cast<__mmask16>(range.bits), from);
+  } else {
+    return (Vec<T>)_mm512_mask_loadu_epi64((__m512i)broadcast(fill),
+                                           static_cast<__mmask8>(range.bits), from);
+  }
+#elif VECTOR_BYTES == 32
+  const __m256i mask = lane_mask(range);
+  __m256i v;
+  if constexpr (sizeof(T) == 4)
+    v = _mm256_maskload_epi32(reinterpret_cast<const int*>(from), mask);
+  else
+    v = _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), mask);
+  return (Vec<T>)_mm256_blendv_epi8((__m256i)broadcast(fill), v, mask);
+#else
+  if (range.first == 0 && range.end == LANES<T>) return load(from);
+  Vec<T> v = broadcast(fill);
+  for (int i = range.first; i < range.end; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+
+// Indices travel in lanes of their own width beside values, and are int64 in memory.
+FASTCONV_LEAF void store_indices(int64_t* to, Vec<int64_t> v, int count) {
+  store_first(to, v, count);
+}
+
+FASTCONV_LEAF void store_indices(int64_t* to, Vec<int32_t> v, int count) {
+#if VECTOR_BYTES == 64
+  const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256((__m512i)v));
+  const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64((__m512i)v, 1));
+  const uint32_t mask = (1u << count) - 1;
+  _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(mask), low);
+  _mm512_mask_storeu_epi64(to + 8, static_cast<__mmask8>(mask >> 8), high);
+#elif VECTOR_BYTES == 32
+  const __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128((__m256i)v));
+  const __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256((__m256i)v, 1));
+  store_partial(to, (Vec<int64_t>)low, count < 4 ? count : 4);
+  store_partial(to + 4, (Vec<int64_t>)high, count < 4 ? 0 : count - 4);
+#else
+  for (int i = 0; i < LANES<int32_t>; ++i)
+    if (i < count) to[i] = v[i];
+#endif
+}
+
+template <class T>
+FASTCONV_LEAF Vec<LaneInteger<T>> load_indices(const int64_t* from, LaneRange<T> range) {
+  if constexpr (sizeof(T) == 8) {
+#if VECTOR_BYTES == 64
+    return load_range(from, LaneRange<int64_t>{range.bits}, int64_t(0));
+#else
+    return load_range(from, LaneRange<int64_t>{range.first, range.end}, int64_t(0));
+#endif
+  } else {
+#if VECTOR_BYTES == 64
+    const __m512i low = _mm512_maskz_loadu_epi64(static_cast<__mmask8>(range.bits), from);
+    const __m512i high = _mm512_maskz_loadu_epi64(static_cast<__mmask8>(range.bits >> 8), from + 8);
+    return (Vec<int32_t>)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)),
+                                            _mm512_cvtepi64_epi32(high), 1);
+#elif VECTOR_BYTES == 32
+    const __m256 low =
+        (__m256)load_range(from, lane_range<int64_t>(range.first, range.end), int64_t(0));
+    const __m256 high = (__m256)load_range(
+        from + 4, lane_range<int64_t>(range.first - 4, range.end - 4), int64_t(0));
+    const __m256i pairs = (__m256i)_mm256_shuffle_ps(low, high, 0x88);
+    return (Vec<int32_t>)_mm256_permute4x64_epi64(pairs, 0xd8);
+#else
+    Vec<int32_t> v{};
+    for (int i = range.first; i < range.end; ++i) v[i] = static_cast<int32_t>(from[i]);
+    return v;
+#endif
+  }
 }
