@@ -273,6 +273,26 @@ def test_adaptive_avg_pool2d(name: str):
     check_same(functional.adaptive_avg_pool2d, F.adaptive_avg_pool2d, *ADAPTIVE_AVG_POOL2D[name])
 
 
+@pytest.mark.parametrize(
+    ("function", "good", "wrong"),
+    [
+        ("max_pool2d", ((2, 2), (1, 1)), ((2.0, 2.0), (1, 1))),
+        ("max_pool2d", ((2, 2), (1, 1)), ((2, 2), (True, True))),
+        ("max_pool2d", (2, 1, 0, 1, True), (2, 1, 0, 1, 1)),
+        ("avg_pool2d", ((2, 2), (1, 1)), ((2, 2), (1.0, 1))),
+        ("avg_pool2d", (2, 1, 0, False, True, 1), (2, 1, 0, False, True, 1.0)),
+        ("adaptive_avg_pool2d", ((2, 1),), ((2.0, 1),)),
+        ("adaptive_avg_pool2d", ((2, 1),), ((2, True),)),
+    ],
+)
+def test_pools_wrong_then_good_then_wrong(function: str, good: tuple, wrong: tuple):
+    ours, torchs = getattr(functional, function), getattr(F, function)
+    x = t(1, 2, 5, 5)
+    for _ in range(2):
+        ours(x, *good)
+        check_same(ours, torchs, x, *wrong)
+
+
 # name: (function, positional arguments, keywords)
 AS_CALLED = {
     "stride_by_keyword": ("conv2d", (X, W), {"stride": 1.5}),

@@ -20,11 +20,13 @@ struct Best {
   }
 };
 
-// What one vector of outputs reads of the rows under it.
-template <class T, int STRIDE>
+// What one vector of outputs reads of the rows under it. STRIDE and KW are 0 where only known at
+// run time.
+template <class T, int STRIDE, int KW>
 struct WindowColumns {
   int64_t start;   // column of lane 0, window column 0; negative in the padding
   int64_t stride;  // STRIDE, or the stride where STRIDE is 0
+  int64_t count;   // of window columns
   int64_t IW, dilation;
   LaneRange<T> low[KEPT_RANGES], high[KEPT_RANGES];
 
@@ -33,7 +35,8 @@ struct WindowColumns {
     start = j * stride - s.pad_w;
     IW = s.IW;
     dilation = s.dilation_w;
-    for (int64_t k = 0; k < s.KW && k < KEPT_RANGES; ++k) {
+    count = KW ? KW : s.KW;
+    for (int64_t k = 0; k < count && k < KEPT_RANGES; ++k) {
       low[k] = range(k, 0);
       high[k] = range(k, LANES<T>);
     }
@@ -66,12 +69,12 @@ FASTCONV_LEAF int lanes_left(int64_t count, int lanes) {
   return static_cast<int>(count < lanes ? count : lanes);
 }
 
-template <class T, int STRIDE>
+template <class T, int STRIDE, int KW>
 void max_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p, int64_t* indices) {
   using Integer = LaneInteger<T>;
   constexpr T LOWEST = -__builtin_inf();
   for (int64_t j = 0; j < s.OW; j += LANES<T>) {
-    const WindowColumns<T, STRIDE> columns(s, j);
+    const WindowColumns<T, STRIDE, KW> columns(s, j);
     const int count = lanes_left(s.OW - j, LANES<T>);
     const Vec<Integer> start =
         ramp(static_cast<Integer>(s.stride_w)) + static_cast<Integer>(columns.start);
@@ -82,10 +85,15 @@ void max_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p, int64_t* indi
     for (int64_t oh = p.first; oh < p.end; ++oh) {
       const Window rows = s.rows(oh);
       Best<T> best{broadcast(LOWEST), first + static_cast<Integer>(rows.first * s.IW)};
-      for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h)
-        for (int64_t k = 0; k < s.KW; ++k)
-          best.offer(columns.read(p.x + ih * s.IW, k, LOWEST),
-                     start + static_cast<Integer>(ih * s.IW + k * s.dilation_w));
+      for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h) {
+        const T* row = p.x + ih * s.IW;
+        const Vec<Integer> at = start + static_cast<Integer>(ih * s.IW);
+        Best<T> of_row{columns.read(row, 0, LOWEST), at};  // shortens the chain of comparisons
+#pragma GCC unroll 4
+        for (int64_t k = 1; k < columns.count; ++k)
+          of_row.offer(columns.read(row, k, LOWEST), at + static_cast<Integer>(k * s.dilation_w));
+        best.offer(of_row.value, of_row.index);
+      }
       store_first(p.y + oh * s.OW + j, best.value, count);
       if (indices) store_indices(indices + oh * s.OW + j, best.index, count);
     }
@@ -94,12 +102,18 @@ void max_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p, int64_t* indi
 
 template <class T>
 void max_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p, int64_t* indices) {
-  if (s.stride_w == 1)
-    max_pool_rows_at<T, 1>(s, p, indices);
+  if (s.stride_w == 2 && s.KW == 2)
+    max_pool_rows_at<T, 2, 2>(s, p, indices);
+  else if (s.stride_w == 2 && s.KW == 3)
+    max_pool_rows_at<T, 2, 3>(s, p, indices);
   else if (s.stride_w == 2)
-    max_pool_rows_at<T, 2>(s, p, indices);
+    max_pool_rows_at<T, 2, 0>(s, p, indices);
+  else if (s.stride_w == 1 && s.KW == 3)
+    max_pool_rows_at<T, 1, 3>(s, p, indices);
+  else if (s.stride_w == 1)
+    max_pool_rows_at<T, 1, 0>(s, p, indices);
   else
-    max_pool_rows_at<T, 0>(s, p, indices);
+    max_pool_rows_at<T, 0, 0>(s, p, indices);
 }
 
 // The extent in columns that avg_pool2d divides outputs j, j + 1, ... by; 1 for lanes that are no
@@ -123,17 +137,20 @@ FASTCONV_LEAF int64_t row_divisor(const Pool2dShape& s, int64_t oh) {
   return s.divisor_override ? s.divisor_override : s.rows_divisor(oh);
 }
 
-template <class T, int STRIDE>
+template <class T, int STRIDE, int KW>
 void avg_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p) {
   for (int64_t j = 0; j < s.OW; j += LANES<T>) {
-    const WindowColumns<T, STRIDE> columns(s, j);
+    const WindowColumns<T, STRIDE, KW> columns(s, j);
     const Vec<T> by_columns = column_divisors<T>(s, j);
     const int count = lanes_left(s.OW - j, LANES<T>);
     for (int64_t oh = p.first; oh < p.end; ++oh) {
       const Window rows = s.rows(oh);
       Vec<T> sum{};
-      for (int64_t ih = rows.first; ih < rows.end; ++ih)
-        for (int64_t k = 0; k < s.KW; ++k) sum += columns.read(p.x + ih * s.IW, k, T(0));
+      for (int64_t ih = rows.first; ih < rows.end; ++ih) {
+        const T* row = p.x + ih * s.IW;
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < columns.count; ++k) sum += columns.read(row, k, T(0));
+      }
       sum /= by_columns * static_cast<T>(row_divisor(s, oh));
       store_first(p.y + oh * s.OW + j, sum, count);
     }
@@ -142,12 +159,18 @@ void avg_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p) {
 
 template <class T>
 void avg_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p) {
-  if (s.stride_w == 1)
-    avg_pool_rows_at<T, 1>(s, p);
+  if (s.stride_w == 2 && s.KW == 2)
+    avg_pool_rows_at<T, 2, 2>(s, p);
+  else if (s.stride_w == 2 && s.KW == 3)
+    avg_pool_rows_at<T, 2, 3>(s, p);
   else if (s.stride_w == 2)
-    avg_pool_rows_at<T, 2>(s, p);
+    avg_pool_rows_at<T, 2, 0>(s, p);
+  else if (s.stride_w == 1 && s.KW == 3)
+    avg_pool_rows_at<T, 1, 3>(s, p);
+  else if (s.stride_w == 1)
+    avg_pool_rows_at<T, 1, 0>(s, p);
   else
-    avg_pool_rows_at<T, 0>(s, p);
+    avg_pool_rows_at<T, 0, 0>(s, p);
 }
 
 // grad_y where the maximum was this very element.
