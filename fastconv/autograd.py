@@ -12,6 +12,7 @@ Function inside a backward); the eager class adds jvp, vmap and differentiable b
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -45,6 +46,21 @@ class _Eager(torch.autograd.Function):
     @classmethod
     def apply(cls, *args: Any) -> Any:
         return super().apply(*args) if _functorch_active() else direct_apply(cls)(*args)
+
+
+def forward_mode(jvp: Callable) -> Callable:
+    """Calls jvp(ctx, saved tensors, *tangents) so that it can itself be differentiated forward.
+
+    torch switches forward mode off inside a jvp, which would lose the tangents of outer levels.
+    """
+
+    @wraps(jvp)
+    def wrapped(ctx, *tangents):
+        with forward_ad._set_fwd_grad_enabled(True):
+            saved = tuple(forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            return jvp(ctx, saved, *tangents)
+
+    return wrapped
 
 
 def _save(ctx, *tensors: Tensor) -> None:
@@ -138,8 +154,9 @@ class Conv2dBackwardWeight(torch.autograd.Function):
 
 class EagerConv2d(_Eager, Conv2d):
     @staticmethod
-    def jvp(ctx, x_t, w_t, bias_t, *_):
-        x, w = ctx.saved_tensors
+    @forward_mode
+    def jvp(ctx, saved, x_t, w_t, bias_t, *_):
+        x, w = saved
         args, x_size, w_size, *_ = ctx.call
         by_x = _conv2d(x_t, w, None, args) if x_t is not None else None
         by_w = _conv2d(x, w_t, None, args) if w_t is not None else None
@@ -190,8 +207,9 @@ class EagerConv2dBackwardInput(_Eager, Conv2dBackwardInput):
         return by_grad_y, by_w, None, None, None
 
     @staticmethod
-    def jvp(ctx, grad_y_t, w_t, *_):
-        grad_y, w = ctx.saved_tensors
+    @forward_mode
+    def jvp(ctx, saved, grad_y_t, w_t, *_):
+        grad_y, w = saved
         apply = EagerConv2dBackwardInput.apply
         return _sum(
             apply(grad_y_t, w, *ctx.rest) if grad_y_t is not None else None,
@@ -229,8 +247,9 @@ class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
         return by_grad_y, by_x, None, None, None
 
     @staticmethod
-    def jvp(ctx, grad_y_t, x_t, *_):
-        grad_y, x = ctx.saved_tensors
+    @forward_mode
+    def jvp(ctx, saved, grad_y_t, x_t, *_):
+        grad_y, x = saved
         apply = EagerConv2dBackwardWeight.apply
         return _sum(
             apply(grad_y_t, x, *ctx.rest) if grad_y_t is not None else None,

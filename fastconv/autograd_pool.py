@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.autograd import _batched, _differentiable_backward, _Eager, direct_apply
+from fastconv.autograd import _batched, _differentiable_backward, _Eager, direct_apply, forward_mode
 
 
 def _gather(x: Tensor, indices: Tensor) -> Tensor:
@@ -57,8 +57,9 @@ class EagerMaxPool2d(_Eager, MaxPool2d):
             ctx.save_for_forward(output[1])
 
     @staticmethod
-    def jvp(ctx, x_t, *_):
-        (indices,) = ctx.saved_tensors
+    @forward_mode
+    def jvp(ctx, saved, x_t, *_):
+        (indices,) = saved
         return _gather(x_t, indices), None
 
     @staticmethod
@@ -87,8 +88,9 @@ class EagerMaxPool2dBackward(_Eager):
         return _gather(grad, indices), None, None
 
     @staticmethod
-    def jvp(ctx, grad_y_t, *_):
-        (indices,) = ctx.saved_tensors
+    @forward_mode
+    def jvp(ctx, saved, grad_y_t, *_):
+        (indices,) = saved
         return EagerMaxPool2dBackward.apply(grad_y_t, indices, ctx.rest)
 
     @staticmethod
@@ -138,7 +140,8 @@ class AvgPool2d(torch.autograd.Function):
 
 class EagerAvgPool2d(_Eager, AvgPool2d):
     @staticmethod
-    def jvp(ctx, x_t, *_):
+    @forward_mode
+    def jvp(ctx, saved, x_t, *_):
         return EagerAvgPool2d.apply(x_t, ctx.call[0], None)
 
     @staticmethod
@@ -163,7 +166,8 @@ class EagerAvgPool2dBackward(_Eager):
         return EagerAvgPool2d.apply(grad, ctx.rest[1], None), None, None, None
 
     @staticmethod
-    def jvp(ctx, grad_y_t, *_):
+    @forward_mode
+    def jvp(ctx, saved, grad_y_t, *_):
         return EagerAvgPool2dBackward.apply(grad_y_t, *ctx.rest)
 
     @staticmethod

@@ -32,6 +32,7 @@ IntOrPair = int | tuple[int, ...] | list[int]
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _grad_enabled = torch.is_grad_enabled
 _autocasting = torch._C._is_any_autocast_enabled
+_MAX_EXTENT = 2**31  # of the kernels; what is beyond goes to torch
 _DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
 
 
@@ -40,28 +41,28 @@ def _ordinary() -> bool:
     return ops.quiet() and not _autocasting() and forward_ad._current_level < 0
 
 
-def _refusal(tensor: object, *others: object) -> str | None:
-    """Why the kernels do not take these tensors; None if they do. Others may be None."""
-    if not isinstance(tensor, Tensor):
-        return "arguments"
-    if tensor.dtype not in _DTYPES:
-        return "dtype"
-    for t in (tensor, *others):
-        if t is None:
-            continue
+def _refusal(*tensors: object) -> str | None:
+    """Why the kernels do not take these tensors; None if they do."""
+    for t in tensors:
         if not isinstance(t, Tensor):
             return "arguments"
-        if t.dtype is not tensor.dtype:
+        if t.layout is not torch.strided or t.is_nested:
+            return "layout"
+        if t.dtype not in _DTYPES or t.dtype is not tensors[0].dtype:
             return "dtype"
         if not t.is_cpu:
             return "device"
-        if t.layout is not torch.strided:
-            return "layout"
     return None
 
 
 def _is_int(value: object) -> bool:
     return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
+
+
+def _too_large(x_size: tuple, *numbers: int) -> bool:
+    """Whether an extent is beyond the kernels' limit; sizes that may be symbols are not asked."""
+    known = numbers if torch.compiler.is_compiling() else (*numbers, *x_size)
+    return max(known) >= _MAX_EXTENT
 
 
 def _pair(value: object) -> tuple | None:
@@ -104,6 +105,8 @@ def _conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) -
     if sides is None or not _is_int(groups):
         return None
     args = (stride, sides, dilation, groups)
+    if _too_large(x_size, *stride, *sides, *dilation, groups):
+        return None
     if (
         min(*stride, *dilation, groups) < 1
         or min(sides) < 0
@@ -135,20 +138,19 @@ def _eager_conv2d_plan(x, w, bias, stride, padding, dilation, groups) -> tuple |
     """(args, plan) of a call that the kernels take as it stands; None: the general way decides.
 
     This is the whole of what an ordinary call spends before its kernel, so it asks little: plain
-    tensors (ops.is_plain) of one type on the CPU, and a look into a table of shapes and arguments
-    seen before.
+    tensors of one type on the CPU, and a look into a table of shapes and arguments seen before.
     """
-    if type(x) not in _PLAIN or type(w) not in _PLAIN:
-        return None
-    dtype = x.dtype
-    if w.dtype is not dtype or not x.is_cpu or not w.is_cpu or x.is_neg() or w.is_neg():
-        return None
-    bias_size = None
-    if bias is not None:
-        if type(bias) not in _PLAIN or bias.dtype is not dtype or not bias.is_cpu or bias.is_neg():
-            return None
-        bias_size = bias.shape
     try:
+        dtype = x.dtype
+        if not (_is_ordinary(x, dtype) and _is_ordinary(w, dtype)):
+            return None
+        bias_size = None
+        if bias is not None:
+            if not _is_ordinary(bias, dtype):
+                return None
+            bias_size = bias.shape
+        if not _hold_ints(stride, padding, dilation):
+            return None
         return _cached_conv2d_plan(
             dtype,
             x.shape,
@@ -161,8 +163,29 @@ def _eager_conv2d_plan(x, w, bias, stride, padding, dilation, groups) -> tuple |
             dilation,
             groups,
         )
-    except (TypeError, RuntimeError):  # a list for a tuple, or a tensor without strides
+    except (AttributeError, TypeError, RuntimeError):  # no tensor, no hash, or no strides
         return None
+
+
+def _is_ordinary(t: Tensor, dtype: torch.dtype) -> bool:
+    return (
+        type(t) in _PLAIN
+        and t.dtype is dtype
+        and t.is_cpu
+        and t.layout is torch.strided
+        and not t.is_neg()
+        and not t._is_zerotensor()
+    )
+
+
+def _hold_ints(*arguments: object) -> bool:
+    """Whether tuples among the arguments hold ints alone: to a table, (1.0, True) is (1, 1)."""
+    for a in arguments:
+        if type(a) is tuple:
+            for v in a:
+                if type(v) is not int:
+                    return False
+    return True
 
 
 def _autocast(*tensors: Tensor | None) -> tuple:
@@ -178,7 +201,12 @@ def _autocast(*tensors: Tensor | None) -> tuple:
 
 
 def _tracked(*tensors: Tensor | None) -> bool:
-    """Whether a Function must run: something requires grad, or forward mode or torch.func is on."""
+    """Whether a Function must run: something requires grad, or forward mode or torch.func is on.
+
+    Not for torch.jit.trace, whose graphs hold operators alone: what it traces is for inference.
+    """
+    if torch.jit.is_tracing():
+        return False
     if torch.is_grad_enabled():
         for t in tensors:
             if t is not None and t.requires_grad:
@@ -227,10 +255,11 @@ def conv2d(
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias)
         return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
-    reason = _refusal(input, weight, bias)
+    given = (input, weight) if bias is None else (input, weight, bias)
+    reason = _refusal(*given)
     if reason in (None, "dtype"):
         x, w, b = _autocast(input, weight, bias)
-        reason = _refusal(x, w, b)
+        reason = _refusal(x, w) or (None if b is None else _refusal(x, b))
     args = None
     if reason is None:
         bias_size = None if b is None else b.shape
@@ -253,6 +282,8 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
     """Whether pooling is defined: positive extents, padding of at most half a kernel, an output."""
     if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
         return False
+    if _too_large(x_size, *kernel, *stride, *dilation):
+        return False
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         return False
     return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
@@ -268,11 +299,12 @@ def _cached_pool2d_plan(arguments, dtype, x_size, x_strides, *given) -> tuple | 
 
 def _eager_pool2d_plan(arguments, x, *given) -> tuple | None:
     """As _eager_conv2d_plan; `arguments` is one of the functions that check a pool's."""
-    if type(x) not in _PLAIN or not x.is_cpu or x.is_neg():
-        return None
     try:
-        return _cached_pool2d_plan(arguments, x.dtype, x.shape, x.stride(), *given)
-    except (TypeError, RuntimeError):
+        dtype = x.dtype
+        if not (_is_ordinary(x, dtype) and _hold_ints(*given)):
+            return None
+        return _cached_pool2d_plan(arguments, dtype, x.shape, x.stride(), *given)
+    except (AttributeError, TypeError, RuntimeError):
         return None
 
 
@@ -282,7 +314,8 @@ def _batched_size(input: Tensor) -> tuple:
 
 def _max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
     kernel = _pair(kernel_size)
-    stride = kernel if stride is None or stride == [] or stride == () else _pair(stride)
+    empty = isinstance(stride, (tuple, list)) and len(stride) == 0
+    stride = kernel if stride is None or empty else _pair(stride)
     padding, dilation = _pair(padding), _pair(dilation)
     if (
         len(x_size) != 4
@@ -413,7 +446,9 @@ def _adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
         given = zip(output_size, x_size[2:], strict=True)
         output_size = tuple(extent if out is None else out for out, extent in given)
     size = _pair(output_size) if output_size is not None else None
-    return None if size is None or min(size) < 1 else (size,)
+    if size is None or min(size) < 1 or _too_large(x_size, *size):
+        return None
+    return (size,)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None, ...]) -> Tensor:

@@ -49,13 +49,15 @@ def explain(
     ``{direction: "path, workspace in bytes"}`` for forward, backward_input and backward_weight, or
     ``{"torch": reason}`` where the call is left to torch.
     """
-    reason = functional._refusal(input, weight, bias)
+    given = (input, weight) if bias is None else (input, weight, bias)
+    reason = functional._refusal(*given)
     if reason is not None:
         return {"torch": reason}
     x = input.unsqueeze(0) if input.dim() == 3 else input
     bias_size = None if bias is None else bias.shape
-    given = (stride, padding, dilation, groups)
-    args = functional._conv2d_args(x.shape, weight.shape, bias_size, *given)
+    args = functional._conv2d_args(
+        x.shape, weight.shape, bias_size, stride, padding, dilation, groups
+    )
     if args is None:
         return {"torch": "arguments"}
     dtype = x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32

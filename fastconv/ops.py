@@ -46,8 +46,8 @@ def quiet() -> bool:
 
 
 def is_plain(t: Tensor) -> bool:
-    """Whether a tensor is nothing but its memory: no subclass, no pending negation, no wrapper."""
-    if type(t) not in _PLAIN_TYPES or t.is_neg():
+    """Whether a tensor is its memory alone: no subclass, wrapper, pending negation or zero."""
+    if type(t) not in _PLAIN_TYPES or t.is_neg() or t._is_zerotensor():
         return False
     try:
         return t.data_ptr() is not None  # raises where there is no storage, as in the older vmap

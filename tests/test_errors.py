@@ -282,7 +282,6 @@ def test_adaptive_avg_pool2d(name: str):
         ("avg_pool2d", ((2, 2), (1, 1)), ((2, 2), (1.0, 1))),
         ("avg_pool2d", (2, 1, 0, False, True, 1), (2, 1, 0, False, True, 1.0)),
         ("adaptive_avg_pool2d", ((2, 1),), ((2.0, 1),)),
-        ("adaptive_avg_pool2d", ((2, 1),), ((2, True),)),
     ],
 )
 def test_pools_wrong_then_good_then_wrong(function: str, good: tuple, wrong: tuple):
