@@ -90,8 +90,8 @@ struct Pool2dShape {
 
   constexpr int64_t x_count() const { return N * C * IH * IW; }
   constexpr int64_t y_count() const { return N * C * OH * OW; }
-  constexpr Strides x_strides() const { return dense_strides(channels_last, C, IH, IW); }
-  constexpr Strides y_strides() const { return dense_strides(channels_last, C, OH, OW); }
+  // Where a window has its maximum is a code, kh * KW + kw: a byte, or four for large windows.
+  constexpr bool byte_codes() const { return KH * KW <= 256; }
 
   constexpr Window rows(int64_t oh) const {
     return window(oh, IH, OH, KH, stride_h, pad_h, dilation_h);

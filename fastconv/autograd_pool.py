@@ -12,9 +12,24 @@ from fastconv import ops
 from fastconv.autograd import _batched, _differentiable_backward, _Eager, direct_apply, forward_mode
 
 
-def _gather(x: Tensor, indices: Tensor) -> Tensor:
-    """x[n, c, indices[n, c, oh, ow]] of flattened planes."""
-    n, c, *_ = indices.shape
+def flat_indices(codes: Tensor, args: tuple, x_size: tuple) -> Tensor:
+    """int64 ih * IW + iw of the maxima, from their codes kh * KW + kw."""
+    (_, kernel_w), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), _ = args
+    rows = torch.arange(codes.shape[-2], device=codes.device)[:, None] * stride_h - pad_h
+    columns = torch.arange(codes.shape[-1], device=codes.device) * stride_w - pad_w
+    codes = codes.long()
+    kh = codes.div(kernel_w, rounding_mode="floor")
+    kw = codes - kh * kernel_w
+    indices = (rows + kh * dilation_h) * x_size[3] + columns + kw * dilation_w
+    if indices.stride() != codes.stride():  # extents of 1 leave elementwise operators a choice
+        indices = torch.empty_like(codes).copy_(indices)
+    return indices
+
+
+def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
+    """The elements of x that were the maxima."""
+    n, c, *_ = codes.shape
+    indices = flat_indices(codes, args, x.shape)
     return x.reshape(n, c, -1).gather(2, indices.reshape(n, c, -1)).reshape(indices.shape)
 
 
@@ -22,7 +37,7 @@ def _gather(x: Tensor, indices: Tensor) -> Tensor:
 
 
 class MaxPool2d(torch.autograd.Function):
-    """x, args, plan -> y, indices; the plan, or None, as for Conv2d"""
+    """x, args, plan -> y, codes; the plan, or None, as for Conv2d"""
 
     @staticmethod
     def forward(x, args, plan):
@@ -32,21 +47,21 @@ class MaxPool2d(torch.autograd.Function):
     def setup_context(ctx, inputs, output):
         x, args, plan = inputs
         ctx.call = (args, x.shape, ops.is_channels_last(x)) if plan is None else plan.call
-        indices = output[1]
-        ctx.mark_non_differentiable(indices)
+        codes = output[1]
+        ctx.mark_non_differentiable(codes)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(indices)
+        ctx.save_for_backward(codes)
 
     @staticmethod
     def backward(ctx, grad_y, _):
         if grad_y is None:
             return None, None, None
-        (indices,) = ctx.saved_tensors
+        (codes,) = ctx.saved_tensors
         args, x_size, channels_last = ctx.call
         rest = (x_size, *args, channels_last)
         if _differentiable_backward():
-            return EagerMaxPool2dBackward.apply(grad_y, indices, rest), None, None
-        return ops.max_pool2d_backward(grad_y, indices, *rest), None, None
+            return EagerMaxPool2dBackward.apply(grad_y, codes, rest), None, None
+        return ops.max_pool2d_backward(grad_y, codes, *rest), None, None
 
 
 class EagerMaxPool2d(_Eager, MaxPool2d):
@@ -59,46 +74,46 @@ class EagerMaxPool2d(_Eager, MaxPool2d):
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, x_t, *_):
-        (indices,) = saved
-        return _gather(x_t, indices), None
+        (codes,) = saved
+        return _gather(x_t, codes, ctx.call[0]), None
 
     @staticmethod
     def vmap(info, in_dims, x, args, _):
         x = x.movedim(in_dims[0], 0)
-        y, indices = EagerMaxPool2d.apply(x.flatten(0, 1), args, None)
-        return (y.unflatten(0, x.shape[:2]), indices.unflatten(0, x.shape[:2])), (0, 0)
+        y, codes = EagerMaxPool2d.apply(x.flatten(0, 1), args, None)
+        return (y.unflatten(0, x.shape[:2]), codes.unflatten(0, x.shape[:2])), (0, 0)
 
 
 class EagerMaxPool2dBackward(_Eager):
-    """grad_y, indices, (x_size, *args, channels_last) -> grad_x"""
+    """grad_y, codes, (x_size, *args, channels_last) -> grad_x"""
 
     @staticmethod
-    def forward(grad_y, indices, rest):
-        return ops.max_pool2d_backward(grad_y, indices, *rest)
+    def forward(grad_y, codes, rest):
+        return ops.max_pool2d_backward(grad_y, codes, *rest)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, indices, ctx.rest = inputs
-        ctx.save_for_backward(indices)
-        ctx.save_for_forward(indices)
+        _, codes, ctx.rest = inputs
+        ctx.save_for_backward(codes)
+        ctx.save_for_forward(codes)
 
     @staticmethod
     def backward(ctx, grad):
-        (indices,) = ctx.saved_tensors
-        return _gather(grad, indices), None, None
+        (codes,) = ctx.saved_tensors
+        return _gather(grad, codes, ctx.rest[1:-1]), None, None
 
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, grad_y_t, *_):
-        (indices,) = saved
-        return EagerMaxPool2dBackward.apply(grad_y_t, indices, ctx.rest)
+        (codes,) = saved
+        return EagerMaxPool2dBackward.apply(grad_y_t, codes, ctx.rest)
 
     @staticmethod
-    def vmap(info, in_dims, grad_y, indices, rest):
+    def vmap(info, in_dims, grad_y, codes, rest):
         batch, (n, *plane), args = info.batch_size, rest[0], rest[1:]
         grad_x = EagerMaxPool2dBackward.apply(
             _batched(grad_y, in_dims[0], batch).flatten(0, 1),
-            _batched(indices, in_dims[1], batch).flatten(0, 1),
+            _batched(codes, in_dims[1], batch).flatten(0, 1),
             ((n * batch, *plane), *args),
         )
         return grad_x.unflatten(0, (batch, n)), 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch.utils.flop_counter import register_flop_formula
 
-from fastconv.ops import conv2d_output_size, pooled_size
+from fastconv.ops import code_dtype, conv2d_output_size, pooled_size
 
 _ops = torch.ops.fastconv
 
@@ -42,16 +42,16 @@ def _(grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, wit
 
 
 @torch.library.register_fake("fastconv::max_pool2d")
-def _(x, kernel, stride, padding, dilation, ceil_mode, with_indices):
+def _(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     size = pooled_size(x.shape, kernel, stride, padding, dilation, ceil_mode)
     y = _empty(x, size, _is_last(x))
-    if with_indices:
-        return y, _empty(x, size, _is_last(x), torch.int64)
-    return y, x.new_empty(0, dtype=torch.int64)
+    if with_codes:
+        return y, _empty(x, size, _is_last(x), code_dtype(kernel))
+    return y, x.new_empty(0, dtype=torch.uint8)
 
 
 @torch.library.register_fake("fastconv::max_pool2d_backward")
-def _(grad_y, indices, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last):
+def _(grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last):
     return _empty(grad_y, x_size, channels_last)
 
 

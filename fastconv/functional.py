@@ -22,6 +22,7 @@ from fastconv.autograd_pool import (
     EagerMaxPool2d,
     MaxPool2d,
     average_directly,
+    flat_indices,
     max_pool2d_directly,
 )
 from fastconv.handover import to_torch
@@ -354,10 +355,10 @@ def max_pool2d(
         found = _eager_pool2d_plan(_max_pool2d_args, input, *given)
         if found is not None:
             if _grad_enabled() and input.requires_grad:
-                pooled = max_pool2d_directly(input, *found)
+                y, codes = max_pool2d_directly(input, *found)
             else:
-                pooled = ops.run_max_pool2d(found[1], input, return_indices)
-            return pooled if return_indices else pooled[0]
+                y, codes = ops.run_max_pool2d(found[1], input, return_indices)
+            return (y, flat_indices(codes, found[0], input.shape)) if return_indices else y
     if has_torch_function((input,)):
         return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
     reason, args = _refusal(input), None
@@ -368,9 +369,10 @@ def max_pool2d(
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if _tracked(x):
-        y, indices = _apply(EagerMaxPool2d, MaxPool2d, x, args, None)
+        y, codes = _apply(EagerMaxPool2d, MaxPool2d, x, args, None)
     else:
-        y, indices = ops.max_pool2d(x, *args, bool(return_indices))
+        y, codes = ops.max_pool2d(x, *args, bool(return_indices))
+    indices = flat_indices(codes, args, x.shape) if return_indices else None
     if input.dim() == 3:
         y, indices = y.squeeze(0), indices.squeeze(0) if return_indices else None
     return (y, indices) if return_indices else y

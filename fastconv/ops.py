@@ -318,50 +318,53 @@ def conv2d_backward_weight(
     return grad_w, grad_bias
 
 
-@_operator(f"(Tensor x, {_MAX}, bool with_indices) -> (Tensor, Tensor)")
-def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_indices):
+@_operator(f"(Tensor x, {_MAX}, bool with_codes) -> (Tensor, Tensor)")
+def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     args = (kernel, stride, padding, dilation, ceil_mode)
     if x.dtype in WIDENED_DTYPES:
-        y, indices = max_pool2d(x.float(), *args, with_indices)
-        return y.to(x.dtype), indices
+        y, codes = max_pool2d(x.float(), *args, with_codes)
+        return y.to(x.dtype), codes
     _kernel_dtype(x)
     plan = pool2d_plan(x.dtype, x.shape, x.stride(), args)
-    y, indices = run_max_pool2d(plan, x, with_indices)
-    return y, x.new_empty(0, dtype=torch.int64) if indices is None else indices
+    y, codes = run_max_pool2d(plan, x, with_codes)
+    return y, x.new_empty(0, dtype=torch.uint8) if codes is None else codes
 
 
-def run_max_pool2d(plan: Pool2dPlan, x: Tensor, with_indices: bool) -> tuple[Tensor, Tensor | None]:
+def code_dtype(kernel: tuple) -> torch.dtype:
+    """Of the codes kh * KW + kw of max_pool2d."""
+    return torch.uint8 if kernel[0] * kernel[1] <= 256 else torch.int32
+
+
+def run_max_pool2d(plan: Pool2dPlan, x: Tensor, with_codes: bool) -> tuple[Tensor, Tensor | None]:
     """max_pool2d of a tensor known to be unwatched, of a kernel type, and to fit the plan."""
     shape, dtype, x_format, y_size, y_strides, _ = plan
     if x_format is not None:
         x = x.contiguous(memory_format=x_format)
-    y, indices, at, count = x.new_empty_strided(y_size, y_strides), None, 0, 0
-    if with_indices:
-        indices = x.new_empty_strided(y_size, y_strides, dtype=torch.int64)
-        at, count = indices.data_ptr(), indices.numel()
+    y, codes, at, count = x.new_empty_strided(y_size, y_strides), None, 0, 0
+    if with_codes:
+        codes = x.new_empty_strided(y_size, y_strides, dtype=code_dtype(plan.call[0][0]))
+        at, count = codes.data_ptr(), codes.numel()
     _C.max_pool2d_forward(
         dtype, shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), at, count, _threads()
     )
-    return y, indices
+    return y, codes
 
 
-@_operator(
-    f"(Tensor grad_y, Tensor indices, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor"
-)
+@_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
 def max_pool2d_backward(
-    grad_y, indices, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
+    grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
 ):
     args = (kernel, stride, padding, dilation, ceil_mode)
     if grad_y.dtype in WIDENED_DTYPES:
-        wide = max_pool2d_backward(grad_y.float(), indices, x_size, *args, channels_last)
+        wide = max_pool2d_backward(grad_y.float(), codes, x_size, *args, channels_last)
         return wide.to(grad_y.dtype)
-    if indices.dtype is not torch.int64:
-        raise RuntimeError(f"fastconv: indices must be torch.int64, not {indices.dtype}")
-    grad_y, indices = _dense(grad_y, channels_last), _dense(indices, channels_last)
+    if codes.dtype is not code_dtype(kernel):
+        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
+    grad_y, codes = _dense(grad_y, channels_last), _dense(codes, channels_last)
     grad_x = _new(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(
         _kernel_dtype(grad_y), _pool2d_shape(x_size, args, channels_last),
-        grad_y.data_ptr(), grad_y.numel(), indices.data_ptr(), indices.numel(),
+        grad_y.data_ptr(), grad_y.numel(), codes.data_ptr(), codes.numel(),
         grad_x.data_ptr(), grad_x.numel(), _threads(),
     )  # fmt: skip
     return grad_x

@@ -121,6 +121,7 @@ POOL_CASES = [
     PoolCase("k3 by 2, s1 by 3", 1, 4, 11, 13, (3, 2), (1, 3), (1, 1)),
     PoolCase("stride beyond the window", 1, 3, 13, 13, (2, 2), (3, 4)),
     PoolCase("whole plane", 3, 17, 5, 6, (5, 6), (5, 6)),
+    PoolCase("window of more than 256", 2, 2, 21, 24, (17, 19), (2, 3), (8, 9)),
     PoolCase("one pixel windows", 1, 18, 4, 3, (1, 1), (1, 1)),
     PoolCase("divisor", 1, 3, 8, 8, (3, 3), (2, 2), (1, 1), divisor_override=-5),
     PoolCase("padding not counted", 1, 3, 8, 9, (3, 3), (2, 2), (1, 1), count_include_pad=False),

@@ -140,7 +140,8 @@ void bind_shapes(py::module_& m) {
       .def_readonly("IH", &Pool2dShape::IH)
       .def_readonly("IW", &Pool2dShape::IW)
       .def_readonly("OH", &Pool2dShape::OH)
-      .def_readonly("OW", &Pool2dShape::OW);
+      .def_readonly("OW", &Pool2dShape::OW)
+      .def_property_readonly("byte_codes", &Pool2dShape::byte_codes);
 }
 
 }  // namespace fastconv::bindings

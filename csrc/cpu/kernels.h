@@ -77,12 +77,6 @@ struct PoolPixel {
   T* y;
 };
 template <class T>
-struct MaxPoolPixel {
-  PoolPixel<T> pool;
-  int64_t* indices;                      // null: not wanted
-  int64_t first, row_step, column_step;  // flat index in the plane
-};
-template <class T>
 struct AvgPoolPixel {
   PoolPixel<T> pool;
   T divisor;
@@ -94,6 +88,19 @@ struct PoolPlane {
   const T* x;  // plane; grad_y in backward
   T* y;        // plane; grad_x in backward
   int64_t first, end;
+};
+
+// Max pooling. Code: uint8_t or int32_t, where in its window a maximum is, kh * KW + kw; may be
+// null in forward.
+template <class T, class Code>
+struct MaxPoolKernels {
+  // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row.
+  void (*rows)(const Pool2dShape&, const PoolPlane<T>&, Code* codes);
+  void (*gradient_rows)(const Pool2dShape&, const PoolPlane<T>&, const Code* codes);
+  // NHWC; lanes = channels. The window's first element inside the image has code `first`.
+  void (*pixel)(const PoolPixel<T>&, Code* codes, int64_t first, int64_t KW);
+  // out[i] += in[i] where codes[i] == code
+  void (*add_selected)(int64_t count, const T* in, const Code* codes, int64_t code, T* out);
 };
 
 template <class T>
@@ -114,18 +121,13 @@ struct Kernels {
   void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
 
-  // NCHW; lanes = neighbouring outputs of a row. `indices` may be null in forward.
-  void (*max_pool_rows)(const Pool2dShape&, const PoolPlane<T>&, int64_t* indices);
+  MaxPoolKernels<T, uint8_t> max_pool_bytes;
+  MaxPoolKernels<T, int32_t> max_pool_words;
   void (*avg_pool_rows)(const Pool2dShape&, const PoolPlane<T>&);
-  void (*max_pool_gradient_rows)(const Pool2dShape&, const PoolPlane<T>&, const int64_t* indices);
   void (*avg_pool_gradient_rows)(const Pool2dShape&, const PoolPlane<T>&);
-  // NHWC; lanes = channels.
-  void (*max_pool_pixel)(const MaxPoolPixel<T>&);
   void (*avg_pool_pixel)(const AvgPoolPixel<T>&);
   // out[i] += in[i] / divisor
   void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
-  // out[i] += in[i] where indices[i] == index
-  void (*add_selected)(int64_t count, const T* in, const int64_t* indices, int64_t index, T* out);
 
   // out[c][r] = in[r][c]
   void (*transpose)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,

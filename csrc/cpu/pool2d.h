@@ -9,15 +9,15 @@
 
 namespace fastconv::cpu {
 
-// indices[n,c,oh,ow] = ih * IW + iw of the maximum; null: not wanted.
-template <class T>
-void max_pool2d_forward(const Pool2dShape&, const T* x, T* y, int64_t* indices, int threads);
+// codes[n,c,oh,ow] = kh * KW + kw of the maximum in its window; null: not wanted. Code is uint8_t,
+// or int32_t where shape.byte_codes() is false.
+template <class T, class Code>
+void max_pool2d_forward(const Pool2dShape&, const T* x, T* y, Code* codes, int threads);
 
-// grad_x[n,c,ih,iw] = sum over the windows (oh, ow) with indices[n,c,oh,ow] == ih * IW + iw of
-// grad_y[n,c,oh,ow]. Indices must be those of forward; others give some sum of grad_y, and touch no
-// memory beyond grad_x.
-template <class T>
-void max_pool2d_backward(const Pool2dShape&, const T* grad_y, const int64_t* indices, T* grad_x,
+// grad_x[n,c,ih,iw] = sum of grad_y[n,c,oh,ow] over the windows whose maximum is at (ih, iw). Codes
+// that forward does not give add nothing.
+template <class T, class Code>
+void max_pool2d_backward(const Pool2dShape&, const T* grad_y, const Code* codes, T* grad_x,
                          int threads);
 
 template <class T>

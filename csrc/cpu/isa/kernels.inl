@@ -44,6 +44,12 @@ constexpr void add_weight_tiles(Kernels<T>& k) {
   }
 }
 
+template <class T, class Code>
+constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
+  return {max_pool_rows<T, Code>, max_pool_gradient_rows<T, Code>, max_pool_pixel<T, Code>,
+          add_selected<T, Code>};
+}
+
 template <class T>
 constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
@@ -62,14 +68,12 @@ constexpr Kernels<T> make_kernels() {
   add_weight_tiles<T, 1, 8>(k);
   add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
-  k.max_pool_rows = max_pool_rows<T>;
+  k.max_pool_bytes = max_pool_kernels<T, uint8_t>();
+  k.max_pool_words = max_pool_kernels<T, int32_t>();
   k.avg_pool_rows = avg_pool_rows<T>;
-  k.max_pool_gradient_rows = max_pool_gradient_rows<T>;
   k.avg_pool_gradient_rows = avg_pool_gradient_rows<T>;
-  k.max_pool_pixel = max_pool_pixel<T>;
   k.avg_pool_pixel = avg_pool_pixel<T>;
   k.add_quotient = add_quotient<T>;
-  k.add_selected = add_selected<T>;
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
   k.add = add<T>;

@@ -11,12 +11,12 @@ constexpr int64_t KEPT_RANGES = 16;  // masks kept for this many window columns;
 template <class T>
 struct Best {
   Vec<T> value;
-  Vec<LaneInteger<T>> index;
+  Vec<LaneInteger<T>> code;
 
-  FASTCONV_LEAF void offer(Vec<T> other, Vec<LaneInteger<T>> other_index) {
+  FASTCONV_LEAF void offer(Vec<T> other, Vec<LaneInteger<T>> other_code) {
     const auto better = (other > value) | (other != other);
     value = better ? other : value;
-    index = better ? other_index : index;
+    code = better ? other_code : code;
   }
 };
 
@@ -69,51 +69,55 @@ FASTCONV_LEAF int lanes_left(int64_t count, int lanes) {
   return static_cast<int>(count < lanes ? count : lanes);
 }
 
-template <class T, int STRIDE, int KW>
-void max_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p, int64_t* indices) {
+template <class T, class Code, int STRIDE, int KW>
+void max_pool_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p, Code* codes) {
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   using Integer = LaneInteger<T>;
   constexpr T LOWEST = -__builtin_inf();
   for (int64_t j = 0; j < s.OW; j += LANES<T>) {
     const WindowColumns<T, STRIDE, KW> columns(s, j);
     const int count = lanes_left(s.OW - j, LANES<T>);
-    const Vec<Integer> start =
-        ramp(static_cast<Integer>(s.stride_w)) + static_cast<Integer>(columns.start);
-    Vec<Integer> first = start;  // the first window column inside the image
+    Vec<Integer> first_k{};  // the first window column inside the image
+    Vec<Integer> at = ramp(static_cast<Integer>(s.stride_w)) + static_cast<Integer>(columns.start);
     if (columns.start < 0)
-      for (int64_t k = 1; k < s.KW; ++k)
-        first = first < 0 ? first + static_cast<Integer>(s.dilation_w) : first;
+      for (int64_t k = 1; k < columns.count; ++k) {
+        first_k = at < 0 ? first_k + Integer(1) : first_k;
+        at = at < 0 ? at + static_cast<Integer>(s.dilation_w) : at;
+      }
     for (int64_t oh = p.first; oh < p.end; ++oh) {
       const Window rows = s.rows(oh);
-      Best<T> best{broadcast(LOWEST), first + static_cast<Integer>(rows.first * s.IW)};
-      for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h) {
+      int64_t code = 0;  // of the row's first window element
+      for (int64_t ih = oh * s.stride_h - s.pad_h; ih < rows.first; ih += s.dilation_h)
+        code += columns.count;
+      Best<T> best{broadcast(LOWEST), first_k + static_cast<Integer>(code)};
+      for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {
         const T* row = p.x + ih * s.IW;
-        const Vec<Integer> at = start + static_cast<Integer>(ih * s.IW);
-        Best<T> of_row{columns.read(row, 0, LOWEST), at};  // shortens the chain of comparisons
+        Best<T> of_row{columns.read(row, 0, LOWEST), broadcast(static_cast<Integer>(code))};
 #pragma GCC unroll 4
         for (int64_t k = 1; k < columns.count; ++k)
-          of_row.offer(columns.read(row, k, LOWEST), at + static_cast<Integer>(k * s.dilation_w));
-        best.offer(of_row.value, of_row.index);
+          of_row.offer(columns.read(row, k, LOWEST), broadcast(static_cast<Integer>(code + k)));
+        best.offer(of_row.value, of_row.code);  // row by row: a shorter chain of comparisons
       }
       store_first(p.y + oh * s.OW + j, best.value, count);
-      if (indices) store_indices(indices + oh * s.OW + j, best.index, count);
+      if (codes) store_codes<T>(codes + oh * s.OW + j, best.code, count);
     }
   }
 }
 
-template <class T>
-void max_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p, int64_t* indices) {
+template <class T, class Code>
+void max_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p, Code* codes) {
   if (s.stride_w == 2 && s.KW == 2)
-    max_pool_rows_at<T, 2, 2>(s, p, indices);
+    max_pool_rows_at<T, Code, 2, 2>(s, p, codes);
   else if (s.stride_w == 2 && s.KW == 3)
-    max_pool_rows_at<T, 2, 3>(s, p, indices);
+    max_pool_rows_at<T, Code, 2, 3>(s, p, codes);
   else if (s.stride_w == 2)
-    max_pool_rows_at<T, 2, 0>(s, p, indices);
+    max_pool_rows_at<T, Code, 2, 0>(s, p, codes);
   else if (s.stride_w == 1 && s.KW == 3)
-    max_pool_rows_at<T, 1, 3>(s, p, indices);
+    max_pool_rows_at<T, Code, 1, 3>(s, p, codes);
   else if (s.stride_w == 1)
-    max_pool_rows_at<T, 1, 0>(s, p, indices);
+    max_pool_rows_at<T, Code, 1, 0>(s, p, codes);
   else
-    max_pool_rows_at<T, 0, 0>(s, p, indices);
+    max_pool_rows_at<T, Code, 0, 0>(s, p, codes);
 }
 
 // The extent in columns that avg_pool2d divides outputs j, j + 1, ... by; 1 for lanes that are no
@@ -138,7 +142,8 @@ FASTCONV_LEAF int64_t row_divisor(const Pool2dShape& s, int64_t oh) {
 }
 
 template <class T, int STRIDE, int KW>
-void avg_pool_rows_at(const Pool2dShape& s, const PoolPlane<T>& p) {
+void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p) {
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   for (int64_t j = 0; j < s.OW; j += LANES<T>) {
     const WindowColumns<T, STRIDE, KW> columns(s, j);
     const Vec<T> by_columns = column_divisors<T>(s, j);
@@ -173,17 +178,19 @@ void avg_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p) {
     avg_pool_rows_at<T, 0, 0>(s, p);
 }
 
-// grad_y where the maximum was this very element.
-template <class T>
+// What one output row adds to the pixels that window element (kh, k) takes from it.
+template <class T, class Code>
 struct MaxGradient {
   const T* grad_y;
-  const int64_t* indices;
+  const Code* codes;
 
   FASTCONV_LEAF Vec<T> at(const Pool2dShape& s, int64_t oh, int64_t j0, LaneRange<T> outputs,
-                          Vec<LaneInteger<T>> self) const {
+                          int64_t kh, int64_t k) const {
     const int64_t from = oh * s.OW + j0;
+    const auto selected = load_codes<T>(codes + from, outputs) ==
+                          broadcast(static_cast<LaneInteger<T>>(kh * s.KW + k));
     const Vec<T> g = load_range(grad_y + from, outputs, T(0));
-    return load_indices<T>(indices + from, outputs) == self ? g : Vec<T>{};
+    return selected ? g : Vec<T>{};
   }
 };
 
@@ -192,77 +199,141 @@ struct AvgGradient {
   const T* grad_y;
 
   FASTCONV_LEAF Vec<T> at(const Pool2dShape& s, int64_t oh, int64_t j0, LaneRange<T> outputs,
-                          Vec<LaneInteger<T>>) const {
+                          int64_t, int64_t) const {
     const Vec<T> g = load_range(grad_y + oh * s.OW + j0, outputs, T(0));
     return g / (column_divisors<T>(s, j0) * static_cast<T>(row_divisor(s, oh)));
   }
 };
 
-// The gradient at pixels iw, iw + stride, ... of row ih. They lie under outputs j0, j0 + 1, ... at
-// window column k where j0 * stride = iw + pad_w - k * dilation_w, if that is whole. The sum runs
-// over output rows, then over window columns from the right: the order of torch.
-template <class T, int STRIDE, class Gradient>
-FASTCONV_LEAF Vec<T> gathered(const Pool2dShape& s, const Gradient& gradient, Window rows,
-                              int64_t ih, int64_t iw) {
-  using Integer = LaneInteger<T>;
-  const int64_t stride = STRIDE ? STRIDE : s.stride_w;
-  const Vec<Integer> self =
-      ramp(static_cast<Integer>(stride)) + static_cast<Integer>(ih * s.IW + iw);
-  Vec<T> sum{};
-  for (int64_t oh = rows.first; oh < rows.end; ++oh)
-    for (int64_t k = s.KW - 1; k >= 0; --k) {
-      const int64_t column = iw + s.pad_w - k * s.dilation_w;
-      if (column % stride != 0) continue;
-      const int64_t j0 = column / stride;
-      sum += gradient.at(s, oh, j0, lane_range<T>(-j0, s.OW - j0), self);
-    }
-  return sum;
-}
+// Pixels iw, iw + stride, ... of a row lie under outputs j0, j0 + 1, ... at window column k where
+// j0 * stride = iw + pad_w
+// - k * dilation_w, if that is whole. As for WindowColumns, this is worked out once for all rows.
+template <class T, int STRIDE, int KW>
+struct CoveringOutputs {
+  int64_t column;  // iw + pad_w
+  int64_t stride, dilation, OW;
+  LaneRange<T> kept[KEPT_RANGES];
 
-template <class T, int STRIDE, class Gradient>
-FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& s, const PoolPlane<T>& p,
+  FASTCONV_LEAF CoveringOutputs(const Pool2dShape& s, int64_t iw) {
+    column = iw + s.pad_w;
+    stride = STRIDE ? STRIDE : s.stride_w;
+    dilation = s.dilation_w;
+    OW = s.OW;
+    for (int64_t k = 0; k < (KW ? KW : s.KW) && k < KEPT_RANGES; ++k) kept[k] = outputs(first(k));
+  }
+  FASTCONV_LEAF bool covers(int64_t k) const { return (column - k * dilation) % stride == 0; }
+  FASTCONV_LEAF int64_t first(int64_t k) const { return (column - k * dilation) / stride; }
+  FASTCONV_LEAF LaneRange<T> outputs(int64_t j0) const { return lane_range<T>(-j0, OW - j0); }
+
+  // The sum over output rows, then over window columns from the right: the order of torch.
+  template <class Gradient>
+  FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, Window rows,
+                           int64_t ih) const {
+    Vec<T> total{};
+    for (int64_t oh = rows.first; oh < rows.end; ++oh) {
+      int64_t kh = ih + s.pad_h - oh * s.stride_h;
+      if (s.dilation_h != 1) {
+        if (kh % s.dilation_h != 0) continue;
+        kh /= s.dilation_h;
+      }
+#pragma GCC unroll 4
+      for (int64_t k = (KW ? KW : s.KW) - 1; k >= 0; --k) {
+        if (!covers(k)) continue;
+        const LaneRange<T> range = k < KEPT_RANGES ? kept[k] : outputs(first(k));
+        total += gradient.at(s, oh, first(k), range, kh, k);
+      }
+    }
+    return total;
+  }
+};
+
+// Output rows over an input row, stepped along with it: divisions would cost as much as a row.
+struct CoveringRows {
+  Window rows;
+
+  FASTCONV_LEAF CoveringRows(const Pool2dShape& s, int64_t ih) {
+    const int64_t after = ih + s.pad_h - (s.KH - 1) * s.dilation_h;
+    rows = {after <= 0 ? 0 : ceil_div(after, s.stride_h),
+            min64((ih + s.pad_h) / s.stride_h + 1, s.OH)};
+  }
+  FASTCONV_LEAF void advance_to(const Pool2dShape& s, int64_t ih) {
+    while (rows.first * s.stride_h - s.pad_h + (s.KH - 1) * s.dilation_h < ih) ++rows.first;
+    while (rows.end < s.OH && rows.end * s.stride_h - s.pad_h <= ih) ++rows.end;
+  }
+};
+
+template <class T, int STRIDE, int KW, class Gradient>
+FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p,
                                     const Gradient& gradient) {
   constexpr int L = LANES<T>;
-  const int64_t reach = (s.KH - 1) * s.dilation_h;
-  for (int64_t ih = p.first; ih < p.end; ++ih) {
-    const int64_t after = ih + s.pad_h - reach;
-    const Window rows{after <= 0 ? 0 : ceil_div(after, s.stride_h),
-                      min64((ih + s.pad_h) / s.stride_h + 1, s.OH)};
-    T* row = p.y + ih * s.IW;
-    if constexpr (STRIDE == 1) {
-      for (int64_t iw = 0; iw < s.IW; iw += L)
-        store_first(row + iw, gathered<T, 1>(s, gradient, rows, ih, iw), lanes_left(s.IW - iw, L));
-    } else if constexpr (STRIDE == 2) {
-      for (int64_t iw = 0; iw < s.IW; iw += 2 * L) {
-        const Vec<T> a = gathered<T, 2>(s, gradient, rows, ih, iw);
-        const Vec<T> b = gathered<T, 2>(s, gradient, rows, ih, iw + 1);
-        store_first(row + iw, zip<T, 0>(a, b), lanes_left(s.IW - iw, L));
-        if (s.IW - iw > L) store_first(row + iw + L, zip<T, 1>(a, b), lanes_left(s.IW - iw - L, L));
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+  constexpr int STEP = STRIDE == 2 ? 2 : 1;
+  for (int64_t iw = 0; iw < s.IW; iw += STRIDE ? STEP * L : 1) {
+    if (STRIDE == 0 && iw % (s.stride_w * L) >= s.stride_w) continue;
+    const CoveringOutputs<T, STRIDE, KW> even(s, iw), odd(s, iw + STEP - 1);
+    CoveringRows over(s, p.first);
+    for (int64_t ih = p.first; ih < p.end; ++ih) {
+      over.advance_to(s, ih);
+      T* row = p.y + ih * s.IW + iw;
+      const Vec<T> a = even.sum(s, gradient, over.rows, ih);
+      if constexpr (STRIDE == 1) {
+        store_first(row, a, lanes_left(s.IW - iw, L));
+      } else if constexpr (STRIDE == 2) {
+        const Vec<T> b = odd.sum(s, gradient, over.rows, ih);
+        store_first(row, zip<T, 0>(a, b), lanes_left(s.IW - iw, L));
+        if (s.IW - iw > L) store_first(row + L, zip<T, 1>(a, b), lanes_left(s.IW - iw - L, L));
+      } else {
+        for (int i = 0; i < L && iw + i * s.stride_w < s.IW; ++i) row[i * s.stride_w] = a[i];
       }
-    } else {
-      for (int64_t iw0 = 0; iw0 < s.IW; iw0 += s.stride_w * L)
-        for (int64_t iw = iw0; iw < iw0 + s.stride_w && iw < s.IW; ++iw) {
-          const Vec<T> v = gathered<T, 0>(s, gradient, rows, ih, iw);
-          for (int i = 0; i < L && iw + i * s.stride_w < s.IW; ++i) row[iw + i * s.stride_w] = v[i];
-        }
     }
   }
+}
+
+// Windows of 2 x 2 that tile the image, the commonest pooling: each output is read once and spread
+// over its four inputs.
+template <class T, class Gradient>
+FASTCONV_LEAF void tiled_gradient_rows(const Pool2dShape& shape, const PoolPlane<T>& p,
+                                       const Gradient& gradient) {
+  constexpr int L = LANES<T>;
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+  for (int64_t oh = p.first / 2; oh < ceil_div(p.end, 2); ++oh)
+    for (int64_t iw = 0; iw < s.IW; iw += 2 * L) {
+      const LaneRange<T> outputs = lane_range<T>(0, oh < s.OH ? s.OW - iw / 2 : 0);
+#pragma GCC unroll 2
+      for (int64_t kh = 0; kh < 2; ++kh) {
+        const Vec<T> a = gradient.at(s, oh, iw / 2, outputs, kh, 0);
+        const Vec<T> b = gradient.at(s, oh, iw / 2, outputs, kh, 1);
+        const int64_t ih = 2 * oh + kh;
+        if (ih < p.first || ih >= p.end) continue;
+        T* row = p.y + ih * s.IW + iw;
+        store_first(row, zip<T, 0>(a, b), lanes_left(s.IW - iw, L));
+        if (s.IW - iw > L) store_first(row + L, zip<T, 1>(a, b), lanes_left(s.IW - iw - L, L));
+      }
+    }
 }
 
 template <class T, class Gradient>
 FASTCONV_LEAF void gradient_rows(const Pool2dShape& s, const PoolPlane<T>& p,
                                  const Gradient& gradient) {
-  if (s.stride_w == 1)
-    gradient_rows_at<T, 1>(s, p, gradient);
+  const bool tiles = s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
+                     s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1;
+  if (tiles)
+    tiled_gradient_rows(s, p, gradient);
+  else if (s.stride_w == 2 && s.KW == 2)
+    gradient_rows_at<T, 2, 2>(s, p, gradient);
+  else if (s.stride_w == 2 && s.KW == 3)
+    gradient_rows_at<T, 2, 3>(s, p, gradient);
   else if (s.stride_w == 2)
-    gradient_rows_at<T, 2>(s, p, gradient);
+    gradient_rows_at<T, 2, 0>(s, p, gradient);
+  else if (s.stride_w == 1)
+    gradient_rows_at<T, 1, 0>(s, p, gradient);
   else
-    gradient_rows_at<T, 0>(s, p, gradient);
+    gradient_rows_at<T, 0, 0>(s, p, gradient);
 }
 
-template <class T>
-void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlane<T>& p, const int64_t* indices) {
-  gradient_rows(s, p, MaxGradient<T>{p.x, indices});
+template <class T, class Code>
+void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlane<T>& p, const Code* codes) {
+  gradient_rows(s, p, MaxGradient<T, Code>{p.x, codes});
 }
 
 template <class T>

@@ -211,54 +211,48 @@ FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
 #endif
 }
 
-// Indices travel in lanes of their own width beside values, and are int64 in memory.
-FASTCONV_LEAF void store_indices(int64_t* to, Vec<int64_t> v, int count) {
-  store_first(to, v, count);
+// Codes (see MaxPool in kernels.h) travel in lanes as wide as the values, and are bytes or int32 in
+// memory.
+template <class T, class Code>
+FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
+#if VECTOR_BYTES == 64
+  if constexpr (sizeof(Code) == 1 && sizeof(T) == 4)
+    return _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1),
+                                            (__m512i)v);
+  if constexpr (sizeof(Code) == 1 && sizeof(T) == 8)
+    return _mm512_mask_cvtepi64_storeu_epi8(to, static_cast<__mmask8>((1u << count) - 1),
+                                            (__m512i)v);
+#endif
+  for (int i = 0; i < LANES<T>; ++i)
+    if (i < count) to[i] = static_cast<Code>(v[i]);
 }
 
-FASTCONV_LEAF void store_indices(int64_t* to, Vec<int32_t> v, int count) {
+template <class T, class Code>
+FASTCONV_LEAF Vec<LaneInteger<T>> load_codes(const Code* from, LaneRange<T> range) {
 #if VECTOR_BYTES == 64
-  const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256((__m512i)v));
-  const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64((__m512i)v, 1));
-  const uint32_t mask = (1u << count) - 1;
-  _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(mask), low);
-  _mm512_mask_storeu_epi64(to + 8, static_cast<__mmask8>(mask >> 8), high);
-#elif VECTOR_BYTES == 32
-  const __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128((__m256i)v));
-  const __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256((__m256i)v, 1));
-  store_partial(to, (Vec<int64_t>)low, count < 4 ? count : 4);
-  store_partial(to + 4, (Vec<int64_t>)high, count < 4 ? 0 : count - 4);
-#else
-  for (int i = 0; i < LANES<int32_t>; ++i)
-    if (i < count) to[i] = v[i];
-#endif
-}
-
-template <class T>
-FASTCONV_LEAF Vec<LaneInteger<T>> load_indices(const int64_t* from, LaneRange<T> range) {
-  if constexpr (sizeof(T) == 8) {
-#if VECTOR_BYTES == 64
-    return load_range(from, LaneRange<int64_t>{range.bits}, int64_t(0));
-#else
-    return load_range(from, LaneRange<int64_t>{range.first, range.end}, int64_t(0));
-#endif
-  } else {
-#if VECTOR_BYTES == 64
-    const __m512i low = _mm512_maskz_loadu_epi64(static_cast<__mmask8>(range.bits), from);
-    const __m512i high = _mm512_maskz_loadu_epi64(static_cast<__mmask8>(range.bits >> 8), from + 8);
-    return (Vec<int32_t>)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)),
-                                            _mm512_cvtepi64_epi32(high), 1);
-#elif VECTOR_BYTES == 32
-    const __m256 low =
-        (__m256)load_range(from, lane_range<int64_t>(range.first, range.end), int64_t(0));
-    const __m256 high = (__m256)load_range(
-        from + 4, lane_range<int64_t>(range.first - 4, range.end - 4), int64_t(0));
-    const __m256i pairs = (__m256i)_mm256_shuffle_ps(low, high, 0x88);
-    return (Vec<int32_t>)_mm256_permute4x64_epi64(pairs, 0xd8);
-#else
-    Vec<int32_t> v{};
-    for (int i = range.first; i < range.end; ++i) v[i] = static_cast<int32_t>(from[i]);
-    return v;
-#endif
+  if constexpr (sizeof(Code) == 1) {
+    const __m128i bytes = _mm_maskz_loadu_epi8(static_cast<__mmask16>(range.bits), from);
+    if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi32(bytes);
+    return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi64(bytes);
   }
+  Vec<LaneInteger<T>> v{};
+  for (int i = 0; i < LANES<T>; ++i)
+    if (range.bits >> i & 1) v[i] = from[i];
+  return v;
+#else
+#if VECTOR_BYTES == 32
+  if constexpr (sizeof(Code) == 1) {
+    if (range.first == 0 && range.end == LANES<T>) {
+      int64_t bytes = 0;
+      __builtin_memcpy(&bytes, from, LANES<T>);
+      const __m128i packed = _mm_cvtsi64_si128(bytes);
+      if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi32(packed);
+      return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi64(packed);
+    }
+  }
+#endif
+  Vec<LaneInteger<T>> v{};
+  for (int i = range.first; i < range.end; ++i) v[i] = from[i];
+  return v;
+#endif
 }

@@ -1,0 +1,1 @@
+"""Measurements; see layers.py and overhead.py."""

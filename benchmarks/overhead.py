@@ -1,0 +1,49 @@
+"""Microseconds per call on a 1x1x8x8 input, where the kernels cost next to nothing.
+
+python -m benchmarks.overhead
+"""
+
+import torch
+import torch.nn.functional as F
+from tabulate import tabulate
+
+import fastconv
+from benchmarks.timing import compare, machine
+from fastconv import functional
+
+CALLS = 200
+
+
+def repeated(function, *args):
+    def run() -> None:
+        for _ in range(CALLS):
+            function(*args)
+
+    return run
+
+
+def main() -> None:
+    x, w, bias = torch.randn(1, 1, 8, 8), torch.randn(1, 1, 3, 3), torch.randn(1)
+    xg, wg = x.clone().requires_grad_(), w.clone().requires_grad_()
+    ours, theirs = fastconv.Conv2d(1, 1, 3), torch.nn.Conv2d(1, 1, 3)
+    pairs = [
+        ("conv2d", functional.conv2d, F.conv2d, (x, w, bias)),
+        ("conv2d, weight requires grad", functional.conv2d, F.conv2d, (x, wg, bias)),
+        ("conv2d, all require grad", functional.conv2d, F.conv2d, (xg, wg, bias)),
+        ("Conv2d module", ours, theirs, (x,)),
+    ]
+    for name in ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"):
+        for tensor, suffix in ((x, ""), (xg, ", requires grad")):
+            a, b = getattr(functional, name), getattr(F, name)
+            pairs.append((name + suffix, a, b, (tensor, 2)))
+    rows = []
+    for name, a, b, args in pairs:
+        c = compare(repeated(a, *args), repeated(b, *args))
+        rows.append([name, c.ours / CALLS * 1e6, c.theirs / CALLS * 1e6, c.ours / c.theirs])
+    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+    headers = ["call", "fastconv us", "torch us", "fastconv / torch"]
+    print(tabulate(rows, headers, tablefmt="github", floatfmt=("", ".1f", ".1f", ".2f")))
+
+
+if __name__ == "__main__":
+    main()
