@@ -1,6 +1,6 @@
 """fastconv beside torch on the convolution and pooling layers of the nets, direction by direction.
 
-    python -m benchmarks.layers [--threads 2] [--channels-last] [--only lenet5] [--out FILE.json]
+    python -m benchmarks.layers [--threads 2] [--channels-last] [--only lenet5] [--out NAME]
 
 Both sides allocate their outputs anew, as in training. `x 2.50` means that torch takes 2.5 times as
 long; the quartiles of the ratio stand behind it. FASTCONV_ISA chooses our instruction set.
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from tabulate import tabulate
 from tqdm import tqdm
 
-from benchmarks.timing import compare, machine
+from benchmarks.timing import compare, machine, report
 from fastconv import ops
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    parser.add_argument("--out", type=Path, help="also write NAME.json and NAME.md")
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
@@ -114,16 +114,22 @@ def main() -> None:
             rows.append({"case": case.name, "what": direction} | compare(ours, theirs)._asdict())
 
     about = machine() | {"memory_format": str(memory_format)}
-    print(", ".join(f"{k} {v}" for k, v in about.items()))
     table = [
-        [r["case"], r["what"], f"{r['ours'] * 1e3:.3f}", f"{r['theirs'] * 1e3:.3f}",
-         f"x {r['ratio']:.2f}", f"{r['low']:.2f} - {r['high']:.2f}"]
+        [
+            r["case"],
+            r["what"],
+            f"{r['ours'] * 1e3:.3f}",
+            f"{r['theirs'] * 1e3:.3f}",
+            f"{r['ratio']:.2f}",
+            f"{r['low']:.2f} - {r['high']:.2f}",
+        ]
         for r in rows
-    ]  # fmt: skip
+    ]
     headers = ["layer", "", "fastconv ms", "torch ms", "torch / fastconv", "quartiles"]
-    print(tabulate(table, headers, tablefmt="github", disable_numparse=True))
+    report(about, tabulate(table, headers, tablefmt="github", disable_numparse=True), options.out)
     if options.out:
-        options.out.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
+        figures = {"machine": about, "rows": rows}
+        options.out.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

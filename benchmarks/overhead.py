@@ -1,14 +1,17 @@
 """Microseconds per call on a 1x1x8x8 input, where the kernels cost next to nothing.
 
-python -m benchmarks.overhead
+python -m benchmarks.overhead [--out NAME]
 """
+
+import argparse
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from tabulate import tabulate
 
 import fastconv
-from benchmarks.timing import compare, machine
+from benchmarks.timing import compare, machine, report
 from fastconv import functional
 
 CALLS = 200
@@ -23,6 +26,9 @@ def repeated(function, *args):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="also write NAME.md")
+    options = parser.parse_args()
     x, w, bias = torch.randn(1, 1, 8, 8), torch.randn(1, 1, 3, 3), torch.randn(1)
     xg, wg = x.clone().requires_grad_(), w.clone().requires_grad_()
     ours, theirs = fastconv.Conv2d(1, 1, 3), torch.nn.Conv2d(1, 1, 3)
@@ -40,9 +46,9 @@ def main() -> None:
     for name, a, b, args in pairs:
         c = compare(repeated(a, *args), repeated(b, *args))
         rows.append([name, c.ours / CALLS * 1e6, c.theirs / CALLS * 1e6, c.ours / c.theirs])
-    print(", ".join(f"{k} {v}" for k, v in machine().items()))
     headers = ["call", "fastconv us", "torch us", "fastconv / torch"]
-    print(tabulate(rows, headers, tablefmt="github", floatfmt=("", ".1f", ".1f", ".2f")))
+    table = tabulate(rows, headers, tablefmt="github", floatfmt=("", ".1f", ".1f", ".2f"))
+    report(machine(), table, options.out)
 
 
 if __name__ == "__main__":

@@ -64,3 +64,11 @@ def machine() -> dict[str, str | int]:
         "compiler": _C.build_info()["compiler"],
         "commit": commit.stdout.strip() or "unknown",
     }
+
+
+def report(about: dict, table: str, out: Path | None) -> None:
+    """Prints a table under what it was measured on, and writes both to `out`.md if given."""
+    text = ", ".join(f"{name} {value}" for name, value in about.items()) + "\n\n" + table
+    print(text)
+    if out:
+        out.with_suffix(".md").write_text(text + "\n")
