@@ -20,12 +20,17 @@ namespace {
 constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2; larger bands measured no faster
 constexpr int64_t MAX_INT32 = INT32_MAX;
 
-// Lanes over channels suit NHWC outputs, which they store as they are. For NCHW outputs the tile
-// has to be transposed, so pixels are preferred unless rows are too short to fill their vectors.
-constexpr bool channel_lanes(const Correlation& s, int64_t lanes) {
-  if (s.y.w == 1 && s.y.c == 1) return s.w.outputs < s.M;
-  const double channels = double(round_up(s.M, lanes)) / s.M;
-  const double pixels = double(round_up(s.w.outputs, lanes)) / s.w.outputs;
+// Whether lanes go over channels: by what share of the multiply-add slots each form would fill.
+// Channels in lanes suit NHWC outputs, which they store as they are; for NCHW outputs the tile has
+// to be transposed (15 %). A tile of a single vector of channels does a load for each multiply-add
+// (10 %), and with fewer than 8 pixels waits for its own sums.
+template <class T>
+bool channel_lanes(const Correlation& s, const Kernels<T>& k) {
+  const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);
+  if (s.y.w == 1 && s.y.c == 1) return J < s.M;
+  double channels = double(round_up(s.M, k.lanes)) / s.M;
+  const double pixels = double(round_up(J, k.lanes)) / J;
+  if (s.M <= k.lanes) channels *= 8 * tiles > J ? 8.0 * tiles / J : 1.1;
   return s.y.w == 1 ? 1.15 * channels < pixels : channels < 1.3 * pixels;
 }
 
@@ -50,7 +55,7 @@ struct Plan {
     // At least two bands a thread, where there are rows for them.
     const int64_t images = max64(1, s.N * s.groups);
     band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
-    by_channel = channel_lanes(s, k.lanes);
+    by_channel = channel_lanes(s, k);
     m_tile = by_channel ? k.lanes * Kernels<T>::CHANNEL_VECTORS : k.pixel_tiles[0].channels;
     m_tiles = ceil_div(s.M, m_tile);
     const int64_t jobs = images * band.bands();
