@@ -1,5 +1,5 @@
 # make train   .venv, dependencies, build, then LeNet-5 on real handwritten digits, fastconv beside torch.nn
-# make test    the same set-up, then lint-free tests; pass more by ARGS="-k conv2d -x"
+# make test    the same set-up, then every test; pass more by ARGS="-k conv2d -x"
 # make lint    clang-format and ruff
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ train: build
 	$(BIN)/fastconv train $(ARGS)
 
 test: build
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(ARGS)
 
 lint: $(VENV)/.requirements
 	$(BIN)/ruff check .

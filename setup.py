@@ -1,4 +1,4 @@
-"""Builds fastconv._C from every C++ file under csrc/ (pybind11, OpenMP, no torch): new files need
+"""Builds fastconv._C from every C++ file under csrc/ (pybind11, libgomp, no torch): new files need
 no edit here.
 
 Where torch is importable its BuildExtension drives ninja, with header dependencies and parallel
@@ -23,7 +23,6 @@ HEADERS = sorted(
 COMPILE_FLAGS = [
     "-std=c++17",
     "-O3",
-    "-fopenmp",
     "-ffp-contract=fast",
     "-fvisibility=hidden",
     "-g0",
@@ -51,7 +50,7 @@ setup(
             SOURCES,
             depends=HEADERS,
             extra_compile_args=COMPILE_FLAGS + WARNINGS,
-            extra_link_args=["-fopenmp"],
+            extra_link_args=["-lgomp"],
         )
     ],
     cmdclass={"build_ext": build_command()},

@@ -1,14 +1,14 @@
 // Build information, CPU features, instruction set and threads.
 #include "system.h"
 
-#include <omp.h>
-
 #include <cstdlib>
 #include <string>
 
 #include "../cpu/dispatch.h"
 #include "../cpu/kernels.h"
 #include "buffers.h"
+
+extern "C" int omp_get_max_threads();
 
 namespace py = pybind11;
 
@@ -28,7 +28,6 @@ py::dict build_info() {
   info["pybind11"] =
       PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MINOR);
   info["python"] = PY_VERSION;
-  info["openmp"] = _OPENMP;
   return info;
 }
 
