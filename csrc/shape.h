@@ -16,6 +16,12 @@ constexpr int64_t clamp64(int64_t a, int64_t low, int64_t high) {
   return min64(max64(a, low), high);
 }
 
+// Whether a * b * c < limit, for factors whose product may not fit.
+constexpr bool product_below(int64_t limit, int64_t a, int64_t b, int64_t c) {
+  if (a == 0 || b == 0 || c == 0) return limit > 0;
+  return a <= (limit - 1) / b && a * b <= (limit - 1) / c;
+}
+
 // Distance in elements between neighbours along each axis of a 4-D tensor.
 struct Strides {
   int64_t n, c, h, w;
@@ -86,7 +92,7 @@ struct Pool2dShape {
   int64_t divisor_override;  // 0: none
   bool count_include_pad;
   bool adaptive;
-  bool channels_last;  // layout of x, y, indices and their gradients
+  bool channels_last;  // layout of x, y, codes and their gradients
 
   constexpr int64_t x_count() const { return N * C * IH * IW; }
   constexpr int64_t y_count() const { return N * C * OH * OW; }

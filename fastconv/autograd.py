@@ -3,9 +3,9 @@ over ops.py.
 
 conv2d, conv2d_backward_input and conv2d_backward_weight are one trilinear form in (x, w, grad_y),
 so each derivative of each is again one of the three. avg_pool2d is linear, and so is max_pool2d
-once its indices are known. A gradient that nobody asked for is not computed. The gradient of a bias
-alone, and the bias's part of higher derivatives, are plain sums of torch; with the gradient of the
-weight it comes out of the same kernel.
+once the places of its maxima are known. A gradient that nobody asked for is not computed. The
+gradient of a bias alone, and the bias's part of higher derivatives, are plain sums of torch; with
+the gradient of the weight it comes out of the same kernel.
 
 Each Function comes twice. torch.compile traces the base class (it takes no jvp, and no other
 Function inside a backward); the eager class adds jvp, vmap and differentiable backwards.

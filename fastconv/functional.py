@@ -8,6 +8,7 @@ that torch raises its own error.
 
 import numbers
 from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ IntOrPair = int | tuple[int, ...] | list[int]
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _grad_enabled = torch.is_grad_enabled
 _autocasting = torch._C._is_any_autocast_enabled
-_MAX_EXTENT = 2**31  # of the kernels; what is beyond goes to torch
+_MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
 
 
@@ -119,8 +120,12 @@ def _conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) -
         return None
     if bias_size is not None and (len(bias_size) != 1 or bias_size[0] != w_size[0]):
         return None
-    _, _, height, width = ops.conv2d_output_size(x_size, w_size, args)
-    return args if height >= 1 and width >= 1 else None
+    y_size = ops.conv2d_output_size(x_size, w_size, args)
+    if min(y_size[2:]) < 1:
+        return None
+    if not torch.compiler.is_compiling() and prod(y_size) * prod(w_size[1:]) >= _MAX_PRODUCT:
+        return None
+    return args
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -164,7 +169,7 @@ def _eager_conv2d_plan(x, w, bias, stride, padding, dilation, groups) -> tuple |
             dilation,
             groups,
         )
-    except (AttributeError, TypeError, RuntimeError):  # no tensor, no hash, or no strides
+    except (AttributeError, TypeError, RuntimeError):  # no tensor, hash, strides or memory
         return None
 
 
@@ -175,7 +180,7 @@ def _is_ordinary(t: Tensor, dtype: torch.dtype) -> bool:
         and t.is_cpu
         and t.layout is torch.strided
         and not t.is_neg()
-        and not t._is_zerotensor()
+        and t.data_ptr() != 0  # raises for wrappers; 0 for tensors of zeros without memory
     )
 
 
@@ -283,8 +288,12 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
     """Whether pooling is defined: positive extents, padding of at most half a kernel, an output."""
     if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
         return False
-    if _too_large(x_size, *kernel, *stride, *dilation):
+    if _too_large(x_size, *stride, kernel[0] * kernel[1]):
         return False
+    if not torch.compiler.is_compiling():
+        for x, p, d, k in zip(x_size[2:], padding, dilation, kernel, strict=True):
+            if x + 2 * p + d * k >= _MAX_EXTENT or k > 2 * x + 16:  # nearly all padding
+                return False
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         return False
     return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1

@@ -63,6 +63,8 @@ def unwatched(*tensors: Tensor | None) -> bool:
 @lru_cache(maxsize=4096)
 def _channels_last_strides(size: tuple, strides: tuple) -> bool:
     """torch's rule: strides grow in the order C, W, H, N, not only because extents are 1."""
+    if strides[1] == 0:
+        return False
     least = 0
     for d in (1, 3, 2, 0):
         if size[d] == 0 or strides[d] < least or (d == 0 and least == strides[1]):

@@ -19,6 +19,7 @@ thread_local Block kept;
 }  // namespace
 
 void* workspace(int64_t bytes) {
+  if (bytes < 0) throw std::bad_alloc();
   if (bytes <= kept.bytes) return bytes ? kept.memory.get() : nullptr;
   kept.memory.reset();
   kept.bytes = 0;

@@ -74,6 +74,10 @@ void check_pool(const Pool2dShape& s) {
   for (const int64_t x : {s.N, s.C, s.IH, s.IW, s.OH, s.OW}) check_extent("extent", x, 0);
   check_product("input", {s.N, s.C, s.IH, s.IW});
   check_product("output", {s.N, s.C, s.OH, s.OW});
+  check(product_below(MAX_EXTENT, s.KH, s.KW, 1), "the window has 2^31 elements or more");
+  for (const int64_t reach :
+       {s.IH + 2 * s.pad_h + s.KH * s.dilation_h, s.IW + 2 * s.pad_w + s.KW * s.dilation_w})
+    check_extent("padded input and window together", reach, 0);
   check_product("the sum over windows", {s.N, s.C, s.OH, s.OW, s.KH, s.KW});
 }
 

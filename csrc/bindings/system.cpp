@@ -24,7 +24,6 @@ constexpr const char* COMPILER = "g++ " __VERSION__;
 py::dict build_info() {
   py::dict info;
   info["compiler"] = COMPILER;
-  info["cxx_standard"] = static_cast<long>(__cplusplus);
   info["pybind11"] =
       PYBIND11_TOSTRING(PYBIND11_VERSION_MAJOR) "." PYBIND11_TOSTRING(PYBIND11_VERSION_MINOR);
   info["python"] = PY_VERSION;

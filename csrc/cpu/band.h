@@ -65,6 +65,16 @@ constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
                  max64(1, one_row.h.outputs));
 }
 
+// Whether offsets into a band of one row, the least there is, fit int32 with room to spare.
+// Strides, dilations and padding cost no memory, so these extents may be anything.
+constexpr bool band_fits(const Band& one_row) {
+  constexpr int64_t LIMIT = int64_t(1) << 30;
+  const int64_t rows = one_row.source_rows(1);
+  return product_below(LIMIT, one_row.C, one_row.h.taps, one_row.w.taps) &&
+         product_below(LIMIT, one_row.phases(), one_row.pitch(), 1) &&
+         product_below(LIMIT, max64(1, one_row.C), rows, one_row.row_pitch());
+}
+
 // The offsets of all taps in the order c, a, b; a table because one indexed loop serves every
 // stride and dilation.
 inline void fill_tap_offsets(const Band& band, int32_t* tap) {
@@ -81,8 +91,7 @@ constexpr Window inside_columns(const Band& band, int64_t phase) {
   return {clamp64(ceil_div(-start, band.w.stride), 0, end), end};
 }
 
-// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x; `padding` fills what
-// lies outside.
+// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x, with zeros outside it.
 template <class T>
 void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T* packed) {
   const Kernels<T>& k = kernels<T>();

@@ -25,7 +25,7 @@ constexpr Phase phase_axis(int64_t r, int64_t I, int64_t O, int64_t K, int64_t s
                            int64_t dilation) {
   const int64_t step_k = stride / std::gcd(stride, dilation);
   int64_t first_k = 0;
-  while (first_k < step_k && (r + pad - first_k * dilation) % stride != 0) ++first_k;
+  while (first_k < min64(step_k, K) && (r + pad - first_k * dilation) % stride != 0) ++first_k;
   const int64_t taps = first_k < step_k && first_k < K ? ceil_div(K - first_k, step_k) : 0;
   const int64_t first = taps ? (r + pad - first_k * dilation) / stride : 0;
   return {Axis{O, ceil_div(I - r, stride), 1, taps, first, -step_k * dilation / stride}, first_k,
@@ -55,7 +55,9 @@ void for_each_phase(const Conv2dShape& s, const F& f) {
 }
 
 bool direct_accepts(const Conv2dShape& s) {
-  bool fits = true;
+  constexpr int64_t MAX_PHASES = 100'000;  // each is a convolution of its own
+  bool fits = product_below(MAX_PHASES, min64(s.stride_h, s.IH), min64(s.stride_w, s.IW), 1);
+  if (!fits) return false;
   for_each_phase(
       s, [&](const PhaseCorrelation& p) { fits = fits && correlation_fits(p.correlation); });
   return fits;

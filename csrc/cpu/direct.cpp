@@ -1,10 +1,9 @@
 // Direct convolution, forward and backward_input (formula: direct.h). Layer: cpu, driver.
 //
 // Loops, outermost first, and what each keeps close:
-//   n, group, band, share of M   parallel; a thread packs its band once: C * source_rows rows, at
-//   most half of L2
+//   n, group, band, share of M   parallel; packs the band: half of L2, unless one row has more
 //     m tile                     taps * m_tile packed weights stream from L1 / L2
-//       pixels                   one register tile: all taps are summed before it is stored, once
+//       pixels                   one register tile: all taps are summed, then it is stored, once
 //
 // Two forms of register tile (isa/conv_tiles.inl): lanes over the pixels of a row, or over output
 // channels. The one that fills its lanes better runs; see channel_lanes().
@@ -17,8 +16,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2; larger bands measured no faster
-constexpr int64_t MAX_INT32 = INT32_MAX;
+constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2
 
 // Whether lanes go over channels: by what share of the multiply-add slots each form would fill.
 // Channels in lanes suit NHWC outputs, which they store as they are; for NCHW outputs the tile has
@@ -49,7 +47,7 @@ struct Plan {
 
   Plan(const Correlation& correlation, int wanted_threads) : s(correlation) {
     const int64_t outputs = s.N * s.groups * s.M * s.h.outputs * s.w.outputs;
-    threads = threads_for(outputs * s.C * s.h.taps * s.w.taps, wanted_threads);
+    threads = threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted_threads);
     band = Band{s.C, s.x, s.h, s.w, 1};
     band.rows = band_rows(band, BAND_BYTES / int64_t(sizeof(T)));
     // At least two bands a thread, where there are rows for them.
@@ -61,7 +59,7 @@ struct Plan {
     const int64_t jobs = images * band.bands();
     m_shares = jobs >= 2 * threads ? 1 : min64(m_tiles, ceil_div(2 * threads, jobs));
     row_vectors = ceil_div(s.w.outputs, k.lanes);
-    band_vectors = band.rows * row_vectors + 8;
+    band_vectors = band.rows * row_vectors + Kernels<T>::MAX_VECTORS;
   }
 
   int64_t tile_channels(int64_t tile) const { return min64(m_tile, s.M - tile * m_tile); }
@@ -107,7 +105,7 @@ struct Buffers {
     return round_up(p.band.count() + p.k.lanes, CACHE_LINE);
   }
   static int64_t tile_pixels(const Plan<T>& p) {
-    return max64(8 * p.k.lanes, Kernels<T>::CHANNEL_PIXELS);
+    return max64(Kernels<T>::MAX_VECTORS * p.k.lanes, Kernels<T>::CHANNEL_PIXELS);
   }
 };
 
@@ -160,9 +158,10 @@ void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t r
   const auto& tile = p.k.pixel_tiles[p.pixel_tile(t.channels)];
   const int64_t lanes = p.k.lanes;
   const bool direct = p.s.y.w == 1;
-  int64_t scratch_offset[8];
-  int32_t all_lanes[8];
-  for (int v = 0; v < 8; ++v) scratch_offset[v] = v * lanes, all_lanes[v] = static_cast<int>(lanes);
+  int64_t scratch_offset[Kernels<T>::MAX_VECTORS];
+  int32_t all_lanes[Kernels<T>::MAX_VECTORS];
+  for (int v = 0; v < Kernels<T>::MAX_VECTORS; ++v)
+    scratch_offset[v] = v * lanes, all_lanes[v] = static_cast<int>(lanes);
   T* y = t.y;
   for (int64_t v = 0; v < rows * p.row_vectors; v += tile.vectors) {
     t.vectors = static_cast<int>(min64(tile.vectors, rows * p.row_vectors - v));
@@ -218,11 +217,7 @@ void run_channels(const Plan<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) 
 
 }  // namespace
 
-bool correlation_fits(const Correlation& s) {
-  const Band one_row{s.C, s.x, s.h, s.w, 1};
-  return one_row.C * one_row.source_rows(1) * one_row.row_pitch() < MAX_INT32 - 1024 &&
-         one_row.taps() < MAX_INT32 && s.w.outputs < MAX_INT32;
-}
+bool correlation_fits(const Correlation& s) { return band_fits(Band{s.C, s.x, s.h, s.w, 1}); }
 
 template <class T>
 int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
@@ -248,7 +243,7 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
     const int64_t i0 = band * p.band.rows, rows = min64(p.band.rows, s.h.outputs - i0);
     T* packed = b.scratch + thread * b.scratch_count;
     T* scratch = packed + Buffers<T>::tile_offset(p);
-    pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
+    if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
     T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;
     for (int64_t tile = share * p.m_tiles / p.m_shares; tile < (share + 1) * p.m_tiles / p.m_shares;
          ++tile) {

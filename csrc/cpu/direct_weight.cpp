@@ -1,14 +1,13 @@
 // Direct convolution, backward_weight (formula: conv2d.h). Layer: cpu, driver.
 //
 // Loops, outermost first, and what each keeps close:
-//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile] of
-//   its own
+//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile]
 //     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]:
-//     half of L2
-//       taps                              one register tile sums over all pixels of the band
-// The partial sums are then added in a fixed order, so the bits do not depend on the thread count;
-// sums in registers are at most BAND_PIXELS long, which bounds their rounding. grad_bias is one
-// more tap, that reads ones.
+//                                         at most BAND_BYTES of each, unless one row has more
+//       taps                              a register tile sums over all pixels of the band
+// The partial sums are then added in a fixed order, so the bits do not depend on the thread count.
+// A sum in registers runs over BAND_PIXELS, or one row of more, which bounds its rounding.
+// grad_bias is one more tap, that reads ones.
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +19,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t BAND_BYTES = 192 * 1024;
+constexpr int64_t BAND_BYTES = 192 * 1024;  // two of them fit a 512 KiB L2
 constexpr int64_t BAND_PIXELS = 1024;
 constexpr int64_t JOBS = 16;  // enough for the threads of a desktop to share evenly
 constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of all partial sums
@@ -153,9 +152,7 @@ void finish_tile(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuff
 }  // namespace
 
 bool direct_weight_fits(const Conv2dShape& s) {
-  const Band one_row = weight_band(s);
-  return one_row.C * one_row.source_rows(1) * one_row.row_pitch() < INT32_MAX / 2 &&
-         one_row.taps() < INT32_MAX / 2 && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
+  return band_fits(weight_band(s)) && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
 }
 
 template <class T>

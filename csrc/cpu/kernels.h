@@ -105,7 +105,7 @@ struct MaxPoolKernels {
 
 template <class T>
 struct Kernels {
-  static constexpr int PIXEL_TILES = 5;
+  static constexpr int PIXEL_TILES = 5, MAX_VECTORS = 8;
   static constexpr int CHANNEL_VECTORS = 2, CHANNEL_PIXELS = 12;
   static constexpr int WEIGHT_VECTORS = 3, WEIGHT_TAPS = 8;
 

@@ -1,6 +1,5 @@
 // Contract of max_pool2d and avg_pool2d on raw pointers (formulas: ../shape.h). Layer: cpu.
-// Results do not depend on `threads`. `workspace`: pool2d_workspace_bytes(), aligned to a cache
-// line.
+// Results do not depend on `threads`. No workspace is needed.
 #pragma once
 
 #include <cstdint>

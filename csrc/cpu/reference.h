@@ -7,7 +7,9 @@
 namespace fastconv::cpu {
 
 // So small that planning and packing would cost more than the sums; first in each path list.
-inline bool is_tiny(const Conv2dShape& s) { return s.multiply_adds() < 1000; }
+inline bool is_tiny(const Conv2dShape& s) {
+  return s.multiply_adds() < 1000 && s.x_count() < 1000 && s.w_count() < 1000;
+}
 inline bool accepts_any(const Conv2dShape&) { return true; }
 inline int64_t no_workspace(const Conv2dShape&, int) { return 0; }
 

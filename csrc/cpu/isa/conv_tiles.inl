@@ -11,6 +11,7 @@ template <class T, int CHANNELS, int VECTORS>
 void pixel_tile(const PixelTile<T>& t) {
   static_assert(CHANNELS * VECTORS + VECTORS + 1 <= REGISTERS,
                 "accumulators, one vector of pixels each and one weight stay in registers");
+  static_assert(VECTORS <= Kernels<T>::MAX_VECTORS, "drivers keep tables of that many vectors");
   const T* __restrict__ x[VECTORS];
   Vec<T> acc[CHANNELS][VECTORS];
 #pragma GCC unroll 16
@@ -42,8 +43,7 @@ void pixel_tile(const PixelTile<T>& t) {
     if (m >= t.channels) break;
 #pragma GCC unroll 16
     for (int v = 0; v < VECTORS; ++v)
-      if (v < t.vectors)
-        store_partial(t.y + m * t.y_channel + t.y_offset[v], acc[m][v], t.lanes[v]);
+      if (v < t.vectors) store_first(t.y + m * t.y_channel + t.y_offset[v], acc[m][v], t.lanes[v]);
   }
 }
 

@@ -1,6 +1,5 @@
 // The leaf kernels for any CPU: 16-byte vectors.
 #include <cstdint>
-#include <cstring>
 
 #include "../kernels.h"
 

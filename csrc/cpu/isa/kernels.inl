@@ -54,11 +54,11 @@ template <class T>
 constexpr Kernels<T> make_kernels() {
   Kernels<T> k{};
   k.lanes = LANES<T>;
-  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile < T, 8, WIDE ? 3 : 1 > };
-  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile < T, 6, WIDE ? 4 : 2 > };
-  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile < T, 4, WIDE ? 6 : 3 > };
-  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile < T, 2, WIDE ? 8 : 4 > };
-  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile < T, 1, WIDE ? 8 : 4 > };
+  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile<T, 8, (WIDE ? 3 : 1)>};
+  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile<T, 6, (WIDE ? 4 : 2)>};
+  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile<T, 4, (WIDE ? 6 : 3)>};
+  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile<T, 2, (WIDE ? 8 : 4)>};
+  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile<T, 1, (WIDE ? 8 : 4)>};
   k.channel_pixels = WIDE ? 12 : 6;
   add_channel_tiles<T, 1, WIDE ? 12 : 6>(k);
   add_channel_tiles<T, 2, WIDE ? 12 : 6>(k);

@@ -211,8 +211,8 @@ FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
 #endif
 }
 
-// Codes (see MaxPool in kernels.h) travel in lanes as wide as the values, and are bytes or int32 in
-// memory.
+// Codes (see MaxPoolKernels in kernels.h) travel in lanes as wide as the values, and are bytes or
+// int32 in memory.
 template <class T, class Code>
 FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
 #if VECTOR_BYTES == 64
