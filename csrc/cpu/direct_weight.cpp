@@ -33,14 +33,15 @@ constexpr Band weight_band(const Conv2dShape& s) {
 template <class T>
 struct Plan {
   const Conv2dShape& s;
-  const Kernels<T>& k = kernels<T>();
+  const Kernels<T>& k;
   int threads;
   Band band;
   int64_t m_tile, m_tiles;  // output channels per tile, tiles per group
   int64_t taps;             // without the one of grad_bias
   int64_t units, shares;    // (n, band) pairs, and the groups that they are split into
 
-  Plan(const Conv2dShape& shape, int wanted_threads) : s(shape) {
+  Plan(const Conv2dShape& shape, int wanted_threads)
+      : s(shape), k(kernels_for<T>(shape.group_OC())) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
     band = weight_band(s);
     band.rows =

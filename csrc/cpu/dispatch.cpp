@@ -34,6 +34,14 @@ constexpr Tables<float> FLOAT32_TABLES{{&generic::FLOAT32}};
 constexpr Tables<double> FLOAT64_TABLES{{&generic::FLOAT64}};
 #endif
 
+template <class T>
+const Kernels<T>& narrowest(const Tables<T>& tables, int64_t channels) {
+  const int chosen = static_cast<int>(isa());
+  const bool half =
+      chosen == static_cast<int>(Isa::avx512) && 2 * channels <= tables.of[chosen]->lanes;
+  return *tables.of[half ? static_cast<int>(Isa::avx2) : chosen];
+}
+
 }  // namespace
 
 bool isa_supported(Isa isa) {
@@ -75,6 +83,16 @@ const Kernels<float>& kernels<float>() {
 template <>
 const Kernels<double>& kernels<double>() {
   return *FLOAT64_TABLES.of[static_cast<int>(isa())];
+}
+
+template <>
+const Kernels<float>& kernels_for<float>(int64_t channels) {
+  return narrowest(FLOAT32_TABLES, channels);
+}
+
+template <>
+const Kernels<double>& kernels_for<double>(int64_t channels) {
+  return narrowest(FLOAT64_TABLES, channels);
 }
 
 }  // namespace fastconv::cpu

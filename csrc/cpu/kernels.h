@@ -141,4 +141,9 @@ struct Kernels {
 template <class T>
 const Kernels<T>& kernels();
 
+// Those with the narrowest vectors, down to half the width, that hold `channels` in one: half a vector of
+// nothing costs as much as half a vector of sums.
+template <class T>
+const Kernels<T>& kernels_for(int64_t channels);
+
 }  // namespace fastconv::cpu
