@@ -210,20 +210,30 @@ struct AvgGradient {
 // - k * dilation_w, if that is whole. As for WindowColumns, this is worked out once for all rows.
 template <class T, int STRIDE, int KW>
 struct CoveringOutputs {
+  struct Tap {
+    int64_t k, j0;
+    LaneRange<T> outputs;
+  };
   int64_t column;  // iw + pad_w
-  int64_t stride, dilation, OW;
-  LaneRange<T> kept[KEPT_RANGES];
+  int64_t stride, dilation, OW, window;
+  int taps = 0;  // those kept, from the right
+  Tap kept[KEPT_RANGES];
 
   FASTCONV_LEAF CoveringOutputs(const Pool2dShape& s, int64_t iw) {
     column = iw + s.pad_w;
     stride = STRIDE ? STRIDE : s.stride_w;
     dilation = s.dilation_w;
     OW = s.OW;
-    for (int64_t k = 0; k < (KW ? KW : s.KW) && k < KEPT_RANGES; ++k) kept[k] = outputs(first(k));
+    window = KW ? KW : s.KW;
+    if (window > KEPT_RANGES) return;
+    for (int64_t k = window - 1; k >= 0; --k)
+      if (covers(k)) kept[taps++] = tap(k);
   }
   FASTCONV_LEAF bool covers(int64_t k) const { return (column - k * dilation) % stride == 0; }
-  FASTCONV_LEAF int64_t first(int64_t k) const { return (column - k * dilation) / stride; }
-  FASTCONV_LEAF LaneRange<T> outputs(int64_t j0) const { return lane_range<T>(-j0, OW - j0); }
+  FASTCONV_LEAF Tap tap(int64_t k) const {
+    const int64_t j0 = (column - k * dilation) / stride;
+    return {k, j0, lane_range<T>(-j0, OW - j0)};
+  }
 
   // The sum over output rows, then over window columns from the right: the order of torch.
   template <class Gradient>
@@ -236,11 +246,13 @@ struct CoveringOutputs {
         if (kh % s.dilation_h != 0) continue;
         kh /= s.dilation_h;
       }
-#pragma GCC unroll 4
-      for (int64_t k = (KW ? KW : s.KW) - 1; k >= 0; --k) {
+      for (int i = 0; i < taps; ++i)
+        total += gradient.at(s, oh, kept[i].j0, kept[i].outputs, kh, kept[i].k);
+      if (window <= KEPT_RANGES) continue;
+      for (int64_t k = window - 1; k >= 0; --k) {
         if (!covers(k)) continue;
-        const LaneRange<T> range = k < KEPT_RANGES ? kept[k] : outputs(first(k));
-        total += gradient.at(s, oh, first(k), range, kh, k);
+        const Tap t = tap(k);
+        total += gradient.at(s, oh, t.j0, t.outputs, kh, k);
       }
     }
     return total;
