@@ -6,9 +6,7 @@ else is left to torch by `to_torch`, counted (see handover.py); wrong arguments 
 that torch raises its own error.
 """
 
-import numbers
 from functools import lru_cache
-from math import prod
 
 import torch
 from torch import Tensor
@@ -16,6 +14,14 @@ from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
 
 from fastconv import ops
+from fastconv.arguments import (
+    adaptive_args,
+    avg_pool2d_args,
+    batched_size,
+    conv2d_args,
+    max_pool2d_args,
+    refusal,
+)
 from fastconv.autograd import Conv2d, EagerConv2d, conv2d_directly, transforming
 from fastconv.autograd_pool import (
     AvgPool2d,
@@ -34,98 +40,11 @@ IntOrPair = int | tuple[int, ...] | list[int]
 _PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _grad_enabled = torch.is_grad_enabled
 _autocasting = torch._C._is_any_autocast_enabled
-_MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
-_DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
 
 
 def _ordinary() -> bool:
     """Whether a call may take the shortest way: nobody watches, no autocast, no forward mode."""
     return ops.quiet() and not _autocasting() and forward_ad._current_level < 0
-
-
-def _refusal(*tensors: object) -> str | None:
-    """Why the kernels do not take these tensors; None if they do."""
-    for t in tensors:
-        if not isinstance(t, Tensor):
-            return "arguments"
-        if t.layout is not torch.strided or t.is_nested:
-            return "layout"
-        if t.dtype not in _DTYPES or t.dtype is not tensors[0].dtype:
-            return "dtype"
-        if not t.is_cpu:
-            return "device"
-    return None
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
-
-
-def _too_large(x_size: tuple, *numbers: int) -> bool:
-    """Whether an extent is beyond the kernels' limit; sizes that may be symbols are not asked."""
-    known = numbers if torch.compiler.is_compiling() else (*numbers, *x_size)
-    return max(known) >= _MAX_EXTENT
-
-
-def _pair(value: object) -> tuple | None:
-    """(v, v) or (v, w) of what torch takes as int[2]; None of anything else."""
-    if type(value) is int:
-        return value, value
-    if isinstance(value, (tuple, list)):
-        if len(value) == 1:
-            value = (value[0], value[0])
-        if len(value) == 2 and _is_int(value[0]) and _is_int(value[1]):
-            return tuple(value)
-        return None
-    if isinstance(value, (numbers.Integral, torch.SymInt)) and not isinstance(value, bool):
-        return value, value
-    return None
-
-
-def _sides(padding: object, w_size: tuple, stride: tuple, dilation: tuple) -> tuple | None:
-    """Padding as (top, bottom, left, right); None if it is not padding."""
-    if isinstance(padding, str):
-        if padding == "valid":
-            return 0, 0, 0, 0
-        if padding != "same" or stride != (1, 1):
-            return None
-        sides = []
-        for d, k in zip(dilation, w_size[2:], strict=True):
-            total = d * (k - 1)  # an odd one goes to the bottom or right
-            sides += [total // 2, total - total // 2]
-        return tuple(sides)
-    pair = _pair(padding)
-    return None if pair is None else (pair[0], pair[0], pair[1], pair[1])
-
-
-def _conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) -> tuple | None:
-    """(stride, four paddings, dilation, groups) if the kernels take this; None otherwise."""
-    stride, dilation = _pair(stride), _pair(dilation)
-    if len(w_size) != 4 or len(x_size) != 4 or stride is None or dilation is None:
-        return None
-    sides = _sides(padding, w_size, stride, dilation)
-    if sides is None or not _is_int(groups):
-        return None
-    args = (stride, sides, dilation, groups)
-    if _too_large(x_size, *stride, *sides, *dilation, groups):
-        return None
-    if (
-        min(*stride, *dilation, groups) < 1
-        or min(sides) < 0
-        or min(w_size) < 1
-        or min(x_size[1:]) < 1
-    ):
-        return None
-    if w_size[1] * groups != x_size[1] or w_size[0] % groups != 0:
-        return None
-    if bias_size is not None and (len(bias_size) != 1 or bias_size[0] != w_size[0]):
-        return None
-    y_size = ops.conv2d_output_size(x_size, w_size, args)
-    if min(y_size[2:]) < 1:
-        return None
-    if not torch.compiler.is_compiling() and prod(y_size) * prod(w_size[1:]) >= _MAX_PRODUCT:
-        return None
-    return args
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -134,7 +53,7 @@ def _cached_conv2d_plan(
 ) -> tuple | None:
     if dtype not in ops.KERNEL_DTYPES:
         return None
-    args = _conv2d_args(x_size, w_size, bias_size, *given)
+    args = conv2d_args(x_size, w_size, bias_size, *given)
     if args is None:
         return None
     return args, ops.conv2d_plan(dtype, x_size, x_strides, w_size, w_strides, args)
@@ -262,14 +181,14 @@ def conv2d(
         given = (input, weight, bias)
         return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
     given = (input, weight) if bias is None else (input, weight, bias)
-    reason = _refusal(*given)
+    reason = refusal(*given)
     if reason in (None, "dtype"):
         x, w, b = _autocast(input, weight, bias)
-        reason = _refusal(x, w) or (None if b is None else _refusal(x, b))
+        reason = refusal(x, w) or (None if b is None else refusal(x, b))
     args = None
     if reason is None:
         bias_size = None if b is None else b.shape
-        args = _conv2d_args(_batched_size(x), w.shape, bias_size, stride, padding, dilation, groups)
+        args = conv2d_args(batched_size(x), w.shape, bias_size, stride, padding, dilation, groups)
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
@@ -282,21 +201,6 @@ def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tenso
     if _tracked(x, w, bias):
         return _apply(EagerConv2d, Conv2d, x, w, bias, args, None)
     return ops.conv2d(x, w, bias, *args)
-
-
-def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
-    """Whether pooling is defined: positive extents, padding of at most half a kernel, an output."""
-    if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
-        return False
-    if _too_large(x_size, *stride, kernel[0] * kernel[1]):
-        return False
-    if not torch.compiler.is_compiling():
-        for x, p, d, k in zip(x_size[2:], padding, dilation, kernel, strict=True):
-            if x + 2 * p + d * k >= _MAX_EXTENT or k > 2 * x + 16:  # nearly all padding
-                return False
-    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
-        return False
-    return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -316,25 +220,6 @@ def _eager_pool2d_plan(arguments, x, *given) -> tuple | None:
         return _cached_pool2d_plan(arguments, dtype, x.shape, x.stride(), *given)
     except (AttributeError, TypeError, RuntimeError):
         return None
-
-
-def _batched_size(input: Tensor) -> tuple:
-    return (1, *input.shape) if input.dim() == 3 else input.shape
-
-
-def _max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
-    kernel = _pair(kernel_size)
-    empty = isinstance(stride, (tuple, list)) and len(stride) == 0
-    stride = kernel if stride is None or empty else _pair(stride)
-    padding, dilation = _pair(padding), _pair(dilation)
-    if (
-        len(x_size) != 4
-        or None in (kernel, stride, padding, dilation)
-        or type(ceil_mode) is not bool
-    ):
-        return None
-    args = (kernel, stride, padding, dilation, ceil_mode)
-    return args if _windows_fit(x_size, *args) else None
 
 
 def max_pool2d(
@@ -361,7 +246,7 @@ def max_pool2d(
     """
     given = (kernel_size, stride, padding, dilation, ceil_mode)
     if _ordinary():
-        found = _eager_pool2d_plan(_max_pool2d_args, input, *given)
+        found = _eager_pool2d_plan(max_pool2d_args, input, *given)
         if found is not None:
             if _grad_enabled() and input.requires_grad:
                 y, codes = max_pool2d_directly(input, *found)
@@ -370,9 +255,9 @@ def max_pool2d(
             return (y, flat_indices(codes, found[0], input.shape)) if return_indices else y
     if has_torch_function((input,)):
         return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
-    reason, args = _refusal(input), None
+    reason, args = refusal(input), None
     if reason is None:
-        args, reason = _max_pool2d_args(_batched_size(input), *given), "arguments"
+        args, reason = max_pool2d_args(batched_size(input), *given), "arguments"
     if args is None:
         keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
@@ -402,18 +287,6 @@ def _average(input: Tensor, args: tuple) -> Tensor:
     return y.squeeze(0) if input.dim() == 3 else y
 
 
-def _avg_pool2d_args(
-    x_size, kernel_size, stride, padding, ceil_mode, include, divisor
-) -> tuple | None:
-    args = _max_pool2d_args(x_size, kernel_size, stride, padding, 1, ceil_mode)
-    if args is None or type(include) is not bool:
-        return None
-    if divisor is not None and (not _is_int(divisor) or divisor == 0):
-        return None
-    kernel, stride, padding, _, ceil_mode = args
-    return kernel, stride, padding, ceil_mode, include, divisor
-
-
 def avg_pool2d(
     input: Tensor,
     kernel_size: IntOrPair,
@@ -437,29 +310,17 @@ def avg_pool2d(
     """
     given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if _ordinary():
-        found = _eager_pool2d_plan(_avg_pool2d_args, input, *given)
+        found = _eager_pool2d_plan(avg_pool2d_args, input, *given)
         if found is not None:
             return _eager_average(input, found)
     if has_torch_function((input,)):
         return handle_torch_function(avg_pool2d, (input,), input, *given)
-    reason, args = _refusal(input), None
+    reason, args = refusal(input), None
     if reason is None:
-        args, reason = _avg_pool2d_args(_batched_size(input), *given), "arguments"
+        args, reason = avg_pool2d_args(batched_size(input), *given), "arguments"
     if args is None:
         return to_torch(F.avg_pool2d, reason, input, *given)
     return _average(input, args)
-
-
-def _adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
-    if len(x_size) != 4 or min(x_size[1:]) < 1:
-        return None
-    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
-        given = zip(output_size, x_size[2:], strict=True)
-        output_size = tuple(extent if out is None else out for out, extent in given)
-    size = _pair(output_size) if output_size is not None else None
-    if size is None or min(size) < 1 or _too_large(x_size, *size):
-        return None
-    return (size,)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None, ...]) -> Tensor:
@@ -476,14 +337,14 @@ def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
     if _ordinary():
-        found = _eager_pool2d_plan(_adaptive_args, input, output_size)
+        found = _eager_pool2d_plan(adaptive_args, input, output_size)
         if found is not None:
             return _eager_average(input, found)
     if has_torch_function((input,)):
         return handle_torch_function(adaptive_avg_pool2d, (input,), input, output_size)
-    reason, args = _refusal(input), None
+    reason, args = refusal(input), None
     if reason is None:
-        args, reason = _adaptive_args(_batched_size(input), output_size), "arguments"
+        args, reason = adaptive_args(batched_size(input), output_size), "arguments"
     if args is None:
         return to_torch(F.adaptive_avg_pool2d, reason, input, output_size)
     return _average(input, args)

@@ -5,7 +5,7 @@ import platform
 import torch
 from torch import Tensor
 
-from fastconv import functional, ops
+from fastconv import arguments, functional, ops
 from fastconv.extension import _C
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
@@ -50,12 +50,12 @@ def explain(
     ``{"torch": reason}`` where the call is left to torch.
     """
     given = (input, weight) if bias is None else (input, weight, bias)
-    reason = functional._refusal(*given)
+    reason = arguments.refusal(*given)
     if reason is not None:
         return {"torch": reason}
     x = input.unsqueeze(0) if input.dim() == 3 else input
     bias_size = None if bias is None else bias.shape
-    args = functional._conv2d_args(
+    args = arguments.conv2d_args(
         x.shape, weight.shape, bias_size, stride, padding, dilation, groups
     )
     if args is None:

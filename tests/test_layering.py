@@ -55,6 +55,7 @@ RANKS = [
     "fakes",
     "autograd",
     "autograd_pool",
+    "arguments",
     "functional",
     "modules",
     "info",

@@ -1,0 +1,158 @@
+"""Whether the kernels take a call: its tensors, and its arguments in one form. Layer: functional.
+
+Each function returns None for what the kernels do not take; torch then decides (handover.py).
+"""
+
+import numbers
+from math import prod
+
+import torch
+from torch import Tensor
+
+from fastconv import ops
+
+_MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
+_DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
+
+
+def refusal(*tensors: object) -> str | None:
+    """Why the kernels do not take these tensors; None if they do."""
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            return "arguments"
+        if t.layout is not torch.strided or t.is_nested:
+            return "layout"
+        if t.dtype not in _DTYPES or t.dtype is not tensors[0].dtype:
+            return "dtype"
+        if not t.is_cpu:
+            return "device"
+    return None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool)
+
+
+def _too_large(x_size: tuple, *numbers: int) -> bool:
+    """Whether an extent is beyond the kernels' limit; sizes that may be symbols are not asked."""
+    known = numbers if torch.compiler.is_compiling() else (*numbers, *x_size)
+    return max(known) >= _MAX_EXTENT
+
+
+def _pair(value: object) -> tuple | None:
+    """(v, v) or (v, w) of what torch takes as int[2]; None of anything else."""
+    if type(value) is int:
+        return value, value
+    if isinstance(value, (tuple, list)):
+        if len(value) == 1:
+            value = (value[0], value[0])
+        if len(value) == 2 and _is_int(value[0]) and _is_int(value[1]):
+            return tuple(value)
+        return None
+    if isinstance(value, (numbers.Integral, torch.SymInt)) and not isinstance(value, bool):
+        return value, value
+    return None
+
+
+def _sides(padding: object, w_size: tuple, stride: tuple, dilation: tuple) -> tuple | None:
+    """Padding as (top, bottom, left, right); None if it is not padding."""
+    if isinstance(padding, str):
+        if padding == "valid":
+            return 0, 0, 0, 0
+        if padding != "same" or stride != (1, 1):
+            return None
+        sides = []
+        for d, k in zip(dilation, w_size[2:], strict=True):
+            total = d * (k - 1)  # an odd one goes to the bottom or right
+            sides += [total // 2, total - total // 2]
+        return tuple(sides)
+    pair = _pair(padding)
+    return None if pair is None else (pair[0], pair[0], pair[1], pair[1])
+
+
+def conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) -> tuple | None:
+    """(stride, four paddings, dilation, groups) if the kernels take this; None otherwise."""
+    stride, dilation = _pair(stride), _pair(dilation)
+    if len(w_size) != 4 or len(x_size) != 4 or stride is None or dilation is None:
+        return None
+    sides = _sides(padding, w_size, stride, dilation)
+    if sides is None or not _is_int(groups):
+        return None
+    args = (stride, sides, dilation, groups)
+    if _too_large(x_size, *stride, *sides, *dilation, groups):
+        return None
+    if (
+        min(*stride, *dilation, groups) < 1
+        or min(sides) < 0
+        or min(w_size) < 1
+        or min(x_size[1:]) < 1
+    ):
+        return None
+    if w_size[1] * groups != x_size[1] or w_size[0] % groups != 0:
+        return None
+    if bias_size is not None and (len(bias_size) != 1 or bias_size[0] != w_size[0]):
+        return None
+    y_size = ops.conv2d_output_size(x_size, w_size, args)
+    if min(y_size[2:]) < 1:
+        return None
+    if not torch.compiler.is_compiling() and prod(y_size) * prod(w_size[1:]) >= _MAX_PRODUCT:
+        return None
+    return args
+
+
+def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
+    """Whether pooling is defined: positive extents, padding of at most half a kernel, an output."""
+    if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
+        return False
+    if _too_large(x_size, *stride, kernel[0] * kernel[1]):
+        return False
+    if not torch.compiler.is_compiling():
+        for x, p, d, k in zip(x_size[2:], padding, dilation, kernel, strict=True):
+            if x + 2 * p + d * k >= _MAX_EXTENT or k > 2 * x + 16:  # nearly all padding
+                return False
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
+        return False
+    return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
+
+
+def batched_size(input: Tensor) -> tuple:
+    return (1, *input.shape) if input.dim() == 3 else input.shape
+
+
+def max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
+    kernel = _pair(kernel_size)
+    empty = isinstance(stride, (tuple, list)) and len(stride) == 0
+    stride = kernel if stride is None or empty else _pair(stride)
+    padding, dilation = _pair(padding), _pair(dilation)
+    if (
+        len(x_size) != 4
+        or None in (kernel, stride, padding, dilation)
+        or type(ceil_mode) is not bool
+    ):
+        return None
+    args = (kernel, stride, padding, dilation, ceil_mode)
+    return args if _windows_fit(x_size, *args) else None
+
+
+def avg_pool2d_args(
+    x_size, kernel_size, stride, padding, ceil_mode, include, divisor
+) -> tuple | None:
+    args = max_pool2d_args(x_size, kernel_size, stride, padding, 1, ceil_mode)
+    if args is None or type(include) is not bool:
+        return None
+    if divisor is not None and (not _is_int(divisor) or divisor == 0):
+        return None
+    kernel, stride, padding, _, ceil_mode = args
+    return kernel, stride, padding, ceil_mode, include, divisor
+
+
+def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
+    if len(x_size) != 4 or min(x_size[1:]) < 1:
+        return None
+    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+        given = zip(output_size, x_size[2:], strict=True)
+        output_size = tuple(extent if out is None else out for out, extent in given)
+    size = _pair(output_size) if output_size is not None else None
+    if size is None or min(size) < 1 or _too_large(x_size, *size):
+        return None
+    return (size,)
