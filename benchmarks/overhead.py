@@ -45,9 +45,11 @@ def main() -> None:
     rows = []
     for name, a, b, args in pairs:
         c = compare(repeated(a, *args), repeated(b, *args))
-        rows.append([name, c.ours / CALLS * 1e6, c.theirs / CALLS * 1e6, c.ours / c.theirs])
-    headers = ["call", "fastconv us", "torch us", "fastconv / torch"]
-    table = tabulate(rows, headers, tablefmt="github", floatfmt=("", ".1f", ".1f", ".2f"))
+        spread = f"{1 / c.high:.2f} - {1 / c.low:.2f}"
+        times = [f"{t / CALLS * 1e6:.1f}" for t in (c.ours, c.theirs)]
+        rows.append([name, *times, f"{1 / c.ratio:.2f}", spread])
+    headers = ["call", "fastconv us", "torch us", "fastconv / torch", "quartiles"]
+    table = tabulate(rows, headers, tablefmt="github", disable_numparse=True)
     report(machine(), table, options.out)
 
 

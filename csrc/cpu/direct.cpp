@@ -20,8 +20,8 @@ constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2
 
 // Whether lanes go over channels: by what share of the multiply-add slots each form would fill.
 // Channels in lanes suit NHWC outputs, which they store as they are; for NCHW outputs the tile has
-// to be transposed (15 %). A tile of a single vector of channels does a load for each multiply-add
-// (10 %), and with fewer than 8 pixels waits for its own sums.
+// to be transposed (taken as 15 %). A tile of a single vector of channels does a load for each multiply-add
+// (taken as 10 %), and with fewer than 8 pixels waits for its own sums.
 template <class T>
 bool channel_lanes(const Correlation& s, const Kernels<T>& k) {
   const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);

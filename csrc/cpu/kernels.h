@@ -52,7 +52,7 @@ struct WeightTile {
   int64_t rows, columns, x_row;
 };
 
-// Integers of the same width as T, for indices that travel in the lanes beside values.
+// Integers of the same width as T, for codes that travel in the lanes beside values.
 template <int BYTES>
 struct IntegerOf;
 template <>
