@@ -34,6 +34,29 @@ def _differentiable_backward() -> bool:
     return not torch.compiler.is_compiling() and (torch.is_grad_enabled() or transforming())
 
 
+_will_execute = getattr(torch._C, "_will_engine_execute_node", None)
+
+
+def _runs(node: torch.autograd.graph.Node) -> bool:
+    try:
+        return _will_execute(node)
+    except RuntimeError:  # so torch answers for a leaf that was asked for, and outside its engine
+        return True
+
+
+def wanted(ctx) -> tuple[bool, ...]:
+    """Which of the gradients of (x, w, bias) this backward pass will use.
+
+    needs_input_grad says which have a use at all; torch.autograd.grad(y, w) has none for that of x.
+    """
+    needed = ctx.needs_input_grad[:3]
+    if sum(needed) < 2 or torch.compiler.is_compiling() or transforming() or _will_execute is None:
+        return needed
+    tensors = len(ctx.next_functions)  # 2 without a bias
+    uses = tuple(n is not None and _runs(n) for n, _ in ctx.next_functions)
+    return tuple(n and use for n, use in zip(needed, uses + (False,) * (3 - tensors), strict=True))
+
+
 def direct_apply(function: type) -> Callable:
     """Function.apply without its inspection of the signature of forward on every call, which costs
     several times all the rest and serves default arguments, of which there are none here. Not for
@@ -103,21 +126,18 @@ def _times(size: tuple, dim: int, batch: int) -> tuple:
 
 
 class Conv2d(torch.autograd.Function):
-    """x, w, bias, args, plan -> y; plan: of ops.conv2d_plan, for unwatched tensors, or None."""
+    """x, w, bias, args -> y"""
 
     @staticmethod
-    def forward(x, w, bias, args, plan):
-        return ops.conv2d(x, w, bias, *args) if plan is None else ops.run_conv2d(plan, x, w, bias)
+    def forward(x, w, bias, args):
+        return ops.conv2d(x, w, bias, *args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, w, _, args, plan = inputs
-        if plan is not None:
-            ctx.call = plan.call
-        else:
-            ctx.call = (args, x.shape, w.shape, ops.is_channels_last(x), ops.is_channels_last(w))
-            if transforming():
-                return _save(ctx, x, w)
+        x, w, _, args = inputs
+        ctx.call = (args, x.shape, w.shape, ops.is_channels_last(x), ops.is_channels_last(w))
+        if transforming():
+            return _save(ctx, x, w)
         needed = ctx.needs_input_grad
         ctx.save_for_backward(x if needed[1] else None, w if needed[0] else None)
 
@@ -125,7 +145,7 @@ class Conv2d(torch.autograd.Function):
     def backward(ctx, grad_y):
         x, w = ctx.saved_tensors
         args, x_size, w_size, x_last, w_last = ctx.call
-        x_needed, w_needed, bias_needed, *_ = ctx.needs_input_grad
+        x_needed, w_needed, bias_needed = wanted(ctx)
         grad_x = grad_w = grad_bias = None
         if x_needed:
             grad_x = _backward_input(grad_y, w, x_size, args, x_last)
@@ -133,7 +153,7 @@ class Conv2d(torch.autograd.Function):
             grad_w, grad_bias = _backward_weight(grad_y, x, w_size, args, w_last, bias_needed)
         elif bias_needed:
             grad_bias = grad_y.sum((0, 2, 3))
-        return grad_x, grad_w, grad_bias, None, None
+        return grad_x, grad_w, grad_bias, None
 
 
 class Conv2dBackwardInput(torch.autograd.Function):
@@ -168,7 +188,7 @@ class EagerConv2d(_Eager, Conv2d):
         return _sum(by_x, by_w, by_bias)
 
     @staticmethod
-    def vmap(info, in_dims, x, w, bias, args, _):
+    def vmap(info, in_dims, x, w, bias, args):
         batch = info.batch_size
         x_dim, w_dim, bias_dim, *_ = in_dims
         inner_bias = bias if bias_dim is None and w_dim is None else None
@@ -270,7 +290,7 @@ class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
 
 
 def _conv2d(x, w, bias, args) -> Tensor:
-    return EagerConv2d.apply(x, w, bias, args, None)
+    return EagerConv2d.apply(x, w, bias, args)
 
 
 def _backward_input(grad_y, w, x_size, args, channels_last) -> Tensor:
@@ -287,6 +307,3 @@ def _backward_weight(grad_y, x, w_size, args, channels_last, with_bias) -> tuple
         grad_y, x, w_size, *args, channels_last, with_bias
     )
     return grad_w, grad_bias if with_bias else None
-
-
-conv2d_directly = direct_apply(EagerConv2d)

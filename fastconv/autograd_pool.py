@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.autograd import _batched, _differentiable_backward, _Eager, direct_apply, forward_mode
+from fastconv.autograd import _batched, _differentiable_backward, _Eager, forward_mode
 
 
 def flat_indices(codes: Tensor, args: tuple, x_size: tuple) -> Tensor:
@@ -37,39 +37,38 @@ def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
 
 
 class MaxPool2d(torch.autograd.Function):
-    """x, args, plan -> y, codes; the plan, or None, as for Conv2d"""
+    """x, args -> y, codes"""
 
     @staticmethod
-    def forward(x, args, plan):
-        return ops.max_pool2d(x, *args, True) if plan is None else ops.run_max_pool2d(plan, x, True)
+    def forward(x, args):
+        return ops.max_pool2d(x, *args, True)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, args, plan = inputs
-        ctx.call = (args, x.shape, ops.is_channels_last(x)) if plan is None else plan.call
+        x, args = inputs
+        ctx.call = (args, x.shape, ops.is_channels_last(x))
         codes = output[1]
         ctx.mark_non_differentiable(codes)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(codes)
 
     @staticmethod
-    def backward(ctx, grad_y, _):
+    def backward(ctx, grad_y, _=None):
         if grad_y is None:
-            return None, None, None
+            return None, None
         (codes,) = ctx.saved_tensors
         args, x_size, channels_last = ctx.call
         rest = (x_size, *args, channels_last)
         if _differentiable_backward():
-            return EagerMaxPool2dBackward.apply(grad_y, codes, rest), None, None
-        return ops.max_pool2d_backward(grad_y, codes, *rest), None, None
+            return EagerMaxPool2dBackward.apply(grad_y, codes, rest), None
+        return ops.max_pool2d_backward(grad_y, codes, *rest), None
 
 
 class EagerMaxPool2d(_Eager, MaxPool2d):
     @staticmethod
     def setup_context(ctx, inputs, output):
         MaxPool2d.setup_context(ctx, inputs, output)
-        if inputs[2] is None:
-            ctx.save_for_forward(output[1])
+        ctx.save_for_forward(output[1])
 
     @staticmethod
     @forward_mode
@@ -78,9 +77,9 @@ class EagerMaxPool2d(_Eager, MaxPool2d):
         return _gather(x_t, codes, ctx.call[0]), None
 
     @staticmethod
-    def vmap(info, in_dims, x, args, _):
+    def vmap(info, in_dims, x, args):
         x = x.movedim(in_dims[0], 0)
-        y, codes = EagerMaxPool2d.apply(x.flatten(0, 1), args, None)
+        y, codes = EagerMaxPool2d.apply(x.flatten(0, 1), args)
         return (y.unflatten(0, x.shape[:2]), codes.unflatten(0, x.shape[:2])), (0, 0)
 
 
@@ -132,16 +131,16 @@ def _average_backward(grad_y, x_size, args, channels_last) -> Tensor:
 
 
 class AvgPool2d(torch.autograd.Function):
-    """x, args, plan -> y"""
+    """x, args -> y"""
 
     @staticmethod
-    def forward(x, args, plan):
-        return _average(x, args) if plan is None else ops.run_average(plan, x)
+    def forward(x, args):
+        return _average(x, args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, args, plan = inputs
-        ctx.call = (args, x.shape, ops.is_channels_last(x)) if plan is None else plan.call
+        x, args = inputs
+        ctx.call = (args, x.shape, ops.is_channels_last(x))
 
     @staticmethod
     def backward(ctx, grad_y):
@@ -150,19 +149,19 @@ class AvgPool2d(torch.autograd.Function):
             grad_x = EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
         else:
             grad_x = _average_backward(grad_y, x_size, args, channels_last)
-        return grad_x, None, None
+        return grad_x, None
 
 
 class EagerAvgPool2d(_Eager, AvgPool2d):
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, x_t, *_):
-        return EagerAvgPool2d.apply(x_t, ctx.call[0], None)
+        return EagerAvgPool2d.apply(x_t, ctx.call[0])
 
     @staticmethod
-    def vmap(info, in_dims, x, args, _):
+    def vmap(info, in_dims, x, args):
         x = x.movedim(in_dims[0], 0)
-        return EagerAvgPool2d.apply(x.flatten(0, 1), args, None).unflatten(0, x.shape[:2]), 0
+        return EagerAvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
 
 
 class EagerAvgPool2dBackward(_Eager):
@@ -178,7 +177,7 @@ class EagerAvgPool2dBackward(_Eager):
 
     @staticmethod
     def backward(ctx, grad):
-        return EagerAvgPool2d.apply(grad, ctx.rest[1], None), None, None, None
+        return EagerAvgPool2d.apply(grad, ctx.rest[1]), None, None, None
 
     @staticmethod
     @forward_mode
@@ -191,7 +190,3 @@ class EagerAvgPool2dBackward(_Eager):
         size = (n * info.batch_size, *plane)
         grad_x = EagerAvgPool2dBackward.apply(grad_y.flatten(0, 1), size, args, channels_last)
         return grad_x.unflatten(0, (info.batch_size, n)), 0
-
-
-max_pool2d_directly = direct_apply(EagerMaxPool2d)
-average_directly = direct_apply(EagerAvgPool2d)

@@ -6,14 +6,11 @@ else is left to torch by `to_torch`, counted (see handover.py); wrong arguments 
 that torch raises its own error.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
 
-from fastconv import ops
+from fastconv import eager, ops
 from fastconv.arguments import (
     adaptive_args,
     avg_pool2d_args,
@@ -22,95 +19,19 @@ from fastconv.arguments import (
     max_pool2d_args,
     refusal,
 )
-from fastconv.autograd import Conv2d, EagerConv2d, conv2d_directly, transforming
+from fastconv.autograd import Conv2d, EagerConv2d, transforming
 from fastconv.autograd_pool import (
     AvgPool2d,
     EagerAvgPool2d,
     EagerMaxPool2d,
     MaxPool2d,
-    average_directly,
     flat_indices,
-    max_pool2d_directly,
 )
 from fastconv.handover import to_torch
 
 F = torch.nn.functional
 IntOrPair = int | tuple[int, ...] | list[int]
-
-_PLAIN = frozenset({Tensor, torch.nn.Parameter})
-_grad_enabled = torch.is_grad_enabled
-_autocasting = torch._C._is_any_autocast_enabled
-
-
-def _ordinary() -> bool:
-    """Whether a call may take the shortest way: nobody watches, no autocast, no forward mode."""
-    return ops.quiet() and not _autocasting() and forward_ad._current_level < 0
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _cached_conv2d_plan(
-    dtype, x_size, x_strides, w_size, w_strides, bias_size, *given
-) -> tuple | None:
-    if dtype not in ops.KERNEL_DTYPES:
-        return None
-    args = conv2d_args(x_size, w_size, bias_size, *given)
-    if args is None:
-        return None
-    return args, ops.conv2d_plan(dtype, x_size, x_strides, w_size, w_strides, args)
-
-
-def _eager_conv2d_plan(x, w, bias, stride, padding, dilation, groups) -> tuple | None:
-    """(args, plan) of a call that the kernels take as it stands; None: the general way decides.
-
-    This is the whole of what an ordinary call spends before its kernel, so it asks little: plain
-    tensors of one type on the CPU, and a look into a table of shapes and arguments seen before.
-    """
-    try:
-        dtype = x.dtype
-        if not (_is_ordinary(x, dtype) and _is_ordinary(w, dtype)):
-            return None
-        bias_size = None
-        if bias is not None:
-            if not _is_ordinary(bias, dtype):
-                return None
-            bias_size = bias.shape
-        if not _hold_ints(stride, padding, dilation):
-            return None
-        return _cached_conv2d_plan(
-            dtype,
-            x.shape,
-            x.stride(),
-            w.shape,
-            w.stride(),
-            bias_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-        )
-    except (AttributeError, TypeError, RuntimeError):  # no tensor, hash, strides or memory
-        return None
-
-
-def _is_ordinary(t: Tensor, dtype: torch.dtype) -> bool:
-    return (
-        type(t) in _PLAIN
-        and t.dtype is dtype
-        and t.is_cpu
-        and t.layout is torch.strided
-        and not t.is_neg()
-        and t.data_ptr() != 0  # raises for wrappers; 0 for tensors of zeros without memory
-    )
-
-
-def _hold_ints(*arguments: object) -> bool:
-    """Whether tuples among the arguments hold ints alone: to a table, (1.0, True) is (1, 1)."""
-    for a in arguments:
-        if type(a) is tuple:
-            for v in a:
-                if type(v) is not int:
-                    return False
-    return True
+_compiling = torch.compiler.is_compiling
 
 
 def _autocast(*tensors: Tensor | None) -> tuple:
@@ -167,16 +88,10 @@ def conv2d(
     rounded once. Other types and devices are left to torch (:func:`fastconv.handovers` counts
     them). Errors are those of torch.
     """
-    if _ordinary():
-        found = _eager_conv2d_plan(input, weight, bias, stride, padding, dilation, groups)
-        if found is not None:
-            if _grad_enabled() and (
-                input.requires_grad
-                or weight.requires_grad
-                or (bias is not None and bias.requires_grad)
-            ):
-                return conv2d_directly(input, weight, bias, *found)
-            return ops.run_conv2d(found[1], input, weight, bias)
+    if not _compiling():
+        y = eager.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        if y is not None:
+            return y
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias)
         return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
@@ -199,27 +114,8 @@ def conv2d(
 
 def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
     if _tracked(x, w, bias):
-        return _apply(EagerConv2d, Conv2d, x, w, bias, args, None)
+        return _apply(EagerConv2d, Conv2d, x, w, bias, args)
     return ops.conv2d(x, w, bias, *args)
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _cached_pool2d_plan(arguments, dtype, x_size, x_strides, *given) -> tuple | None:
-    if dtype not in ops.KERNEL_DTYPES or len(x_size) != 4:
-        return None
-    args = arguments(x_size, *given)
-    return None if args is None else (args, ops.pool2d_plan(dtype, x_size, x_strides, args))
-
-
-def _eager_pool2d_plan(arguments, x, *given) -> tuple | None:
-    """As _eager_conv2d_plan; `arguments` is one of the functions that check a pool's."""
-    try:
-        dtype = x.dtype
-        if not (_is_ordinary(x, dtype) and _hold_ints(*given)):
-            return None
-        return _cached_pool2d_plan(arguments, dtype, x.shape, x.stride(), *given)
-    except (AttributeError, TypeError, RuntimeError):
-        return None
 
 
 def max_pool2d(
@@ -245,14 +141,10 @@ def max_pool2d(
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
     given = (kernel_size, stride, padding, dilation, ceil_mode)
-    if _ordinary():
-        found = _eager_pool2d_plan(max_pool2d_args, input, *given)
-        if found is not None:
-            if _grad_enabled() and input.requires_grad:
-                y, codes = max_pool2d_directly(input, *found)
-            else:
-                y, codes = ops.run_max_pool2d(found[1], input, return_indices)
-            return (y, flat_indices(codes, found[0], input.shape)) if return_indices else y
+    if not return_indices and not _compiling():
+        y = eager.max_pool2d(input, *given)
+        if y is not None:
+            return y
     if has_torch_function((input,)):
         return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
     reason, args = refusal(input), None
@@ -263,7 +155,7 @@ def max_pool2d(
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if _tracked(x):
-        y, codes = _apply(EagerMaxPool2d, MaxPool2d, x, args, None)
+        y, codes = _apply(EagerMaxPool2d, MaxPool2d, x, args)
     else:
         y, codes = ops.max_pool2d(x, *args, bool(return_indices))
     indices = flat_indices(codes, args, x.shape) if return_indices else None
@@ -272,16 +164,10 @@ def max_pool2d(
     return (y, indices) if return_indices else y
 
 
-def _eager_average(x: Tensor, found: tuple) -> Tensor:
-    if _grad_enabled() and x.requires_grad:
-        return average_directly(x, *found)
-    return ops.run_average(found[1], x)
-
-
 def _average(input: Tensor, args: tuple) -> Tensor:
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if _tracked(x):
-        y = _apply(EagerAvgPool2d, AvgPool2d, x, args, None)
+        y = _apply(EagerAvgPool2d, AvgPool2d, x, args)
     else:
         y = ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)
     return y.squeeze(0) if input.dim() == 3 else y
@@ -309,10 +195,10 @@ def avg_pool2d(
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
     given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    if _ordinary():
-        found = _eager_pool2d_plan(avg_pool2d_args, input, *given)
-        if found is not None:
-            return _eager_average(input, found)
+    if not _compiling():
+        y = eager.avg_pool2d(input, *given)
+        if y is not None:
+            return y
     if has_torch_function((input,)):
         return handle_torch_function(avg_pool2d, (input,), input, *given)
     reason, args = refusal(input), None
@@ -336,10 +222,10 @@ def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
     """
-    if _ordinary():
-        found = _eager_pool2d_plan(adaptive_args, input, output_size)
-        if found is not None:
-            return _eager_average(input, found)
+    if not _compiling():
+        y = eager.adaptive_avg_pool2d(input, output_size)
+        if y is not None:
+            return y
     if has_torch_function((input,)):
         return handle_torch_function(adaptive_avg_pool2d, (input,), input, output_size)
     reason, args = refusal(input), None

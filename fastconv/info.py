@@ -60,11 +60,12 @@ def explain(
     )
     if args is None:
         return {"torch": "arguments"}
-    dtype = x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32
-    plan = ops.conv2d_plan(dtype, x.shape, x.stride(), weight.shape, weight.stride(), args)
+    number = ops.KERNEL_DTYPES[x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32]
+    x_last, w_last = ops.is_channels_last(x), ops.is_channels_last(weight)
+    shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
     threads = torch.get_num_threads()
     return {
-        direction: f"{_C.conv2d_accepting_paths(direction, plan.shape)[0]}, "
-        f"{_C.conv2d_workspace_bytes(direction, plan.dtype, plan.shape, threads)} bytes"
+        direction: f"{_C.conv2d_accepting_paths(direction, shape)[0]}, "
+        f"{_C.conv2d_workspace_bytes(direction, number, shape, threads)} bytes"
         for direction in DIRECTIONS
     }

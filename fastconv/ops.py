@@ -9,7 +9,6 @@ Where tensors must share a memory format, `channels_last` says so.
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,23 +25,14 @@ _FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
 
 is_compiling = torch.compiler.is_compiling
 _threads = torch.get_num_threads
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_function_modes = torch._C._len_torch_function_stack
-_functorch_active = torch._C._are_functorch_transforms_active
-_profiling = torch._C._autograd._profiler_enabled
-_tracing = torch._C._get_tracing_state
-
-
-def quiet() -> bool:
-    """Whether no compiler, tracer, profiler, mode or transform would want to see operators."""
-    return not (
-        is_compiling()
-        or _dispatch_modes()
-        or _function_modes()
-        or _functorch_active()
-        or _profiling()
-        or _tracing() is not None
-    )
+# What is true while a mode, transform, profiler or tracer would want to see operators.
+WATCHERS = (
+    torch._C._len_torch_dispatch_stack,
+    torch._C._len_torch_function_stack,
+    torch._C._are_functorch_transforms_active,
+    torch._C._autograd._profiler_enabled,
+    torch._C._get_tracing_state,
+)
 
 
 def is_plain(t: Tensor) -> bool:
@@ -57,7 +47,9 @@ def is_plain(t: Tensor) -> bool:
 
 def unwatched(*tensors: Tensor | None) -> bool:
     """Whether these tensors may go straight to the kernels: nobody needs to see the operator."""
-    return quiet() and all(t is None or is_plain(t) for t in tensors)
+    if is_compiling() or any(watching() for watching in WATCHERS):
+        return False
+    return all(t is None or is_plain(t) for t in tensors)
 
 
 @lru_cache(maxsize=4096)
@@ -73,15 +65,6 @@ def _channels_last_strides(size: tuple, strides: tuple) -> bool:
     return True
 
 
-def _is_dense(size: tuple, strides: tuple, channels_last: bool) -> bool:
-    expected = 1
-    for d in (1, 3, 2, 0) if channels_last else (3, 2, 1, 0):
-        if size[d] != 1 and strides[d] != expected:
-            return False
-        expected *= size[d]
-    return True
-
-
 def is_channels_last(t: Tensor) -> bool:
     """Whether torch takes a 4-D tensor for channels_last (Tensor.suggest_memory_format)."""
     if is_compiling():
@@ -89,11 +72,15 @@ def is_channels_last(t: Tensor) -> bool:
     return _channels_last_strides(t.shape, t.stride())
 
 
-def _dense(t: Tensor, channels_last: bool) -> Tensor:
+def is_dense(t: Tensor, channels_last: bool) -> bool:
+    return t.is_contiguous(memory_format=_FORMATS[channels_last])
+
+
+def dense(t: Tensor, channels_last: bool) -> Tensor:
     return t.contiguous(memory_format=_FORMATS[channels_last])
 
 
-def _new(
+def new_tensor(
     like: Tensor, size: tuple, channels_last: bool, dtype: torch.dtype | None = None
 ) -> Tensor:
     return torch.empty(
@@ -102,7 +89,7 @@ def _new(
 
 
 def conv2d_output_size(x_size, w_size, args) -> tuple:
-    """(N, OC, OH, OW) of extents that may be symbols; args as of conv2d_plan."""
+    """(N, OC, OH, OW) of extents that may be symbols; args: stride, padding, dilation, groups."""
     stride, padding, dilation, _ = args
     height = x_size[2] + padding[0] + padding[1] - dilation[0] * (w_size[2] - 1) - 1
     width = x_size[3] + padding[2] + padding[3] - dilation[1] * (w_size[3] - 1) - 1
@@ -134,67 +121,13 @@ def _kernel_dtype(first: Tensor, *others: Tensor | None) -> int:
         raise NotImplementedError(f"fastconv: no kernel for {first.dtype}") from None
 
 
-class Conv2dPlan(NamedTuple):
-    """What one kind of conv2d call needs to know beyond its tensors' addresses."""
-
-    shape: "_C.Conv2dShape"
-    dtype: int
-    x_format: torch.memory_format | None  # to be made contiguous in; None: is so already
-    w_format: torch.memory_format | None
-    y_size: tuple
-    y_strides: tuple
-    call: tuple  # args, x_size, w_size, x channels_last, w channels_last
-
-
 @lru_cache(maxsize=4096)
-def conv2d_plan(dtype, x_size, x_strides, w_size, w_strides, args) -> Conv2dPlan:
-    x_last = _channels_last_strides(x_size, x_strides)
-    w_last = _channels_last_strides(w_size, w_strides)
-    y_size = conv2d_output_size(x_size, w_size, args)
-    return Conv2dPlan(
-        _C.Conv2dShape(x_size, w_size, *args, x_last, w_last, x_last or w_last),
-        KERNEL_DTYPES[dtype],
-        None if _is_dense(x_size, x_strides, x_last) else _FORMATS[x_last],
-        None if _is_dense(w_size, w_strides, w_last) else _FORMATS[w_last],
-        y_size,
-        torch.empty(y_size, device="meta", memory_format=_FORMATS[x_last or w_last]).stride(),
-        (args, x_size, w_size, x_last, w_last),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
+def conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
     return _C.Conv2dShape(x_size, w_size, *args, *channels_last)
 
 
-class Pool2dPlan(NamedTuple):
-    """What one kind of pooling call needs to know beyond its tensors' addresses."""
-
-    shape: "_C.Pool2dShape"
-    dtype: int
-    x_format: torch.memory_format | None  # to be made contiguous in; None: is so already
-    y_size: tuple
-    y_strides: tuple
-    call: tuple  # args, x_size, channels_last
-
-
 @lru_cache(maxsize=4096)
-def pool2d_plan(dtype, x_size, x_strides, args) -> Pool2dPlan:
-    last = _channels_last_strides(x_size, x_strides)
-    shape = _pool2d_shape(x_size, args, last)
-    y_size = (shape.N, shape.C, shape.OH, shape.OW)
-    return Pool2dPlan(
-        shape,
-        KERNEL_DTYPES[dtype],
-        None if _is_dense(x_size, x_strides, last) else _FORMATS[last],
-        y_size,
-        torch.empty(y_size, device="meta", memory_format=_FORMATS[last]).stride(),
-        (args, x_size, last),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
+def pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
     """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,)."""
     if len(args) == 1:
         return _C.Pool2dShape.adaptive(x_size, args[0], channels_last)
@@ -204,6 +137,12 @@ def _pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
     return _C.Pool2dShape(
         x_size, kernel, stride, padding, (1, 1), ceil_mode, include, divisor or 0, channels_last
     )
+
+
+def new_pooled(
+    x: Tensor, shape: "_C.Pool2dShape", channels_last: bool, dtype: torch.dtype | None = None
+) -> Tensor:
+    return new_tensor(x, (shape.N, shape.C, shape.OH, shape.OW), channels_last, dtype)
 
 
 _CONV = "SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation, SymInt groups"
@@ -248,28 +187,16 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     if x.dtype in WIDENED_DTYPES:
         wide = (x.float(), w.float(), None if bias is None else bias.float())
         return conv2d(*wide, stride, padding, dilation, groups).to(x.dtype)
-    _kernel_dtype(x, w, bias)
+    x_last, w_last = is_channels_last(x), is_channels_last(w)
+    x, w = dense(x, x_last), dense(w, w_last)
+    bias = None if bias is None else bias.contiguous()
     args = (stride, padding, dilation, groups)
-    plan = conv2d_plan(x.dtype, x.shape, x.stride(), w.shape, w.stride(), args)
-    return run_conv2d(plan, x, w, bias)
-
-
-def run_conv2d(plan: Conv2dPlan, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-    """conv2d of tensors known to be unwatched, of one kernel type, and to fit the plan."""
-    shape, dtype, x_format, w_format, y_size, y_strides, _ = plan
-    if x_format is not None:
-        x = x.contiguous(memory_format=x_format)
-    if w_format is not None:
-        w = w.contiguous(memory_format=w_format)
-    y = x.new_empty_strided(y_size, y_strides)
-    if bias is None:
-        bias_at = bias_count = 0
-    else:
-        bias = bias.contiguous()
-        bias_at, bias_count = bias.data_ptr(), bias.numel()
+    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
+    y = new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
     _C.conv2d_forward(
-        dtype, shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
-        bias_at, bias_count, y.data_ptr(), y.numel(), _threads(),
+        _kernel_dtype(x, w, bias), shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
+        0 if bias is None else bias.data_ptr(), 0 if bias is None else bias.numel(),
+        y.data_ptr(), y.numel(), _threads(),
     )  # fmt: skip
     return y
 
@@ -282,10 +209,10 @@ def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, 
         )
         return wide.to(grad_y.dtype)
     y_last, w_last = is_channels_last(grad_y), is_channels_last(w)
-    grad_y, w = _dense(grad_y, y_last), _dense(w, w_last)
+    grad_y, w = dense(grad_y, y_last), dense(w, w_last)
     args = (stride, padding, dilation, groups)
-    shape = _conv2d_shape(x_size, w.shape, args, x_channels_last, w_last, y_last)
-    grad_x = _new(grad_y, x_size, x_channels_last)
+    shape = conv2d_shape(x_size, w.shape, args, x_channels_last, w_last, y_last)
+    grad_x = new_tensor(grad_y, x_size, x_channels_last)
     _C.conv2d_backward_input(
         _kernel_dtype(grad_y, w), shape, grad_y.data_ptr(), grad_y.numel(), w.data_ptr(), w.numel(),
         grad_x.data_ptr(), grad_x.numel(), _threads(),
@@ -307,10 +234,10 @@ def conv2d_backward_weight(
         )  # fmt: skip
         return tuple(g.to(x.dtype) for g in wide)
     y_last, x_last = is_channels_last(grad_y), is_channels_last(x)
-    grad_y, x = _dense(grad_y, y_last), _dense(x, x_last)
+    grad_y, x = dense(grad_y, y_last), dense(x, x_last)
     args = (stride, padding, dilation, groups)
-    shape = _conv2d_shape(x.shape, w_size, args, x_last, w_channels_last, y_last)
-    grad_w = _new(x, w_size, w_channels_last)
+    shape = conv2d_shape(x.shape, w_size, args, x_last, w_channels_last, y_last)
+    grad_w = new_tensor(x, w_size, w_channels_last)
     grad_bias = x.new_empty(w_size[0] if with_bias else 0)
     _C.conv2d_backward_weight(
         _kernel_dtype(grad_y, x), shape, grad_y.data_ptr(), grad_y.numel(), x.data_ptr(), x.numel(),
@@ -326,30 +253,23 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     if x.dtype in WIDENED_DTYPES:
         y, codes = max_pool2d(x.float(), *args, with_codes)
         return y.to(x.dtype), codes
-    _kernel_dtype(x)
-    plan = pool2d_plan(x.dtype, x.shape, x.stride(), args)
-    y, codes = run_max_pool2d(plan, x, with_codes)
-    return y, x.new_empty(0, dtype=torch.uint8) if codes is None else codes
+    channels_last = is_channels_last(x)
+    x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
+    y = new_pooled(x, shape, channels_last)
+    if with_codes:
+        codes = new_pooled(x, shape, channels_last, code_dtype(kernel))
+    else:
+        codes = x.new_empty(0, dtype=torch.uint8)
+    _C.max_pool2d_forward(
+        _kernel_dtype(x), shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(),
+        codes.data_ptr() if with_codes else 0, codes.numel(), _threads(),
+    )  # fmt: skip
+    return y, codes
 
 
 def code_dtype(kernel: tuple) -> torch.dtype:
     """Of the codes kh * KW + kw of max_pool2d."""
     return torch.uint8 if kernel[0] * kernel[1] <= 256 else torch.int32
-
-
-def run_max_pool2d(plan: Pool2dPlan, x: Tensor, with_codes: bool) -> tuple[Tensor, Tensor | None]:
-    """max_pool2d of a tensor known to be unwatched, of a kernel type, and to fit the plan."""
-    shape, dtype, x_format, y_size, y_strides, _ = plan
-    if x_format is not None:
-        x = x.contiguous(memory_format=x_format)
-    y, codes, at, count = x.new_empty_strided(y_size, y_strides), None, 0, 0
-    if with_codes:
-        codes = x.new_empty_strided(y_size, y_strides, dtype=code_dtype(plan.call[0][0]))
-        at, count = codes.data_ptr(), codes.numel()
-    _C.max_pool2d_forward(
-        dtype, shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), at, count, _threads()
-    )
-    return y, codes
 
 
 @_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
@@ -362,10 +282,10 @@ def max_pool2d_backward(
         return wide.to(grad_y.dtype)
     if codes.dtype is not code_dtype(kernel):
         raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
-    grad_y, codes = _dense(grad_y, channels_last), _dense(codes, channels_last)
-    grad_x = _new(grad_y, x_size, channels_last)
+    grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
+    grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(
-        _kernel_dtype(grad_y), _pool2d_shape(x_size, args, channels_last),
+        _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
         grad_y.data_ptr(), grad_y.numel(), codes.data_ptr(), codes.numel(),
         grad_x.data_ptr(), grad_x.numel(), _threads(),
     )  # fmt: skip
@@ -376,17 +296,11 @@ def _average(x, args):
     if x.dtype in WIDENED_DTYPES:
         return _average(x.float(), args).to(x.dtype)
     _kernel_dtype(x)
-    return run_average(pool2d_plan(x.dtype, x.shape, x.stride(), args), x)
-
-
-def run_average(plan: Pool2dPlan, x: Tensor) -> Tensor:
-    """avg_pool2d or adaptive_avg_pool2d of a tensor as for run_max_pool2d."""
-    shape, dtype, x_format, y_size, y_strides, _ = plan
-    if x_format is not None:
-        x = x.contiguous(memory_format=x_format)
-    y = x.new_empty_strided(y_size, y_strides)
+    channels_last = is_channels_last(x)
+    x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
+    y = new_pooled(x, shape, channels_last)
     _C.avg_pool2d_forward(
-        dtype, shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), _threads()
+        _kernel_dtype(x), shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), _threads()
     )
     return y
 
@@ -394,10 +308,10 @@ def run_average(plan: Pool2dPlan, x: Tensor) -> Tensor:
 def _average_backward(grad_y, x_size, args, channels_last):
     if grad_y.dtype in WIDENED_DTYPES:
         return _average_backward(grad_y.float(), x_size, args, channels_last).to(grad_y.dtype)
-    grad_y = _dense(grad_y, channels_last)
-    grad_x = _new(grad_y, x_size, channels_last)
+    grad_y = dense(grad_y, channels_last)
+    grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.avg_pool2d_backward(
-        _kernel_dtype(grad_y), _pool2d_shape(x_size, args, channels_last),
+        _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
         grad_y.data_ptr(), grad_y.numel(), grad_x.data_ptr(), grad_x.numel(), _threads(),
     )  # fmt: skip
     return grad_x

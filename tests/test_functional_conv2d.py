@@ -565,12 +565,29 @@ def test_only_the_gradients_asked_for_are_computed(needed: str, called: list[str
         assert_within(t.grad, want[name] if name in needed else None, limit, name)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="torch tells a Python Function at forward time what is needed, not per call"
-)
-def test_gradients_left_out_of_autograd_grad_are_not_computed():
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize("asked", ["x", "w", "bias", "before x", "x and w"])
+def test_gradients_left_out_of_autograd_grad_are_not_computed(asked, with_bias):
+    leaf, w = randn(2, 3, 6, 6).requires_grad_(), randn(4, 3, 3, 3).requires_grad_()
+    bias = randn(4).requires_grad_() if with_bias else None
+    if asked == "bias" and not with_bias:
+        pytest.skip("there is no bias to ask for")
+    x = leaf * 2 if asked == "before x" else leaf
+    of = {"x": [x], "w": [w], "bias": [bias], "before x": [leaf], "x and w": [x, w]}[asked]
+    y = conv2d(x, w, bias)
+    with Operators() as seen:
+        got = torch.autograd.grad(y, of, torch.ones_like(y), retain_graph=True)
+    inputs = {"conv2d_backward_input"} if asked != "w" and asked != "bias" else set()
+    weights = {"conv2d_backward_weight"} if "w" in asked.split() else set()
+    assert {n for n in seen.names if n.startswith("conv2d")} == inputs | weights
+    want = torch.autograd.grad(F.conv2d(x, w, bias), of, torch.ones_like(y))
+    for g, t in zip(got, want, strict=True):
+        torch.testing.assert_close(g, t)
+
+
+def test_backward_to_some_inputs_computes_those():
     x, w = randn(2, 3, 6, 6).requires_grad_(), randn(4, 3, 3, 3).requires_grad_()
     y = conv2d(x, w)
     with Operators() as seen:
-        torch.autograd.grad(y, w, torch.ones_like(y))
-    assert seen.names == ["conv2d_backward_weight"]
+        y.sum().backward(inputs=[w])
+    assert "conv2d_backward_input" not in seen.names and x.grad is None and w.grad is not None

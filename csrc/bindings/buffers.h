@@ -2,8 +2,11 @@
 // bindings.
 #pragma once
 
+#include <pybind11/pybind11.h>
+
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -48,6 +51,20 @@ void* workspace(int64_t bytes);
 // Gives a block above that size back.
 void trim_workspace();
 constexpr int64_t KEPT_WORKSPACE_BYTES = int64_t(64) << 20;
+
+// Below this many elementary steps a kernel is done before the GIL would be handed over and back.
+constexpr int64_t GIL_KEPT_STEPS = 4096;
+
+// Lets other Python threads run while a kernel works, if that takes long enough.
+class ReleaseGil {
+ public:
+  explicit ReleaseGil(int64_t steps) {
+    if (steps >= GIL_KEPT_STEPS) released.emplace();
+  }
+
+ private:
+  std::optional<pybind11::gil_scoped_release> released;
+};
 
 struct TrimWorkspace {
   ~TrimWorkspace() { trim_workspace(); }

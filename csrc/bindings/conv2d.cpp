@@ -35,14 +35,16 @@ template <template <class> class Buffers, class T>
 void run(const Conv2dShape& shape, const Buffers<T>& io, int threads, const std::string& name) {
   check_threads(threads);
   const auto& path = choose<Buffers, T>(shape, name);
-  py::gil_scoped_release nogil;
+  const ReleaseGil nogil(shape.multiply_adds());
   const TrimWorkspace trim;
   path.run(shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
 }
 
-void forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uintptr_t w,
-             int64_t w_count, uintptr_t bias, int64_t bias_count, uintptr_t y, int64_t y_count,
-             int threads, const std::string& path) {
+}  // namespace
+
+void conv2d_forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uintptr_t w,
+                    int64_t w_count, uintptr_t bias, int64_t bias_count, uintptr_t y,
+                    int64_t y_count, int threads, const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     run<ForwardBuffers, T>(s,
@@ -53,6 +55,8 @@ void forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uint
                            threads, path);
   });
 }
+
+namespace {
 
 void backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
                     uintptr_t w, int64_t w_count, uintptr_t grad_x, int64_t grad_x_count,
@@ -124,7 +128,7 @@ int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dSha
 }  // namespace
 
 void bind_conv2d(py::module_& m) {
-  m.def("conv2d_forward", &forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
+  m.def("conv2d_forward", &conv2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("w"), py::arg("w_count"), py::arg("bias"),
         py::arg("bias_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"),
         py::arg("path") = "");

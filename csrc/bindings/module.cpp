@@ -6,6 +6,7 @@
 #include <string>
 
 #include "conv2d.h"
+#include "eager.h"
 #include "pool2d.h"
 #include "shapes.h"
 #include "system.h"
@@ -16,5 +17,6 @@ PYBIND11_MODULE(_C, m) {
   fastconv::bindings::bind_shapes(m);
   fastconv::bindings::bind_conv2d(m);
   fastconv::bindings::bind_pool2d(m);
+  fastconv::bindings::bind_eager(m);
   fastconv::bindings::bind_system(m);
 }

@@ -18,8 +18,10 @@ void with_codes(const Pool2dShape& s, const F& f) {
     f(int32_t{});
 }
 
-void max_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
-                 int64_t y_count, uintptr_t codes, int64_t codes_count, int threads) {
+}  // namespace
+
+void max_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
+                        int64_t y_count, uintptr_t codes, int64_t codes_count, int threads) {
   check_threads(threads);
   with_dtype(dtype, [&](auto zero) {
     with_codes(s, [&](auto code) {
@@ -27,11 +29,25 @@ void max_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, 
       const T* from = buffer<const T>("x", x, x_count, s.x_count());
       T* to = buffer<T>("y", y, y_count, s.y_count());
       auto* at = buffer<decltype(code)>("codes", codes, codes_count, s.y_count(), true);
-      py::gil_scoped_release nogil;
+      const ReleaseGil nogil(s.x_count());
       cpu::max_pool2d_forward(s, from, to, at, threads);
     });
   });
 }
+
+void avg_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
+                        int64_t y_count, int threads) {
+  check_threads(threads);
+  with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = buffer<const T>("x", x, x_count, s.x_count());
+    T* to = buffer<T>("y", y, y_count, s.y_count());
+    const ReleaseGil nogil(s.x_count());
+    cpu::avg_pool2d_forward(s, from, to, threads);
+  });
+}
+
+namespace {
 
 void max_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
                   uintptr_t codes, int64_t codes_count, uintptr_t grad_x, int64_t grad_x_count,
@@ -43,21 +59,9 @@ void max_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
       const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
       const auto* at = buffer<const decltype(code)>("codes", codes, codes_count, s.y_count());
       T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
-      py::gil_scoped_release nogil;
+      const ReleaseGil nogil(s.x_count());
       cpu::max_pool2d_backward(s, from, at, to, threads);
     });
-  });
-}
-
-void avg_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
-                 int64_t y_count, int threads) {
-  check_threads(threads);
-  with_dtype(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = buffer<const T>("x", x, x_count, s.x_count());
-    T* to = buffer<T>("y", y, y_count, s.y_count());
-    py::gil_scoped_release nogil;
-    cpu::avg_pool2d_forward(s, from, to, threads);
   });
 }
 
@@ -68,7 +72,7 @@ void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
     using T = decltype(zero);
     const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
     T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
-    py::gil_scoped_release nogil;
+    const ReleaseGil nogil(s.x_count());
     cpu::avg_pool2d_backward(s, from, to, threads);
   });
 }
@@ -76,13 +80,13 @@ void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
 }  // namespace
 
 void bind_pool2d(py::module_& m) {
-  m.def("max_pool2d_forward", &max_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
+  m.def("max_pool2d_forward", &max_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("codes"),
         py::arg("codes_count"), py::arg("threads"));
   m.def("max_pool2d_backward", &max_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
         py::arg("grad_y_count"), py::arg("codes"), py::arg("codes_count"), py::arg("grad_x"),
         py::arg("grad_x_count"), py::arg("threads"));
-  m.def("avg_pool2d_forward", &avg_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
+  m.def("avg_pool2d_forward", &avg_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"));
   m.def("avg_pool2d_backward", &avg_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
         py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
