@@ -5,7 +5,16 @@ from importlib.metadata import PackageNotFoundError, version
 from fastconv import fakes, functional  # noqa: F401  (fakes: what compilers know of ops)
 from fastconv.handover import handovers
 from fastconv.info import explain
-from fastconv.modules import AdaptiveAvgPool2d, AvgPool2d, Conv2d, MaxPool2d, convert, revert
+from fastconv.modules import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Conv2dSame,
+    MaxPool2d,
+    convert,
+    revert,
+)
 
 try:
     __version__ = version("fastconv")
@@ -15,7 +24,9 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 __all__ = [
     "AdaptiveAvgPool2d",
     "AvgPool2d",
+    "Conv1d",
     "Conv2d",
+    "Conv2dSame",
     "MaxPool2d",
     "__version__",
     "convert",

@@ -6,12 +6,14 @@ Layer: beside train, whose Observer it is; needs tqdm and tabulate.
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
 from fastconv.train import LAYER_NAMES, EpochResult, Observer
+from fastconv.train.evaluate import class_accuracies
 
 
 class Console(Observer):
@@ -19,17 +21,15 @@ class Console(Observer):
 
     Args:
         epochs: of the whole run.
-        epochs_done: before this start.
-        images_per_epoch: training images times layer sets.
+        steps: of all layer sets in the whole run.
+        steps_done: before this start.
     """
 
-    def __init__(self, epochs: int, epochs_done: int, images_per_epoch: int) -> None:
+    def __init__(self, epochs: int, steps: int, steps_done: int) -> None:
         self.epochs = epochs
         self.bar = tqdm(
-            total=epochs * images_per_epoch,
-            initial=epochs_done * images_per_epoch,
-            unit=" images",
-            unit_scale=True,
+            total=steps,
+            initial=steps_done,
             disable=None,
             bar_format="{l_bar}{bar:20}| {elapsed}<{remaining}{postfix}",
             leave=False,
@@ -48,7 +48,7 @@ class Console(Observer):
             self.images += images
         speed = self.images / (time.perf_counter() - self.start)
         self.bar.set_postfix_str(f"loss {loss:.4f}, {accuracy:.1%}, {speed:,.0f} images/s", False)
-        self.bar.update(images)
+        self.bar.update(1)
 
     def epoch(self, result: EpochResult) -> None:
         line = (
@@ -78,14 +78,25 @@ def summary(history: Sequence[EpochResult]) -> str:
     rows = [
         (
             LAYER_NAMES[layers],
+            f"{results[-1].train_loss:.4f}",
+            f"{results[-1].train_accuracy:.2%}",
             f"{results[-1].test_accuracy:.2%}",
+            f"{sum(result.seconds for result in results):.1f}",
             f"{statistics.median(result.seconds for result in results):.3f}",
             f"{statistics.median(result.images_per_second for result in results):,.0f}",
         )
         for layers, results in runs.items()
     ]
-    headers = ("layers", "test accuracy", "seconds per epoch", "images per second")
-    sides = ("left", "right", "right", "right")
+    headers = (
+        "layers",
+        "train loss",
+        "train accuracy",
+        "test accuracy",
+        "seconds",
+        "seconds per epoch",
+        "images per second",
+    )
+    sides = ("left", *["right"] * 6)
     table = tabulate(rows, headers, tablefmt="simple", colalign=sides, disable_numparse=True)
     if set(runs) != set(LAYER_NAMES):
         return table
@@ -97,6 +108,29 @@ def summary(history: Sequence[EpochResult]) -> str:
         f"{table}\n\ntraining time torch.nn / fastconv: {ratio:.2f} (medians over the epochs; "
         f"quartiles of the ratio epoch by epoch: {low:.2f} to {high:.2f})"
     )
+
+
+def class_table(matrices: Mapping[str, torch.Tensor], classes: Sequence[str]) -> str:
+    """Accuracy per class and what it is most often taken for, from confusion matrices.
+
+    Shapes:
+        matrices: layer set -> (classes, classes), int64, a row per class
+    """
+    rows = []
+    for index, name in enumerate(classes):
+        row = [name, f"{sum(m[index].sum().item() for m in matrices.values()) // len(matrices):,}"]
+        for matrix in matrices.values():
+            wrong = matrix[index].clone()
+            wrong[index] = 0
+            worst = wrong.argmax().item()
+            taken = f"{classes[worst]} ({wrong[worst]})" if wrong[worst] else ""
+            row += [f"{class_accuracies(matrix)[index]:.2%}", taken]
+        rows.append(row)
+    headers = ["class", "test images"]
+    for layers in matrices:
+        headers += [LAYER_NAMES[layers], "most often taken for"]
+    sides = ["left", "right", *["right", "left"] * len(matrices)]
+    return tabulate(rows, headers, tablefmt="simple", colalign=sides, disable_numparse=True)
 
 
 def time_ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, float, float]:

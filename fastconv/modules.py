@@ -8,6 +8,24 @@ import torch
 from torch import Tensor
 
 from fastconv import functional
+from fastconv.functional1d import conv1d
+
+F = torch.nn.functional
+
+
+class Conv1d(torch.nn.Conv1d):
+    """1-D convolution: :class:`torch.nn.Conv1d` with only the computation replaced.
+
+    Shapes:
+        input: (N, IC, IW) or (IC, IW)
+        output: (N, OC, OW), OW = (IW + 2 * padding - dilation * (KW - 1) - 1) // stride + 1
+
+    Other ``padding_mode`` than "zeros" pad by :func:`torch.nn.functional.pad` first.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        input, padding = _padded(self, input)
+        return conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv2d(torch.nn.Conv2d):
@@ -21,14 +39,91 @@ class Conv2d(torch.nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            amounts = self._reversed_padding_repeated_twice
-            input = torch.nn.functional.pad(input, amounts, mode=self.padding_mode)
-            padding = (0, 0)
+        input, padding = _padded(self, input)
         return functional.conv2d(
             input, weight, bias, self.stride, padding, self.dilation, self.groups
         )
+
+
+def _padded(conv: torch.nn.Module, input: Tensor) -> tuple[Tensor, int | str | tuple[int, ...]]:
+    """The input of a convolution layer and the zeros that remain to be put around it."""
+    if conv.padding_mode == "zeros":
+        return input, conv.padding
+    return F.pad(input, conv._reversed_padding_repeated_twice, mode=conv.padding_mode), 0
+
+
+class SameSize:
+    """What makes a convolution a Conv2dSame: comes before Conv2d or torch.nn.Conv2d in a class.
+
+    ``conv2d``, the function to call, is to be set by the class.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, 1, "same", dilation, groups, bias,
+            padding_mode, device, dtype,
+        )  # fmt: skip
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            amounts = self._reversed_padding_repeated_twice
+            input, padding = _extended(input, amounts, self.padding_mode), 0
+        return self.conv2d(input, weight, bias, 1, padding, self.dilation, self.groups)
+
+
+def _extended(input: Tensor, amounts: list[int], mode: str) -> Tensor:
+    """torch.nn.functional.pad by (left, right, top, bottom), however small the image.
+
+    torch reflects, or wraps around, once only; what needs more is gathered by index.
+    """
+    left, right, top, bottom = amounts
+    height, width = input.shape[-2:]
+    most = {"reflect": (height - 1, width - 1), "circular": (height, width)}.get(mode)
+    fits = most is None or (max(top, bottom) <= most[0] and max(left, right) <= most[1])
+    if fits or 0 in (height, width):  # pixels of an empty image: torch raises its error
+        return F.pad(input, amounts, mode=mode)
+    rows = _positions(height, top, bottom, mode, input.device)
+    columns = _positions(width, left, right, mode, input.device)
+    return input.index_select(-2, rows).index_select(-1, columns)
+
+
+def _positions(extent: int, before: int, after: int, mode: str, device: torch.device) -> Tensor:
+    """Where pixels are taken from: 2 1 [0 1 2] 1 0 1 2 if reflected, 1 2 [0 1 2] 0 1 2 0 if not."""
+    at = torch.arange(-before, extent + after, device=device)
+    if mode == "circular":
+        return at.remainder(extent)
+    period = max(2 * (extent - 1), 1)
+    at = at.remainder(period)
+    return torch.minimum(at, period - at)
+
+
+class Conv2dSame(SameSize, Conv2d):
+    """2-D convolution with stride 1 whose output has the extents of its input.
+
+    ``Conv2dSame(IC, OC, K, dilation, ...)`` is ``torch.nn.Conv2d(IC, OC, K, padding="same",
+    dilation=dilation, ...)``: the same initial values, state_dict and results. Of the ``dilation *
+    (K - 1)`` rows and columns added, an odd one is at the bottom or right. It differs where
+    ``torch.nn.Conv2d`` refuses: "reflect" and "circular" go on to and fro, or round and round, in
+    images smaller than their padding.
+
+    Shapes:
+        input: (N, IC, IH, IW) or (IC, IH, IW)
+        output: (N, OC, IH, IW)
+    """
+
+    conv2d = staticmethod(functional.conv2d)
 
 
 class MaxPool2d(torch.nn.MaxPool2d):
@@ -69,6 +164,7 @@ class AdaptiveAvgPool2d(torch.nn.AdaptiveAvgPool2d):
 
 
 _TWINS = {
+    torch.nn.Conv1d: Conv1d,
     torch.nn.Conv2d: Conv2d,
     torch.nn.MaxPool2d: MaxPool2d,
     torch.nn.AvgPool2d: AvgPool2d,
@@ -95,4 +191,5 @@ def convert(model: torch.nn.Module) -> torch.nn.Module:
 
 def revert(model: torch.nn.Module) -> torch.nn.Module:
     """Makes every fastconv layer of `model` its torch.nn parent again, in place."""
-    return _swap(model, {ours: parent for parent, ours in _TWINS.items()})
+    parents = {ours: parent for parent, ours in _TWINS.items()}
+    return _swap(model, {**parents, Conv2dSame: torch.nn.Conv2d})

@@ -2,29 +2,28 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+import training
 
 from fastconv import checkpoint, data, files
-from fastconv.config import Config, TrainError
-from fastconv.train import Trainer, checkpoint_path
+from fastconv.checkpoint import path_in
+from fastconv.config import TrainError
+from fastconv.train import Trainer
 
 
 @pytest.fixture(scope="module")
 def noise() -> data.Dataset:
-    """20 + 10 images of noise, enough to run through everything."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(30, 1, 32, 32, generator=generator)
-    labels = torch.arange(30) % 10
-    return data.Dataset(
-        "digits", images[:20], labels[:20], images[20:], labels[20:], data.DIGIT_NAMES
-    )
+    return training.noise()
 
 
-def config(**changes) -> Config:
-    return Config.for_data("digits", model="lenet5", **{"epochs": 1, **changes})
+def config(**changes):
+    return training.config(**{"epochs": 1, **changes})
 
 
 def test_checkpoint_is_loaded_with_weights_only(noise: data.Dataset, tmp_path: Path, monkeypatch):
@@ -63,7 +62,7 @@ BAD_CHECKPOINTS = {
 @pytest.mark.parametrize("damage", BAD_CHECKPOINTS.values(), ids=BAD_CHECKPOINTS.keys())
 def test_bad_checkpoint(noise: data.Dataset, tmp_path: Path, damage):
     Trainer(config(), noise, tmp_path)
-    path = checkpoint_path(tmp_path)
+    path = path_in(tmp_path)
     damage(path)
     content = path.read_bytes()
     with pytest.raises(TrainError) as error:
@@ -75,7 +74,7 @@ def test_bad_checkpoint(noise: data.Dataset, tmp_path: Path, damage):
 
 def test_checkpoint_with_missing_weights(noise: data.Dataset, tmp_path: Path):
     Trainer(config(), noise, tmp_path)
-    path = checkpoint_path(tmp_path)
+    path = path_in(tmp_path)
     state = torch.load(path, weights_only=True)
     del state["learners"]["torch"]["model"]["features.0.weight"]
     torch.save(state, path)
@@ -84,7 +83,9 @@ def test_checkpoint_with_missing_weights(noise: data.Dataset, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"layers": "torch"}, {"epochs": 9}, {"lr": 0.5}], ids=str
+    "change",
+    [{"seed": 1}, {"layers": "torch"}, {"epochs": 9}, {"lr": 0.5}, {"classes": ("1", "2")}],
+    ids=str,
 )
 def test_checkpoint_of_another_run(noise: data.Dataset, tmp_path: Path, change):
     Trainer(config(), noise, tmp_path)
@@ -93,7 +94,7 @@ def test_checkpoint_of_another_run(noise: data.Dataset, tmp_path: Path, change):
 
 
 def test_nothing_to_resume(noise: data.Dataset, tmp_path: Path):
-    with pytest.raises(TrainError, match="no run to resume"):
+    with pytest.raises(TrainError, match="checkpoint.pt is missing: leave out --resume"):
         Trainer(config(), noise, tmp_path / "new", resume=True)
     assert not (tmp_path / "new").exists()
 
@@ -115,7 +116,7 @@ def test_failure_while_saving_leaves_the_old_checkpoint(
     monkeypatch.undo()
     if isinstance(failure, OSError):
         assert "No space left" in str(error.value)
-        assert str(checkpoint_path(tmp_path)) in str(error.value)
+        assert str(path_in(tmp_path)) in str(error.value)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert Trainer(config(), noise, tmp_path, resume=True).epochs_done == 0
 
@@ -135,3 +136,86 @@ def test_checkpoint_holds_what_was_saved(tmp_path: Path):
     assert [p.name for p in path.parent.iterdir()] == ["checkpoint.pt"]
     with pytest.raises(TrainError, match="damaged"):
         checkpoint.load(path, {"numbers": list, "config": dict})
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fastconv import files
+
+real = getattr(os, sys.argv[2])
+
+def die(*arguments):
+    if sys.argv[3] == "after":
+        real(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+path = Path(sys.argv[1])
+setattr(os, sys.argv[2], die)
+files.write_atomically(path, b"new" * 1000)
+"""
+
+
+@pytest.mark.parametrize(
+    "call, when, survives",
+    [
+        ("fsync", "before", b"old"),
+        ("replace", "before", b"old"),
+        ("replace", "after", b"new" * 1000),
+    ],
+)
+def test_kill_while_saving(tmp_path: Path, call: str, when: str, survives: bytes):
+    """The old or the new file, whole; and the next save clears away what the killed one left."""
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"old")
+    ran = subprocess.run([sys.executable, "-c", KILLED, path, call, when], timeout=60)
+    assert ran.returncode == -signal.SIGKILL
+    assert path.read_bytes() == survives
+    assert len(list(tmp_path.iterdir())) == (1 if when == "after" else 2)
+    files.write_atomically(path, b"later")
+    assert path.read_bytes() == b"later"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_files_of_others_are_left_alone(tmp_path: Path):
+    path = tmp_path / "checkpoint.pt"
+    files.write_atomically(path, b"x")
+    running = files.part_of(path, os.getppid())
+    elsewhere = tmp_path / "checkpoint.pt.another-machine.1.part"
+    for part in (running, elsewhere):
+        part.write_bytes(b"half")
+    files.write_atomically(path, b"y")
+    assert running.exists() and elsewhere.exists()
+
+
+def test_model_of_a_checkpoint(noise: data.Dataset, tmp_path: Path):
+    trainer = Trainer(config(), noise, tmp_path)
+    trainer.fit()
+    for layers, where in (("torch", tmp_path), ("fastconv", tmp_path / "checkpoint.pt")):
+        found = checkpoint.load_model(where, layers)
+        assert not found.model.training and found.layers == layers
+        assert found.config == trainer.config
+        assert found.classes == noise.classes and found.input_shape == (1, 32, 32)
+        assert torch.equal(found.mean, noise.mean) and torch.equal(found.std, noise.std)
+        for name, tensor in trainer.learners[layers].model.state_dict().items():
+            assert torch.equal(found.model.state_dict()[name], tensor)
+    assert checkpoint.load_model(tmp_path).layers == "fastconv"
+
+
+def test_no_model_in_the_checkpoint(noise: data.Dataset, tmp_path: Path):
+    with pytest.raises(TrainError, match="is missing"):
+        checkpoint.load_model(tmp_path)
+    Trainer(config(layers="torch"), noise, tmp_path)
+    with pytest.raises(TrainError, match="no model with the layers fastconv, only torch"):
+        checkpoint.load_model(tmp_path, "fastconv")
+    state = torch.load(path_in(tmp_path), weights_only=True)
+    for broken in (
+        {**state, "dataset": {}},
+        {**state, "config": {**state["config"], "model": "lenet6"}},
+        {**state, "learners": {"torch": {"model": {}}}},
+        {**state, "dataset": {**state["dataset"], "classes": ["a"]}},
+    ):
+        torch.save(broken, path_in(tmp_path))
+        with pytest.raises(TrainError, match="checkpoint.pt") as error:
+            checkpoint.load_model(tmp_path)
+        assert "\n" not in str(error.value)

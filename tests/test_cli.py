@@ -11,8 +11,11 @@ import pytest
 import torch
 
 import fastconv
+from fastconv import models
 from fastconv.cli import main
 
+# What imports packages that may be missing.
+USERS = ("fastconv.console", "fastconv.plots", "fastconv.train.tensorboard", "torch.utils.tensorb")
 QUICK = ("--epochs", "2", "--batch-size", "256", "--threads", "1")
 
 
@@ -34,7 +37,14 @@ def test_help_states_commands_and_defaults(capsys):
         main(["train", "--help"])
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("default: lenet5", "default: digits", "FASTCONV_DATA", "--resume"):
+    for words in (
+        "default: lenet5",
+        "default: digits",
+        "FASTCONV_DATA",
+        "--resume",
+        "digits: 20 epochs, batches of 32, SGD with lr 0.02, cosine schedule, momentum 0.9",
+        "cifar_net: 100 epochs, batches of 64, SGD with lr 0.01",
+    ):
         assert words in text
 
 
@@ -67,6 +77,11 @@ def test_info_prints_the_report(capsys):
         (["--lr", "-1"], "lr is -1.0"),
         (["--threads", "0"], "threads is 0"),
         (["--seed", "-3"], "seed is -3"),
+        (["--augment", "blur"], "augment is 'blur': choose from crop, flip"),
+        (["--device", "tpu"], "device is 'tpu'"),
+        (["--classes", "3,ten"], "no class 'ten'"),
+        (["--freeze", "head"], "nothing to freeze is called head"),
+        (["--init-from", "no.pt"], "no.pt to start from is missing"),
     ],
 )
 def test_value_out_of_range(arguments, words, tmp_path: Path, capsys):
@@ -83,7 +98,7 @@ def test_missing_data_set(tmp_path: Path, capsys):
 
 def test_nothing_to_resume(tmp_path: Path, capsys):
     assert main(["train", "--resume", "--out", str(tmp_path)]) == 1
-    assert "no run to resume" in error_of(capsys)
+    assert "checkpoint.pt is missing: leave out --resume" in error_of(capsys)
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path, capsys):
@@ -103,12 +118,14 @@ def test_folder_that_cannot_be_written(tmp_path: Path, capsys):
 )
 def test_missing_package(module: str, package: str, tmp_path: Path, capsys, monkeypatch):
     for name in list(sys.modules):
-        if name.partition(".")[0] == module or name in ("fastconv.console", "fastconv.plots"):
+        if name.startswith((f"{module}.", *USERS)) or name == module:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    assert main(["train", *QUICK, "--out", str(tmp_path / "run")]) == 1
+    places = ("--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "log"))
+    assert main(["train", *QUICK, *places]) == 1
     message = error_of(capsys)
-    assert f"{package} is not installed" in message and "pip install fastconv[train]" in message
+    extra = "tensorboard" if package == "tensorboard" else "train"
+    assert f"{package} is not installed: pip install fastconv[{extra}]" in message
     assert not (tmp_path / "run").exists()
 
 
@@ -120,15 +137,19 @@ def test_train_writes_its_folder_and_says_so(tmp_path: Path, capsys, monkeypatch
     out = tmp_path / "runs" / "digits-lenet5"
     assert sorted(path.name for path in out.iterdir()) == [
         "checkpoint.pt",
+        "classes.csv",
+        "confusion.png",
         "curves.png",
         "features.png",
         "filters.png",
         "metrics.csv",
+        "steps.csv",
     ]
     captured = capsys.readouterr()
     assert "61,706 parameters" in captured.out
     assert captured.out.count("\nepoch ") == 4
     assert "training time torch.nn / fastconv: " in captured.out
+    assert "most often taken for" in captured.out
     assert captured.err == ""  # no bar where stderr is no terminal
 
     assert main(["train", *QUICK]) == 0
@@ -142,6 +163,66 @@ def test_train_writes_its_folder_and_says_so(tmp_path: Path, capsys, monkeypatch
 
     assert main(["train", *QUICK, "--resume", "--seed", "1"]) == 1
     assert "with seed 0, not 1" in error_of(capsys)
+
+
+EVERY_OPTION = {
+    "--model lenet": {"model": "lenet"},
+    "--data digits": {"data": "digits"},
+    "--classes 3,7": {"classes": ("3", "7")},
+    "--compare": {"layers": "both"},
+    "--epochs 4": {"epochs": 4},
+    "--max-steps 2": {"max_steps": 2},
+    "--batch-size 8": {"batch_size": 8},
+    "--optimizer sgd": {"optimizer": "sgd"},
+    "--lr 0.125": {"lr": 0.125},
+    "--momentum 0.5": {"momentum": 0.5},
+    "--nesterov": {"nesterov": True},
+    "--weight-decay 0.25": {"weight_decay": 0.25},
+    "--schedule step": {"schedule": "step"},
+    "--step-size 2": {"step_size": 2},
+    "--gamma 0.75": {"gamma": 0.75},
+    "--warmup 0.01": {"warmup": 0.01},
+    "--augment crop,flip": {"augment": ("crop", "flip")},
+    "--crop-padding 3": {"crop_padding": 3},
+    "--mixup 0.5": {"mixup": 0.5},
+    "--loss cross-entropy": {"loss": "cross-entropy"},
+    "--label-smoothing 0.0625": {"label_smoothing": 0.0625},
+    "--seed 11": {"seed": 11},
+    "--init-from {weights}": {"init_from": "{weights}"},
+    "--freeze features.0": {"freeze": ("features.0",)},
+    "--amp": {"amp": True},
+    "--channels-last": {"channels_last": True},
+}
+
+
+def test_every_option_arrives(tmp_path: Path, capsys):
+    weights = str(tmp_path / "weights.pt")
+    torch.save(models.build("lenet").state_dict(), weights)
+    words = " ".join(EVERY_OPTION).format(weights=weights).split()
+    assert main(["train", *words, "--out", str(tmp_path), "--device", "cpu"]) == 0
+    wanted = {name: value for given in EVERY_OPTION.values() for name, value in given.items()}
+    wanted |= {"compile": False, "init_from": weights}
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["config"] == wanted
+    text = capsys.readouterr().out
+    assert "fastconv: 8 of 10 tensors from" in text and "torch: 8 of 10 tensors from" in text
+    assert "classifier.5.weight" in text  # of ten classes, here of two
+    assert text.count("\nepoch 1/1") == 2
+
+
+def test_evaluate_prints_what_training_ended_with(tmp_path: Path, capsys):
+    out = str(tmp_path)
+    assert main(["train", *QUICK, "--layers", "torch", "--out", out]) == 0
+    trained = capsys.readouterr().out
+    assert main(["evaluate", out]) == 0
+    text = capsys.readouterr().out
+    accuracy = re.search(r"(\S+%) of 359 test images are right", text).group(1)
+    assert f"test  {accuracy}" in trained
+    table = trained[trained.index("class  ") : trained.index("\n\nlayers")]
+    assert table in text
+    assert main(["evaluate", out, "--split", "train", "--layers", "torch"]) == 0
+    assert "of 1,438 train images" in capsys.readouterr().out
+    assert main(["evaluate", out, "--layers", "fastconv"]) == 1
+    assert "no model with the layers fastconv" in error_of(capsys)
 
 
 def command(out: Path, *more: str) -> list[str]:
@@ -161,19 +242,31 @@ def outcome(out: Path) -> tuple[dict[str, torch.Tensor], list[tuple[str, ...]]]:
         return weights, [tuple(row[:5]) for row in csv.reader(stream)]
 
 
-def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[dict[str, torch.Tensor], list[tuple[str, ...]]]:
+    """The outcome without an interruption."""
+    out = tmp_path_factory.mktemp("whole")
+    assert main(command(out)[3:]) == 0
+    return outcome(out)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path, whole, how: signal.Signals):
     out = tmp_path / "parts"
     with subprocess.Popen(
         command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:
             if re.match(r"epoch 2/5", line):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(how)
                 break
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.startswith("fastconv: interrupted;") and errors.count("\n") == 1, errors
-    assert "continue with: fastconv train" in errors and "--resume" in errors
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert errors.startswith("fastconv: interrupted;") and errors.count("\n") == 1, errors
+        assert "continue with: fastconv train" in errors and "--resume" in errors
+    else:
+        assert process.returncode == -how
     done = torch.load(out / "checkpoint.pt", weights_only=True)["epochs_done"]
     assert 1 <= done < 5
     assert len(outcome(out)[1]) == 1 + 2 * done
@@ -182,9 +275,7 @@ def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path):
     assert resumed.returncode == 0, resumed.stderr
     assert f"{done} of them done" in resumed.stdout
 
-    whole = tmp_path / "whole"
-    assert main(command(whole)[3:]) == 0
-    (ours, our_rows), (theirs, their_rows) = outcome(out), outcome(whole)
+    (ours, our_rows), (theirs, their_rows) = outcome(out), whole
     assert our_rows == their_rows and len(our_rows) == 1 + 2 * 5
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

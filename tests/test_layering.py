@@ -15,8 +15,8 @@ ALLOWED_INCLUDES = {
     "": [STANDARD],
     "cpu": [STANDARD, r"<Python\.h>", r'"\.\./shape\.h"', r'"[a-z_0-9]+\.h"'],
     "cpu/isa": [r"<(cstdint|cstring|immintrin\.h)>", r'"\.\./kernels\.h"', r'"[a-z_0-9]+\.inl"'],
-    "bindings": [STANDARD, r"<Python\.h>", r'"\.\./shape\.h"', r'"\.\./cpu/[a-z_0-9]+\.h"', r'"[a-z_0-9]+\.h"',
-                 r"<pybind11/[a-z_0-9]+\.h>"],
+    "bindings": [STANDARD, r"<Python\.h>", r'"\.\./shape\.h"', r'"\.\./cpu/[a-z_0-9]+\.h"',
+                 r'"[a-z_0-9]+\.h"', r"<pybind11/[a-z_0-9]+\.h>"],
 }  # fmt: skip
 SOURCES = [p for p in CSRC.rglob("*") if p.suffix in {".h", ".cpp", ".inl"}]
 
@@ -58,6 +58,7 @@ RANKS = [
     "arguments",
     "eager",
     "functional",
+    "functional1d",
     "modules",
     "info",
 ]
@@ -71,6 +72,8 @@ UPPER = {
     "checkpoint",
     "console",
     "files",
+    "filters",
+    "picture",
     "__main__",
 }
 

@@ -33,6 +33,9 @@ MODULES = {
         {"padding": (1, 2), "dilation": 2, "groups": 2, "bias": False, "padding_mode": "reflect"},
     ),
     "conv_strided": ("Conv2d", (1, 6, 5), {"stride": (2, 1), "padding": 2}),
+    "conv1d": ("Conv1d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}),
+    "conv1d_same": ("Conv1d", (3, 8, 4), {"padding": "same", "dilation": 3, "bias": False}),
+    "conv1d_mode": ("Conv1d", (3, 2, 5), {"padding": 2, "padding_mode": "circular"}),
     "max": ("MaxPool2d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}),
     "max_defaults": ("MaxPool2d", (2,), {}),
     "max_indices": ("MaxPool2d", ((2, 3),), {"return_indices": True, "dilation": (1, 2)}),
@@ -125,11 +128,11 @@ def test_positional_arguments_are_in_torchs_order():
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("conv")])
 def test_same_seed_gives_the_same_weights(name: str):
-    _, args, kwargs = MODULES[name]
+    kind, args, kwargs = MODULES[name]
     modules = []
     for package in (fastconv, nn):
         torch.manual_seed(3)
-        modules.append(package.Conv2d(*args, **kwargs))
+        modules.append(getattr(package, kind)(*args, **kwargs))
         modules[-1].reset_parameters()
     assert_all_equal(list(modules[0].parameters()), list(modules[1].parameters()))
 
@@ -195,7 +198,8 @@ def test_forward_and_backward_equal_torchs(name: str):
     if kind == "AvgPool2d":
         args, kwargs = (2,), {**kwargs, "divisor_override": kwargs.get("divisor_override") and -4}
         kwargs["padding"] = 0
-    size = (2, args[0] if kind == "Conv2d" else 3, 8, 10)
+    size = (2, args[0] if kind.startswith("Conv") else 3, 8, 10)
+    size = (*size[:2], 21) if kind == "Conv1d" else size
     results = []
     for package in (fastconv, nn):
         module = fill(getattr(package, kind)(*args, **kwargs))
@@ -237,7 +241,7 @@ def test_padding_modes(arguments: dict, padding_mode: str, memory_format: torch.
 
 
 def test_pickled_class_names_are_public():
-    for name in ("Conv2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"):
+    for name in ("Conv1d", "Conv2d", "Conv2dSame", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"):
         assert getattr(fastconv, name).__module__.startswith("fastconv")
         assert name in fastconv.__all__
 
@@ -292,7 +296,7 @@ def test_convert_leaves_subclasses_and_relatives_alone():
     class MineOfOurs(fastconv.Conv2d):
         pass
 
-    classes = [Mine, MineOfOurs, nn.LazyConv2d, nn.Conv1d, nn.ConvTranspose2d]
+    classes = [Mine, MineOfOurs, nn.LazyConv2d, nn.Conv3d, nn.ConvTranspose2d]
     model = nn.ModuleList(c(1, 1, 1) if c is not nn.LazyConv2d else c(1, 1) for c in classes)
     for swap in (fastconv.convert, fastconv.revert):
         assert [type(m) for m in swap(model)] == classes

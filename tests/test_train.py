@@ -1,126 +1,40 @@
-"""Models and the training loop. Public names only."""
+"""The training loop: what it learns, reports and repeats. Public names only."""
 
 import csv
 import dataclasses
+import doctest
 from pathlib import Path
 
 import pytest
 import torch
-
-from fastconv import data, models
-from fastconv.config import RECIPES, Config, TrainError
-from fastconv.train import EpochResult, Observer, Trainer
-
-
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
-
-
-@pytest.fixture(scope="module")
-def few_digits(digits: data.Dataset) -> data.Dataset:
-    """A dataset of 200 + 100 images; 200 is not a multiple of the batch size."""
-    return dataclasses.replace(
-        digits,
-        train_images=digits.train_images[:200],
-        train_labels=digits.train_labels[:200],
-        test_images=digits.test_images[:100],
-        test_labels=digits.test_labels[:100],
-    )
-
-
-def config(**changes) -> Config:
-    return Config.for_data("digits", model="lenet5", **{"epochs": 3, **changes})
-
-
-def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    return {
-        f"{layers}.{name}": tensor
-        for layers, learner in trainer.learners.items()
-        for name, tensor in learner.model.state_dict().items()
-    }
-
-
-def assert_same_weights(a: Trainer, b: Trainer) -> None:
-    ours, theirs = weights(a), weights(b)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def without_times(history: list[EpochResult]) -> list[EpochResult]:
-    return [dataclasses.replace(r, seconds=0.0, images_per_second=0.0) for r in history]
-
-
-class StopAfter(Observer):
-    """Ctrl-C in the middle of an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self.last = epoch
-
-    def batch(self, epoch: int, layers: str, images: int, loss: float, accuracy: float) -> None:
-        if epoch > self.last:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("layers", models.LAYER_SETS)
-def test_lenet5_parameters_and_shapes(layers: str):
-    net = models.build("lenet5", layers=layers)
-    assert sum(parameter.numel() for parameter in net.parameters()) == 61_706
-    assert net(torch.zeros(3, 1, 32, 32)).shape == (3, 10)
-    colour = models.build("lenet5", layers=layers, num_classes=7, in_channels=3)
-    assert colour(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
-
-
-def test_layer_sets_give_the_same_weights_but_their_own_layers():
-    nets = {}
-    for layers in models.LAYER_SETS:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(5)
-            nets[layers] = models.build("lenet5", layers=layers)
-        chosen = models.layer_set(layers)
-        assert sum(type(m) is chosen.Conv2d for m in nets[layers].modules()) == 2
-        assert sum(type(m) is chosen.MaxPool2d for m in nets[layers].modules()) == 2
-    ours, theirs = (net.state_dict() for net in nets.values())
-    assert list(ours) == list(theirs)
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def test_unknown_names():
-    with pytest.raises(ValueError, match="lenet6.*lenet5"):
-        models.build("lenet6")
-    with pytest.raises(ValueError, match="numpy.*fastconv, torch"):
-        models.build("lenet5", layers="numpy")
-
-
-def test_every_data_set_has_a_recipe():
-    assert RECIPES.keys() == data.LOADERS.keys()
-
-
-@pytest.mark.parametrize(
-    "field, value",
-    [
-        ("model", "lenet6"),
-        ("layers", "numpy"),
-        ("epochs", 0),
-        ("batch_size", 0),
-        ("lr", 0.0),
-        ("lr", float("nan")),
-        ("lr", float("inf")),
-        ("momentum", 1.0),
-        ("momentum", -0.1),
-        ("seed", -1),
-        ("seed", 2**32),
-    ],
+from training import (
+    StopAfter,
+    assert_same_weights,
+    config,
+    digits,
+    few_digits,
+    noise,
+    trained,
+    weights,
+    without_times,
 )
-def test_config_refuses(field: str, value):
-    with pytest.raises(TrainError, match=field):
-        dataclasses.replace(config(), **{field: value})
+
+import fastconv.train
+from fastconv.train import EpochResult, Observer, Trainer, TrainError, train
+from fastconv.train.evaluate import accuracy, class_accuracies, confusion_matrix
+from fastconv.train.processes import Place
 
 
-def test_four_epochs_of_digits(digits: data.Dataset, tmp_path: Path):
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_four_epochs_of_digits(tmp_path: Path):
     """95 % after four epochs with either layers, which see the same batches."""
     generator = torch.get_rng_state()
-    history = Trainer(config(epochs=4), digits, tmp_path).fit()
+    trainer = Trainer(config(epochs=4), digits(), tmp_path)
+    history = trainer.fit()
     assert torch.equal(torch.get_rng_state(), generator)
 
     assert [(r.epoch, r.layers) for r in history] == [
@@ -133,9 +47,8 @@ def test_four_epochs_of_digits(digits: data.Dataset, tmp_path: Path):
     # Before rounding errors have grown, the two nets are the same.
     assert history[0].train_loss == pytest.approx(history[1].train_loss, rel=1e-3)
 
-    with open(tmp_path / "metrics.csv", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [EpochResult(**parse(row)) for row in rows] == history
+    assert [EpochResult(**parse(row)) for row in rows(tmp_path / "metrics.csv")] == history
+    assert_tables_agree(trainer)
 
 
 def parse(row: dict[str, str]) -> dict[str, int | str | float]:
@@ -144,23 +57,40 @@ def parse(row: dict[str, str]) -> dict[str, int | str | float]:
     return {"epoch": int(row["epoch"]), "layers": row["layers"], **numbers}
 
 
-def test_layer_sets_take_turns_at_being_first(few_digits: data.Dataset, tmp_path: Path):
+def assert_tables_agree(trainer: Trainer) -> None:
+    """steps.csv and classes.csv say what the history says."""
+    steps, classes = rows(trainer.out / "steps.csv"), rows(trainer.out / "classes.csv")
+    assert [row["class"] for row in classes] == list(trainer.dataset.classes)
+    per_class = trainer.dataset.test.labels.bincount()
+    for result in trainer.history[-2:]:
+        losses = [float(row["loss"]) for row in steps if row["layers"] == result.layers]
+        assert len(losses) == trainer.total_steps
+        last = torch.tensor(losses[-trainer.steps_per_epoch :], dtype=torch.float64)
+        sizes = torch.full_like(last, trainer.config.batch_size)
+        sizes[-1] = len(trainer.dataset.train) - sizes[:-1].sum()
+        assert result.train_loss == pytest.approx((last @ sizes / sizes.sum()).item(), rel=1e-9)
+        right = sum(
+            count * float(row[result.layers])
+            for count, row in zip(per_class.tolist(), classes, strict=True)
+        )
+        assert result.test_accuracy == pytest.approx(right / per_class.sum().item(), rel=1e-9)
+
+
+def test_layer_sets_take_turns_at_being_first(tmp_path: Path):
     order = []
 
     class Record(Observer):
         def epoch(self, result: EpochResult) -> None:
             order.append(result.layers)
 
-    Trainer(config(epochs=2), few_digits, tmp_path).fit(Record())
+    Trainer(config(epochs=2), few_digits(), tmp_path).fit(Record())
     assert order == ["fastconv", "torch", "torch", "fastconv"]
 
 
 @pytest.mark.parametrize("layers", ["fastconv", "torch"])
-def test_one_layer_set_alone_does_as_in_company(
-    few_digits: data.Dataset, tmp_path: Path, layers: str
-):
-    both = Trainer(config(), few_digits, tmp_path / "both")
-    alone = Trainer(config(layers=layers), few_digits, tmp_path / "alone")
+def test_one_layer_set_alone_does_as_in_company(tmp_path: Path, layers: str):
+    both = Trainer(config(), few_digits(), tmp_path / "both")
+    alone = Trainer(config(layers=layers), few_digits(), tmp_path / "alone")
     both.fit()
     alone.fit()
     assert list(alone.learners) == [layers]
@@ -168,30 +98,43 @@ def test_one_layer_set_alone_does_as_in_company(
         assert torch.equal(tensor, weights(both)[name])
 
 
-def test_resume_equals_no_interruption(few_digits: data.Dataset, tmp_path: Path):
-    whole = Trainer(config(), few_digits, tmp_path / "whole")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"optimizer": "adamw", "schedule": "onecycle", "mixup": 0.3, "augment": ("crop", "flip")},
+        {"schedule": "step", "step_size": 1, "warmup": 1.5, "max_steps": 17},
+    ],
+    ids=["recipe", "adamw, onecycle, mixup, augment", "warmup, step, max_steps"],
+)
+def test_resume_equals_no_interruption(tmp_path: Path, options: dict):
+    whole = Trainer(config(**options), few_digits(), tmp_path / "whole")
     whole.fit()
 
-    stopped = Trainer(config(), few_digits, tmp_path / "parts")
+    stopped = Trainer(config(**options), few_digits(), tmp_path / "parts")
     with pytest.raises(KeyboardInterrupt):
         stopped.fit(StopAfter(epoch=1))
-    resumed = Trainer(config(), few_digits, tmp_path / "parts", resume=True)
+    resumed = Trainer(config(**options), few_digits(), tmp_path / "parts", resume=True)
     assert resumed.epochs_done == 1
     assert resumed.history == stopped.history
     resumed.fit()
 
     assert_same_weights(resumed, whole)
     assert without_times(resumed.history) == without_times(whole.history)
+    for name in ("steps.csv", "classes.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     for layers, learner in whole.learners.items():
+        assert torch.equal(learner.confusion, resumed.learners[layers].confusion)
         ours = resumed.learners[layers].optimizer.state_dict()["state"]
         for index, state in learner.optimizer.state_dict()["state"].items():
-            assert torch.equal(state["momentum_buffer"], ours[index]["momentum_buffer"])
+            assert all(torch.equal(torch.as_tensor(ours[index][k]), torch.as_tensor(state[k]))
+                       for k in state)  # fmt: skip
 
 
-def test_seed_decides_the_outcome(few_digits: data.Dataset, tmp_path: Path):
+def test_seed_decides_the_outcome(tmp_path: Path):
     runs = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        runs.append(Trainer(config(seed=seed, epochs=1), few_digits, tmp_path / name))
+        runs.append(Trainer(config(seed=seed, epochs=1), few_digits(), tmp_path / name))
         runs[-1].fit()
     assert_same_weights(runs[0], runs[1])
     assert not torch.equal(
@@ -199,7 +142,83 @@ def test_seed_decides_the_outcome(few_digits: data.Dataset, tmp_path: Path):
     )
 
 
-def test_divergence_is_an_error(few_digits: data.Dataset, tmp_path: Path):
-    broken = dataclasses.replace(few_digits, train_images=few_digits.train_images * float("nan"))
-    with pytest.raises(TrainError, match="nan in epoch 1"):
-        Trainer(config(), broken, tmp_path).fit()
+def test_divergence_is_an_error():
+    with pytest.raises(TrainError, match="torch layers became (nan|inf) in epoch 1"):
+        trained(lr=1e38, epochs=1)
+
+
+def test_max_steps_cut_the_run_short(tmp_path: Path):
+    trainer = Trainer(config(max_steps=10, layers="torch"), few_digits(), tmp_path)
+    history = trainer.fit()  # 7 steps an epoch
+    assert [result.epoch for result in history] == [1, 2]
+    learner = trainer.learners["torch"]
+    assert len(learner.steps) == 10
+    assert learner.steps[9, 1] < 0.03 * learner.steps[0, 1]  # the cosine ends with the run
+    assert history[1].images_per_second == pytest.approx(3 * 32 / history[1].seconds)
+    whole = trained(max_steps=10, epochs=2)
+    assert torch.equal(whole.steps, learner.steps)
+
+
+def test_confusion_matrix_counts_every_image():
+    """Against a plain loop, in batches of less than all images."""
+    learner = trained(epochs=1)
+    split = learner.dataset.train
+    matrix = confusion_matrix(learner.model, learner.dataset, split, Place())
+    wanted = torch.zeros(10, 10, dtype=torch.int64)
+    with torch.no_grad():
+        for image, label in zip(split.images, split.labels, strict=True):
+            answer = learner.model(learner.dataset.normalize(image.unsqueeze(0))).argmax()
+            wanted[label, answer] += 1
+    assert torch.equal(matrix, wanted)
+    assert accuracy(matrix) == matrix.trace().item() / 200
+    assert class_accuracies(matrix)[3] == wanted[3, 3].item() / wanted[3].sum().item()
+    shares = [confusion_matrix(learner.model, learner.dataset, split, Alone(r)) for r in range(3)]
+    assert torch.equal(sum(shares), matrix)
+
+
+class Alone(Place):
+    """One of three processes, which sees its own share only."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__(rank=rank, size=3)
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+
+def test_train_does_what_the_command_does(tmp_path: Path):
+    options = dict(layers="torch", epochs=1, classes=("3", "7", "1"))
+    history = train("lenet5", "digits", out=tmp_path, **options)
+    assert [(r.epoch, r.layers) for r in history] == [(1, "torch")]
+    assert (tmp_path / "checkpoint.pt").exists()
+    assert len(rows(tmp_path / "classes.csv")) == 3
+    assert train("lenet5", "digits", out=tmp_path, resume=True, **options) == history
+    with pytest.raises(TrainError, match="digit' *: choose from digits"):
+        train("lenet5", "digit")
+    with pytest.raises(TypeError, match="epoch"):
+        train("lenet5", "digits", epoch=3)
+
+
+def test_example_in_the_documentation():
+    assert doctest.testmod(fastconv.train) == (0, 3)
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(train(layers="torch", max_steps=1)) == 1
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TrainError, match="without an out folder"):
+        train(resume=True)
+
+
+@pytest.mark.parametrize("device, words", [("tpu", "choose cpu"), ("cuda:99", "CUDA devices")])
+def test_no_such_device(device: str, words: str):
+    with pytest.raises(TrainError, match=words):
+        train(device=device)
+
+
+def test_dataset_of_another_kind_is_not_resumed(tmp_path: Path):
+    Trainer(config(), noise(), tmp_path)
+    other = dataclasses.replace(noise(), classes=tuple("abcdefghij"))
+    with pytest.raises(TrainError, match="images of"):
+        Trainer(config(), other, tmp_path, resume=True)

@@ -17,11 +17,22 @@ class LayerSet(NamedTuple):
     MaxPool2d: type[nn.MaxPool2d]
     AvgPool2d: type[nn.AvgPool2d]
     AdaptiveAvgPool2d: type[nn.AdaptiveAvgPool2d]
+    Conv1d: type[nn.Conv1d]
+    Conv2dSame: type[nn.Conv2d]
+
+
+class TorchConv2dSame(modules.SameSize, nn.Conv2d):
+    """:class:`fastconv.Conv2dSame` computed by torch, which has no class of its own for it."""
+
+    conv2d = staticmethod(nn.functional.conv2d)
 
 
 LAYER_SETS = {
-    name: LayerSet(*(getattr(source, field) for field in LayerSet._fields))
-    for name, source in {"fastconv": modules, "torch": nn}.items()
+    "fastconv": LayerSet(*(getattr(modules, field) for field in LayerSet._fields)),
+    "torch": LayerSet(
+        *(getattr(nn, field) for field in LayerSet._fields if field != "Conv2dSame"),
+        Conv2dSame=TorchConv2dSame,
+    ),
 }
 
 

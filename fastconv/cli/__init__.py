@@ -1,0 +1,69 @@
+"""The command line: ``fastconv COMMAND``, each command a module here with add() and run().
+
+Layer: the top; a command imports what needs an optional package only when it runs.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import fastconv
+from fastconv.cli import evaluate, filters, info, models, show, summary, train
+from fastconv.config import TrainError
+from fastconv.data import DataError
+from fastconv.files import WriteError
+from fastconv.filters import FilterError
+
+# In the order of the help. A command is a module with add(commands), which adds its parser and
+# names run, and run(options, arguments) -> exit code.
+COMMANDS = (train, evaluate, show, filters, models, summary, info)
+
+# What commands need beyond torch. Name of the module: name of the package, extra that brings it.
+OPTIONAL_PACKAGES = {
+    "PIL": ("pillow", "train"),
+    "matplotlib": ("matplotlib", "train"),
+    "sklearn": ("scikit-learn", "train"),
+    "tabulate": ("tabulate", "train"),
+    "tensorboard": ("tensorboard", "tensorboard"),
+    "torchinfo": ("torchinfo", "train"),
+    "tqdm": ("tqdm", "train"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 1 after an error, 130 after Ctrl-C.
+
+    Wrong options end the process with code 2, as argparse does.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options, arguments)
+    except (DataError, FilterError, TrainError, WriteError) as error:
+        return _fail(str(error), 1)
+    except PermissionError as error:
+        return _fail(f"no permission for {error.filename}: choose another folder", 1)
+    except ModuleNotFoundError as error:
+        found = OPTIONAL_PACKAGES.get((error.name or "").partition(".")[0])
+        if found is None:
+            raise
+        package, extra = found
+        return _fail(f"{package} is not installed: pip install fastconv[{extra}]", 1)
+    except KeyboardInterrupt as error:
+        return _fail(str(error) or "interrupted", 130)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"fastconv: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastconv", description="Fast convolution and pooling for PyTorch on CPUs."
+    )
+    parser.add_argument("--version", action="version", version=fastconv.__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,20 @@
+"""The pictures: curves of a run (run), filters and feature maps (layers), kernels (kernels).
+
+Layer: beside train; matplotlib's Agg backend, without touching pyplot or its settings.
+"""
+
+from fastconv.plots.kernels import kernels
+from fastconv.plots.layers import convolutions, features, filters, mosaic, pages
+from fastconv.plots.run import confusion, curves, draw
+
+__all__ = [
+    "confusion",
+    "convolutions",
+    "curves",
+    "draw",
+    "features",
+    "filters",
+    "kernels",
+    "mosaic",
+    "pages",
+]

@@ -1,0 +1,113 @@
+"""What a kernel does to a picture: input, kernel and output side by side.
+
+Layer: beside train.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from fastconv.filters import Kernel
+from fastconv.plots.canvas import DPI, SIGNED, bare, new_figure, write
+
+WIDTH = 4.2  # inches of a picture
+KERNEL_WIDTH = 3.0
+MIN_HEIGHT, MAX_HEIGHT = 2.0, 6.0  # inches of a row
+SHARE = 0.98  # of the pixels keep their colours apart; the few beyond are drawn as the limit
+
+
+def kernels(
+    image: torch.Tensor,
+    outputs: Sequence[tuple[Kernel, torch.Tensor]],
+    title: str,
+    path: Path,
+    dpi: int = DPI,
+) -> None:
+    """``image`` on the left, and a row of kernel and output for each of ``outputs``, as a PNG.
+
+    Outputs of kernels that keep the brightness are shown as pictures, others in false colours
+    (the mean over the channels), white at 0.
+
+    Shapes:
+        image: (C, IH, IW), 0 .. 1; outputs: (C, OH, OW) each
+
+    Raises:
+        WriteError: the picture cannot be written.
+    """
+    height = min(max(WIDTH * image.shape[1] / image.shape[2], MIN_HEIGHT), MAX_HEIGHT)
+    rows = len(outputs)
+    widths = (WIDTH, min(KERNEL_WIDTH, height), WIDTH, 0.15)
+    figure = new_figure(sum(widths) + 1.2, 0.7 + rows * (height + 0.45), title)
+    grid = figure.add_gridspec(rows, 4, width_ratios=widths)
+    left = figure.add_subplot(grid[:, 0])
+    _draw_picture(left, image)
+    left.set_title(f"input: {_extents(image)}")
+    left.set_anchor("C" if rows == 1 else "N")
+    for row, (kernel, output) in enumerate(outputs):
+        middle, right, scale = (figure.add_subplot(grid[row, column]) for column in (1, 2, 3))
+        _draw_kernel(middle, kernel)
+        _draw_output(right, scale, kernel, output)
+    write(figure, path, dpi)
+
+
+def _extents(image: torch.Tensor) -> str:
+    C, H, W = image.shape
+    return f"{H} x {W}" if C == 1 else f"{C} x {H} x {W}"
+
+
+def _draw_picture(axes: Axes, image: torch.Tensor) -> None:
+    axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
+    bare(axes)
+
+
+def _draw_kernel(axes: Axes, kernel: Kernel) -> None:
+    K, KH, KW = kernel.weight.shape
+    weight = torch.cat([*kernel.weight], 1)
+    limit = weight.abs().max().item() or 1.0
+    axes.imshow(weight.numpy(), cmap=SIGNED, vmin=-limit, vmax=limit)
+    bare(axes)
+    axes.set_title(f"{kernel.name}: {KH} x {KW}" + (f" and {KH} x {KW}" if K > 1 else ""))
+    for k in range(1, K):
+        axes.axvline(k * KW - 0.5, color="white", linewidth=6)
+    words = [[f"{value:.2g}" for value in row] for row in weight.tolist()]
+    longest = max(len(word) for row in words for word in row)
+    cell = 72 * 0.8 * min(KERNEL_WIDTH / (K * KW), WIDTH * 0.6 / KH)  # points
+    size = min(11, cell / (0.6 * longest))  # a digit is about 0.6 as wide as high
+    if size < 5:
+        low, high = weight.min().item(), weight.max().item()
+        axes.set_xlabel(f"all {low:.3g}" if low == high else f"{low:.2g} .. {high:.2g}")
+        return
+    for kh, row in enumerate(words):
+        for kw, word in enumerate(row):
+            ink = "white" if abs(weight[kh, kw]) > 0.6 * limit else "black"
+            axes.text(kw, kh, word, ha="center", va="center", color=ink, fontsize=size)
+
+
+def _draw_output(axes: Axes, scale: Axes, kernel: Kernel, output: torch.Tensor) -> None:
+    title = f"output: {_extents(output)}"
+    if kernel.is_picture:
+        scale.set_axis_off()
+        _draw_picture(axes, output)
+        # Beyond what rounding does to white.
+        cut = ((output < -1e-4) | (output > 1 + 1e-4)).float().mean().item()
+        axes.set_title(f"{title}, {cut:.1%} cut to 0 .. 1" if cut > 0 else title)
+        return
+    plane = output.mean(0)
+    limit = _quantile(plane.abs()) or 1.0
+    signed = bool(plane.min() < 0)
+    colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
+    # Nearest: thin lines of opposite sign would cancel where pixels are averaged.
+    shown = axes.imshow(plane.numpy(), vmax=limit, interpolation="nearest", **colours)
+    bare(axes)
+    axes.set_title(f"{title}, mean over channels" if len(output) > 1 else title)
+    bar = axes.figure.colorbar(shown, cax=scale, extend="both" if signed else "max")
+    bar.locator = MaxNLocator(nbins=5)
+
+
+def _quantile(values: torch.Tensor) -> float:
+    """The value below which ``SHARE`` of the values lie."""
+    values = values.flatten()  # torch.quantile takes 16 million at most
+    return values.kthvalue(max(1, round(SHARE * len(values)))).values.item()
