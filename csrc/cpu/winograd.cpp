@@ -15,8 +15,6 @@
 //     block      as above
 #include "winograd.h"
 
-#include <cstdlib>
-
 #include "parallel.h"
 #include "winograd_tiles.h"
 #include "workspace.h"
@@ -24,12 +22,14 @@
 namespace fastconv::cpu {
 namespace {
 
-int64_t env(const char* name, int64_t value) {
-  const char* text = std::getenv(name);
-  return text ? std::atoll(text) : value;
-}
-
+constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured, see docs/performance-log.md
+constexpr int64_t BLOCK_BYTES = int64_t(4) << 20;  // of V at most, where channels are very many
+constexpr int64_t CHUNK_CHANNELS = 64;
+constexpr int64_t SUM_LENGTH = 256;   // 32 KiB of a panel of U
 constexpr int64_t FILTER_CHUNK = 16;  // input channels whose filters are gathered at a time
+constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
+constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
+constexpr int64_t FEW_BLOCKS = 4;
 
 template <class T>
 struct Plan {
@@ -50,7 +50,8 @@ struct Plan {
         k(kernels_for<T>(conv.M)),
         transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
         threads(wanted_threads),
-        grid(conv, env("FC_TB", 42)),
+        grid(conv,
+             clamp64(BLOCK_BYTES / (POINT_COUNT * conv.C * int64_t(sizeof(T))), 1, BLOCK_TILES)),
         lanes(k.lanes) {
     const int64_t line = CACHE_LINE / int64_t(sizeof(T));
     panel = min64(Kernels<T>::PANEL_VECTORS * lanes, round_up(c.M, lanes));
@@ -63,11 +64,10 @@ struct Plan {
     u_panel = POINT_COUNT * u_point;
     m_panel = grid.block_tiles() * panel + line;
     filters_private =
-        env("FC_PRIVATE",
-            panels * u_panel * int64_t(sizeof(T)) > (int64_t(8) << 20) || grid.blocks() < 4);
-    chunk = filters_private ? 1 : min64(panels, max64(1, env("FC_KB", 64) / panel));
+        panels * u_panel * int64_t(sizeof(T)) > SHARED_FILTER_BYTES || grid.blocks() < FEW_BLOCKS;
+    chunk = filters_private ? 1 : min64(panels, max64(1, CHUNK_CHANNELS / panel));
     m_point = chunk * m_panel;
-    super_blocks = clamp64((int64_t(32) << 20) / (v_block * int64_t(sizeof(T))), 1, grid.blocks());
+    super_blocks = clamp64(SHARED_INPUT_BYTES / (v_block * int64_t(sizeof(T))), 1, grid.blocks());
   }
   int64_t gathered_width() const {
     return grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
@@ -152,13 +152,12 @@ void multiply_block(const Plan<T>& p, const Io<T>& io, const T* bias, const Tile
                     T* scratch) {
   const WinogradConv& c = p.c;
   const int64_t end = min64(c.M, (first_panel + count) * p.panel);
-  const int64_t sum_length = env("FC_KC", 256);
   for (int xi = 0; xi < POINT_COUNT; ++xi)
-    for (int64_t channel = 0; channel < c.C; channel += sum_length)
+    for (int64_t channel = 0; channel < c.C; channel += SUM_LENGTH)
       for (int64_t i = 0; i < count; ++i) {
         const int64_t channels = min64(p.panel, c.M - (first_panel + i) * p.panel);
         PanelProduct<T> product{};
-        product.K = min64(sum_length, c.C - channel);
+        product.K = min64(SUM_LENGTH, c.C - channel);
         product.a = v + xi * p.v_point + channel;
         product.a_row = p.v_row;
         product.a_step = 1;

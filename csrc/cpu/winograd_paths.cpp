@@ -32,9 +32,12 @@ WinogradConv winograd_backward_input(const Conv2dShape& s) {
 }
 
 bool winograd_runs(const Conv2dShape& s) {
-  return s.KH == s.KW && (s.KH == 3 || s.KH == 5) && s.stride_h == 1 && s.stride_w == 1 &&
-         s.dilation_h == 1 && s.dilation_w == 1 && s.N > 0 && s.group_IC() > 0 &&
-         s.group_OC() > 0 && s.OH() > 0 && s.OW() > 0 && s.IH > 0 && s.IW > 0;
+  constexpr int64_t MAX_CHANNELS = 1 << 16, MAX_FILTERS = 1 << 28;  // points fit memory and int64
+  return s.group_IC() <= MAX_CHANNELS && s.group_OC() <= MAX_CHANNELS &&
+         product_below(MAX_FILTERS, s.OC, s.group_IC(), 1) && s.KH == s.KW &&
+         (s.KH == 3 || s.KH == 5) && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
+         s.dilation_w == 1 && s.N > 0 && s.group_IC() > 0 && s.group_OC() > 0 && s.OH() > 0 &&
+         s.OW() > 0 && s.IH > 0 && s.IW > 0;
 }
 
 bool winograd_pays_forward(const Conv2dShape& s) { return winograd_runs(s); }
