@@ -95,7 +95,7 @@ void run_winograd(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* 
 template <class T>
 constexpr Conv2dPath<BackwardInputBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_backward_input<T>},
-    {"winograd", winograd_runs, winograd_pays_backward_input, winograd_bytes<T>, run_winograd<T>},
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>},
     {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_backward_input<T>},
 };

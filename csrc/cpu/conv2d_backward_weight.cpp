@@ -21,7 +21,7 @@ void run_winograd(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void*
 template <class T>
 constexpr Conv2dPath<BackwardWeightBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_backward_weight<T>},
-    {"winograd", winograd_runs, winograd_pays_backward_weight, winograd_bytes<T>, run_winograd<T>},
+    {"winograd", winograd_runs, winograd_weight_pays, winograd_bytes<T>, run_winograd<T>},
     {"direct", direct_weight_fits, accepts_any, direct_weight_workspace_bytes<T>, direct_weight<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_backward_weight<T>},
 };

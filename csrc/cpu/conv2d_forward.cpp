@@ -45,7 +45,7 @@ void run_winograd(const Conv2dShape& s, const ForwardBuffers<T>& b, void* worksp
 template <class T>
 constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_forward<T>},
-    {"winograd", winograd_runs, winograd_pays_forward, winograd_bytes<T>, run_winograd<T>},
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>},
     {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_forward<T>},
 };

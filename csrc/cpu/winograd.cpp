@@ -54,7 +54,7 @@ struct Plan {
              clamp64(BLOCK_BYTES / (POINT_COUNT * conv.C * int64_t(sizeof(T))), 1, BLOCK_TILES)),
         lanes(k.lanes) {
     const int64_t line = CACHE_LINE / int64_t(sizeof(T));
-    panel = min64(Kernels<T>::PANEL_VECTORS * lanes, round_up(c.M, lanes));
+    panel = panel_channels<T>(c, lanes);
     panels = ceil_div(c.M, panel);
     // A line more than needed keeps the 36 points of one tile out of one cache set.
     v_row = round_up(c.C, lanes) + line;

@@ -48,10 +48,10 @@ void winograd_weight(const WinogradConv& conv, const T* x, const T* grad_y, T* g
 WinogradConv winograd_forward(const Conv2dShape& s);
 WinogradConv winograd_backward_input(const Conv2dShape& s);
 
-// Whether Winograd can run a shape, and whether it is expected to be the fastest path.
+// Whether Winograd can run a shape.
 bool winograd_runs(const Conv2dShape& s);
-bool winograd_pays_forward(const Conv2dShape& s);
-bool winograd_pays_backward_input(const Conv2dShape& s);
-bool winograd_pays_backward_weight(const Conv2dShape& s);
+// Whether it is expected to beat the direct kernels: forward and backward_input; backward_weight.
+bool winograd_pays(const Conv2dShape& s);
+bool winograd_weight_pays(const Conv2dShape& s);
 
 }  // namespace fastconv::cpu

@@ -15,6 +15,12 @@ namespace fastconv::cpu {
 
 constexpr int POINT_COUNT = WINOGRAD_POINTS * WINOGRAD_POINTS;
 
+// Channels of a panel: as many as a register tile has.
+template <class T>
+int64_t panel_channels(const WinogradConv& c, int64_t lanes) {
+  return min64(Kernels<T>::PANEL_VECTORS * lanes, round_up(c.M, lanes));
+}
+
 // A block: `rows` tile rows (all images' tile rows are counted through) by `columns` tile columns.
 struct TileBlock {
   int64_t first_row, rows, first_column, columns;

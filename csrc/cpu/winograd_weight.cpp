@@ -2,8 +2,11 @@
 //
 //   strip          at most STRIP_BYTES of V and dM, so that memory does not grow with the batch
 //     tile row     parallel; x and grad_y to points
-//     xi, panel    parallel; dU[xi] += V[xi]^T dM[xi], the c of a register tile at a time
+//     xi, panel    parallel; dU[xi] += V[xi]^T dM[xi]
+//       t          SUM_TILES at a time: a panel of dM stays in L1 while the channels pass by
 //   filter         parallel; points to taps
+// Where all tiles fit one strip (large filters, small maps) a panel goes through all 36 xi and to
+// its taps in one job, so that dU never leaves L2.
 // A sum over the tiles of a strip is made in registers and added to those of the strips before: long
 // sums are sums of shorter ones, and no bit depends on the number of threads. grad_bias is summed
 // from the gathered rows of grad_y.
@@ -17,6 +20,8 @@ namespace {
 
 constexpr int64_t STRIP_BYTES = int64_t(8) << 20;  // with dU within reach of the L3
 constexpr int64_t STRIP_TILES = 448;               // beyond, sums get long for nothing
+constexpr int64_t SUM_TILES = 192;                 // 24 KiB of a panel of dM
+constexpr int64_t MANY_PANELS = 8;
 constexpr int64_t FILTER_CHUNK = 16;
 
 template <class T>
@@ -36,7 +41,7 @@ struct Plan {
         transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
         threads(wanted_threads),
         lanes(k.lanes),
-        panel(min64(Kernels<T>::PANEL_VECTORS * lanes, round_up(conv.M, lanes))),
+        panel(panel_channels<T>(conv, lanes)),
         panels(ceil_div(conv.M, panel)),
         v_row(round_up(conv.C, lanes) + line()),
         grid(conv,
@@ -50,6 +55,9 @@ struct Plan {
   }
   // A line more than needed keeps the 36 points of one tile out of one cache set.
   static constexpr int64_t line() { return CACHE_LINE / int64_t(sizeof(T)); }
+  // All tiles in one strip, and panels enough to share: dU of a panel then stays in L2 until it is
+  // written.
+  bool one_strip() const { return grid.blocks() == 1 && panels >= MANY_PANELS; }
   int64_t gathered_width() const {
     return grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
   }
@@ -67,7 +75,7 @@ struct Buffers {
     Workspace workspace(base);
     v = workspace.take<T>(POINT_COUNT * p.v_point);
     m = workspace.take<T>(POINT_COUNT * p.m_point);
-    u = workspace.take<T>(p.panels * p.u_panel);
+    u = workspace.take<T>((p.one_strip() ? p.threads : p.panels) * p.u_panel);
     scratch = workspace.take<T>(p.scratch_count() * p.threads);
     bias = workspace.take<T>((p.grid.block_rows + 1) * p.panels * p.panel);  // per row, and all
     bytes = workspace.bytes();
@@ -134,33 +142,37 @@ void transform_gradient_row(const Plan<T>& p, const T* grad_y, const TileBlock& 
   }
 }
 
+// u[xi] (+)= V[xi]^T dM[xi] for one panel, SUM_TILES at a time: that much of dM stays in L1 while
+// the channels pass by.
 template <class T>
 void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi, int64_t panel,
-               bool add) {
-  PanelProduct<T> product{};
-  product.K = tiles;
-  product.a = b.v + xi * p.v_point;
-  product.a_row = 1;
-  product.a_step = p.v_row;
-  product.b = b.m + xi * p.m_point + panel * p.m_panel;
-  product.b_row = p.panel;
-  product.c = b.u + panel * p.u_panel + xi * p.u_point;
-  product.c_row = p.panel;
-  product.add = add;
+               bool add, T* u) {
   const int64_t channels = min64(p.panel, p.c.M - panel * p.panel);
-  multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), p.c.C, product);
+  for (int64_t t = 0; t < tiles; t += SUM_TILES) {
+    PanelProduct<T> product{};
+    product.K = min64(SUM_TILES, tiles - t);
+    product.a = b.v + xi * p.v_point + t * p.v_row;
+    product.a_row = 1;
+    product.a_step = p.v_row;
+    product.b = b.m + xi * p.m_point + panel * p.m_panel + t * p.panel;
+    product.b_row = p.panel;
+    product.c = u + xi * p.u_point;
+    product.c_row = p.panel;
+    product.add = add || t > 0;
+    multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), p.c.C, product);
+  }
 }
 
-// dU of one panel and FILTER_CHUNK channels c to grad_w.
+// u of one panel, FILTER_CHUNK channels c of it, to grad_w.
 template <class T>
-void finish_filters(const Plan<T>& p, const Buffers<T>& b, T* grad_w, int64_t group, int64_t panel,
+void finish_filters(const Plan<T>& p, const T* u, T* grad_w, int64_t group, int64_t panel,
                     int64_t channel, T* scratch) {
   const WinogradConv& c = p.c;
   const int64_t end = min64(c.M, (panel + 1) * p.panel);
   for (int64_t m = panel * p.panel; m < end; m += p.lanes) {
     WinogradTiles<T> tiles{};
     tiles.count = min64(FILTER_CHUNK, c.C - channel);
-    tiles.points_in = b.u + panel * p.u_panel + channel * p.panel + m % p.panel;
+    tiles.points_in = u + channel * p.panel + m % p.panel;
     tiles.point = p.u_point;
     tiles.point_tile = p.panel;
     tiles.pixels_out = scratch;
@@ -190,15 +202,28 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, int64_t group, const T* x,
                                scratch);
     });
     for (int64_t i = 0; i < strip.rows; ++i) p.k.add(width, b.bias + i * width, total);
+    if (p.one_strip()) break;
     parallel_jobs(p.threads, POINT_COUNT * p.panels, [&](int64_t job, int) {
-      sum_point(p, b, strip.tiles(), job / p.panels, job % p.panels, index > 0);
+      const int64_t panel = job % p.panels;
+      sum_point(p, b, strip.tiles(), job / p.panels, panel, index > 0, b.u + panel * p.u_panel);
     });
   }
   const int64_t chunks = ceil_div(c.C, FILTER_CHUNK);
-  parallel_jobs(p.threads, p.panels * chunks, [&](int64_t job, int thread) {
-    finish_filters(p, b, grad_w, group, job / chunks, job % chunks * FILTER_CHUNK,
-                   b.scratch + thread * p.scratch_count());
-  });
+  if (p.one_strip())
+    parallel_jobs(p.threads, p.panels, [&](int64_t panel, int thread) {
+      T* u = b.u + thread * p.u_panel;
+      for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
+        sum_point(p, b, p.grid.block(0).tiles(), xi, panel, false, u);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        finish_filters(p, u, grad_w, group, panel, chunk * FILTER_CHUNK,
+                       b.scratch + thread * p.scratch_count());
+    });
+  else
+    parallel_jobs(p.threads, p.panels * chunks, [&](int64_t job, int thread) {
+      const int64_t panel = job / chunks;
+      finish_filters(p, b.u + panel * p.u_panel, grad_w, group, panel, job % chunks * FILTER_CHUNK,
+                     b.scratch + thread * p.scratch_count());
+    });
   if (grad_bias) std::copy(total, total + c.M, grad_bias + group * c.M);
 }
 
