@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from fastconv import fakes, functional  # noqa: F401  (fakes: what compilers know of ops)
+from fastconv.flags import flags
 from fastconv.handover import handovers
 from fastconv.info import explain
 from fastconv.modules import (
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "convert",
     "explain",
+    "flags",
     "functional",
     "handovers",
     "revert",

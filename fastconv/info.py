@@ -65,7 +65,7 @@ def explain(
     shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
     threads = torch.get_num_threads()
     return {
-        direction: f"{_C.conv2d_accepting_paths(direction, shape)[0]}, "
+        direction: f"{_C.conv2d_path(direction, shape)}, "
         f"{_C.conv2d_workspace_bytes(direction, number, shape, threads)} bytes"
         for direction in DIRECTIONS
     }

@@ -50,6 +50,7 @@ class Conv:
                                     case.dilation, case.groups, *self.last)  # fmt: skip
         self.y_size = (case.N, case.OC, self.shape.OH, self.shape.OW)
         grad_y = torch.randn(self.y_size, dtype=dtype)
+        self.tensors = x, w, bias, grad_y
         self.exact = self.reference(x, w, bias, grad_y)
         self.magnitude = self.reference(x.abs(), w.abs(), bias.abs(), grad_y.abs())
         self.x, self.w, self.bias = (
@@ -119,7 +120,8 @@ class Conv:
 
 
 DIRECTIONS = ["forward", "backward_input", "backward_weight"]
-PATHS = [(d, p) for d in DIRECTIONS for p in _C.conv2d_paths(d)]
+# Of plain sums; Winograd's arithmetic has another bound (test_winograd.py).
+PATHS = [(d, p) for d in DIRECTIONS for p in _C.conv2d_paths(d) if p != "winograd"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -225,8 +227,7 @@ def test_wrong_shapes_are_refused(changes, sentence):
 def test_workspace_is_a_few_rows_for_a_large_image():
     shape = _C.Conv2dShape((8, 64, 224, 224), (64, 64, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1)
     for direction in DIRECTIONS:
-        assert _C.conv2d_accepting_paths(direction, shape)[0] == "direct"
-        assert 0 < _C.conv2d_workspace_bytes(direction, _C.FLOAT32, shape, 2) < 8 << 20
+        assert 0 < _C.conv2d_workspace_bytes(direction, _C.FLOAT32, shape, 2, "direct") < 8 << 20
 
 
 def pool_shape(case: PoolCase, channels_last: bool):

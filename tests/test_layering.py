@@ -50,6 +50,7 @@ def test_kernels_do_not_allocate_throw_or_read_the_environment():
 # `modules`.
 RANKS = [
     "extension",
+    "flags",
     "handover",
     "ops",
     "fakes",
@@ -107,4 +108,4 @@ def test_imports(path):
 def test_kernels_reach_python_through_one_door():
     for path in PACKAGE.rglob("*.py"):
         if "extension import _C" in path.read_text():
-            assert path.stem in {"ops", "eager", "info"}, path
+            assert path.stem in {"ops", "eager", "flags", "info"}, path

@@ -4,6 +4,7 @@
 
 #include <pybind11/stl.h>
 
+#include <set>
 #include <vector>
 
 #include "../cpu/conv2d.h"
@@ -19,10 +20,23 @@ using cpu::BackwardWeightBuffers;
 using cpu::Conv2dPath;
 using cpu::ForwardBuffers;
 
+// Paths that are switched off, by name; guarded by the GIL.
+std::set<std::string>& switched_off() {
+  static auto& names = *new std::set<std::string>;
+  return names;
+}
+
+// Whether a path is the one to run a shape, if those before it are not.
+template <class Path>
+bool suits(const Path& path, const Conv2dShape& shape) {
+  return path.accepts(shape) && path.pays(shape) &&
+         (switched_off().empty() || switched_off().count(path.name) == 0);
+}
+
 template <template <class> class Buffers, class T>
 const Conv2dPath<Buffers<T>>& choose(const Conv2dShape& shape, const std::string& name) {
   for (const auto& path : cpu::conv2d_paths<Buffers<T>>()) {
-    if (name.empty() ? path.accepts(shape) : path.name == name) {
+    if (name.empty() ? suits(path, shape) : path.name == name) {
       if (!path.accepts(shape))
         throw std::invalid_argument("path '" + name + "' does not take this shape");
       return path;
@@ -113,16 +127,39 @@ std::vector<std::string> accepting(const std::string& direction, const Conv2dSha
   });
 }
 
+std::string chosen(const std::string& direction, const Conv2dShape& shape) {
+  return with_paths<float>(direction, [&](const auto& list) {
+    for (const auto& path : list)
+      if (suits(path, shape)) return std::string(path.name);
+    return std::string();
+  });
+}
+
+// `name`: of a path, or "" for the one that runs.
 int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dShape& shape,
-                        int threads) {
+                        int threads, const std::string& name) {
   check_threads(threads);
   return with_dtype(dtype, [&](auto zero) {
     return with_paths<decltype(zero)>(direction, [&](const auto& list) {
       for (const auto& path : list)
-        if (path.accepts(shape)) return path.workspace_bytes(shape, threads);
+        if (name.empty() ? suits(path, shape) : path.name == name)
+          return path.workspace_bytes(shape, threads);
       return int64_t(0);
     });
   });
+}
+
+// The paths in front of the last, which runs what all others decline.
+void switch_path(const std::string& name, bool on) {
+  bool known = false;
+  with_paths<float>("forward", [&](const auto& list) {
+    for (const auto& path : list) known |= path.name == name && &path != list.end() - 1;
+  });
+  if (!known) throw std::invalid_argument("no path that can be switched is named '" + name + "'");
+  if (on)
+    switched_off().erase(name);
+  else
+    switched_off().insert(name);
 }
 
 }  // namespace
@@ -142,9 +179,17 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_paths", &paths, py::arg("direction"),
         "Names of the paths of a direction, in order.");
   m.def("conv2d_accepting_paths", &accepting, py::arg("direction"), py::arg("shape"),
-        "Names of the paths that take the shape; the first is the one that runs.");
+        "Names of the paths that can run the shape.");
+  m.def("conv2d_path", &chosen, py::arg("direction"), py::arg("shape"),
+        "Name of the path that runs the shape.");
+  m.def("conv2d_switch_path", &switch_path, py::arg("name"), py::arg("on"),
+        "Lets a path be chosen, or not, in every direction.");
+  m.def(
+      "conv2d_path_is_on", [](const std::string& name) { return switched_off().count(name) == 0; },
+      py::arg("name"), "Whether a path may be chosen.");
   m.def("conv2d_workspace_bytes", &workspace_bytes, py::arg("direction"), py::arg("dtype"),
-        py::arg("shape"), py::arg("threads"), "Bytes of workspace of the path that runs.");
+        py::arg("shape"), py::arg("threads"), py::arg("path") = "",
+        "Bytes of workspace of a path, by default the one that runs.");
 }
 
 }  // namespace fastconv::bindings

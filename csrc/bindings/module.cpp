@@ -10,6 +10,7 @@
 #include "pool2d.h"
 #include "shapes.h"
 #include "system.h"
+#include "winograd.h"
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "Kernels of fastconv on raw addresses; see fastconv.ops for the operators on tensors.";
@@ -19,4 +20,5 @@ PYBIND11_MODULE(_C, m) {
   fastconv::bindings::bind_pool2d(m);
   fastconv::bindings::bind_eager(m);
   fastconv::bindings::bind_system(m);
+  fastconv::bindings::bind_winograd(m);
 }

@@ -1,6 +1,6 @@
 // Contract of conv2d on raw pointers (formula: ../shape.h), and its path lists. Layer: cpu.
-// The first path of a list that accepts a shape runs it; the last, the plain loop nest, accepts
-// every shape.
+// The first path of a list that accepts a shape and pays for it runs it; the last, the plain loop
+// nest, does for every shape.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,8 @@ struct BackwardWeightBuffers {
 template <class Buffers>
 struct Conv2dPath {
   const char* name;
-  bool (*accepts)(const Conv2dShape&);
+  bool (*accepts)(const Conv2dShape&);  // can run it
+  bool (*pays)(const Conv2dShape&);     // is expected to run it faster than the paths that follow
   int64_t (*workspace_bytes)(const Conv2dShape&, int threads);
   // `workspace`: workspace_bytes(shape, threads) bytes aligned to a cache line. Results do not
   // depend on `threads`.

@@ -12,6 +12,7 @@
 #include "conv2d.h"
 #include "direct.h"
 #include "reference.h"
+#include "winograd.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -81,21 +82,33 @@ void direct(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* worksp
 }
 
 template <class T>
+int64_t winograd_bytes(const Conv2dShape& s, int threads) {
+  return winograd_workspace_bytes<T>(winograd_backward_input(s), threads);
+}
+
+template <class T>
+void run_winograd(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
+                  int threads) {
+  winograd<T>(winograd_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace, threads);
+}
+
+template <class T>
 constexpr Conv2dPath<BackwardInputBuffers<T>> PATHS[] = {
-    {"tiny", is_tiny, no_workspace, reference_backward_input<T>},
-    {"direct", direct_accepts, direct_bytes<T>, direct<T>},
-    {"reference", accepts_any, no_workspace, reference_backward_input<T>},
+    {"tiny", is_tiny, accepts_any, no_workspace, reference_backward_input<T>},
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>},
+    {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
+    {"reference", accepts_any, accepts_any, no_workspace, reference_backward_input<T>},
 };
 
 }  // namespace
 
 template <>
 Conv2dPaths<BackwardInputBuffers<float>> conv2d_paths() {
-  return {PATHS<float>, 3};
+  return {PATHS<float>, 4};
 }
 template <>
 Conv2dPaths<BackwardInputBuffers<double>> conv2d_paths() {
-  return {PATHS<double>, 3};
+  return {PATHS<double>, 4};
 }
 
 }  // namespace fastconv::cpu

@@ -2,6 +2,7 @@
 #include "conv2d.h"
 #include "direct.h"
 #include "reference.h"
+#include "winograd.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -32,21 +33,32 @@ void direct(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, i
 }
 
 template <class T>
+int64_t winograd_bytes(const Conv2dShape& s, int threads) {
+  return winograd_workspace_bytes<T>(winograd_forward(s), threads);
+}
+
+template <class T>
+void run_winograd(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
+  winograd(winograd_forward(s), b.x, b.w, b.bias, b.y, workspace, threads);
+}
+
+template <class T>
 constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
-    {"tiny", is_tiny, no_workspace, reference_forward<T>},
-    {"direct", direct_accepts, direct_bytes<T>, direct<T>},
-    {"reference", accepts_any, no_workspace, reference_forward<T>},
+    {"tiny", is_tiny, accepts_any, no_workspace, reference_forward<T>},
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>},
+    {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
+    {"reference", accepts_any, accepts_any, no_workspace, reference_forward<T>},
 };
 
 }  // namespace
 
 template <>
 Conv2dPaths<ForwardBuffers<float>> conv2d_paths() {
-  return {PATHS<float>, 3};
+  return {PATHS<float>, 4};
 }
 template <>
 Conv2dPaths<ForwardBuffers<double>> conv2d_paths() {
-  return {PATHS<double>, 3};
+  return {PATHS<double>, 4};
 }
 
 }  // namespace fastconv::cpu

@@ -103,11 +103,51 @@ struct MaxPoolKernels {
   void (*add_selected)(int64_t count, const T* in, const Code* codes, int64_t code, T* out);
 };
 
+// Winograd: tiles of 6 x 6 points for OUT x OUT outputs, OUT = 7 - K, of a K x K filter.
+constexpr int WINOGRAD_POINTS = 6;
+
+// `count` neighbouring tiles; lanes = channels. Pixel (r, q) of a tile is r * pixel_row + q * lanes,
+// point xi is xi * point. Pixels: of the input, of grad_y, or the taps of a filter.
+template <class T>
+struct WinogradTiles {
+  int64_t count;
+  const T* pixels_in;  // to points
+  T* points_out;
+  const T* points_in;  // from points
+  T* pixels_out;
+  const T* bias;  // [lanes] added to pixels_out, or null
+  int64_t pixel_row, pixel_tile, point, point_tile;
+};
+
+// Transforms for one size of filter.
+template <class T>
+struct WinogradKernels {
+  void (*input)(const WinogradTiles<T>&);
+  void (*filter)(const WinogradTiles<T>&);
+  void (*output)(const WinogradTiles<T>&);           // adds the bias
+  void (*output_gradient)(const WinogradTiles<T>&);  // adjoint of output
+  void (*filter_gradient)(const WinogradTiles<T>&);  // adjoint of filter
+};
+
+// c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k * b_row + n], or c + that.
+template <class T>
+struct PanelProduct {
+  int64_t K;
+  const T* a;
+  int64_t a_row, a_step;
+  const T* b;
+  int64_t b_row;
+  T* c;
+  int64_t c_row;
+  bool add;
+};
+
 template <class T>
 struct Kernels {
   static constexpr int PIXEL_TILES = 5, MAX_VECTORS = 8;
   static constexpr int CHANNEL_VECTORS = 2, CHANNEL_PIXELS = 12;
   static constexpr int WEIGHT_VECTORS = 3, WEIGHT_TAPS = 8;
+  static constexpr int PANEL_VECTORS = 2, PANEL_TILES = 5;
 
   int lanes;
   struct {
@@ -120,6 +160,10 @@ struct Kernels {
   int weight_taps[WEIGHT_VECTORS];  // most taps of a tile
   void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
+
+  WinogradKernels<T> winograd_3x3, winograd_5x5;
+  int panel_rows[PANEL_TILES];                                                 // descending to 1
+  void (*panel_products[PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);  // [vectors - 1]
 
   MaxPoolKernels<T, uint8_t> max_pool_bytes;
   MaxPoolKernels<T, int32_t> max_pool_words;

@@ -23,6 +23,7 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 #include "pool_rows.inl"
 #include "pool_pixels.inl"
 #include "rows.inl"
+#include "winograd.inl"
 
 // Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles
 // on 2 ports, so 8 or more independent sums keep the ports busy.
@@ -42,6 +43,22 @@ constexpr void add_weight_tiles(Kernels<T>& k) {
     k.weight_tiles[VECTORS - 1][TAPS - 1] = weight_tile<T, VECTORS, TAPS>;
     add_weight_tiles<T, VECTORS, TAPS - 1>(k);
   }
+}
+
+// Of a K x K filter.
+template <class T, int K>
+constexpr WinogradKernels<T> winograd_kernels() {
+  constexpr int OUT = POINTS + 1 - K;
+  return {to_points<T, InputTransform>, to_points<T, Evaluate<K, true>>,
+          from_points<T, EvaluateTransposed<OUT, false>>, to_points<T, Evaluate<OUT, false>>,
+          from_points<T, EvaluateTransposed<K, true>>};
+}
+
+template <class T, int TILE, int ROWS>
+constexpr void add_panel_products(Kernels<T>& k) {
+  k.panel_rows[TILE] = ROWS;
+  k.panel_products[0][TILE] = panel_product<T, 1, ROWS>;
+  k.panel_products[1][TILE] = panel_product<T, 2, ROWS>;
 }
 
 template <class T, class Code>
@@ -68,6 +85,13 @@ constexpr Kernels<T> make_kernels() {
   add_weight_tiles<T, 1, 8>(k);
   add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
+  k.winograd_3x3 = winograd_kernels<T, 3>();
+  k.winograd_5x5 = winograd_kernels<T, 5>();
+  add_panel_products<T, 0, WIDE ? 14 : 6>(k);
+  add_panel_products<T, 1, WIDE ? 8 : 4>(k);
+  add_panel_products<T, 2, WIDE ? 4 : 3>(k);
+  add_panel_products<T, 3, 2>(k);
+  add_panel_products<T, 4, 1>(k);
   k.max_pool_bytes = max_pool_kernels<T, uint8_t>();
   k.max_pool_words = max_pool_kernels<T, int32_t>();
   k.avg_pool_rows = avg_pool_rows<T>;

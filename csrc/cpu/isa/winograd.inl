@@ -1,0 +1,196 @@
+// Winograd's transforms between pixels and points, and the product that they surround (drivers and
+// loop order: ../winograd.h). In every one lanes = channels.
+//
+// A 1-D convolution of n = OUT + K - 1 = 6 samples is a product of polynomials, found from their
+// values at 6 points p: 0, a, -a, b, -b and infinity, where a = 5/8 and b = 3/2: a^2 and b^2 are
+// exact, and errors are a third of those of the usual 1 and 2. With N(p) = product of (p - q) over the
+// other finite points q, and N(infinity) = 1:
+//
+//   evaluate<n>   E[p][i] = p^i, E[infinity] picks the last       (6 x n)
+//   input         B^T[p] = coefficients of the product of (x - q) over the other finite points
+//                                                                  (6 x 6, 1/N(p) left to the filter)
+//
+//   forward          y = E<OUT>^T ( (E<K> g / N) . (B^T d) )        evaluated in both axes
+//   backward_weight  g = (E<K>^T / N) ( (E<OUT> dy) . (B^T d) )     the adjoint
+//
+// tests/test_winograd.py derives these matrices from the points in exact arithmetic.
+
+constexpr int POINTS = WINOGRAD_POINTS;
+constexpr double POINT_A = 0.625, POINT_B = 1.5;
+constexpr double A2 = POINT_A * POINT_A, B2 = POINT_B * POINT_B;
+constexpr double SCALE_0 = 1 / (A2 * B2), SCALE_A = 1 / (2 * A2 * (A2 - B2)),
+                 SCALE_B = 1 / (2 * B2 * (B2 - A2));
+
+// B^T d. Pairs of opposite points share their even and odd parts.
+struct InputTransform {
+  static constexpr int FROM = POINTS, TO = POINTS;
+
+  template <class T>
+  static FASTCONV_LEAF void apply(const Vec<T>* d, Vec<T>* v) {
+    const Vec<T> even_a = d[4] - T(B2) * d[2], odd_a = T(POINT_A) * d[3] - T(POINT_A * B2) * d[1];
+    const Vec<T> even_b = d[4] - T(A2) * d[2], odd_b = T(POINT_B) * d[3] - T(POINT_B * A2) * d[1];
+    v[0] = d[4] - T(A2 + B2) * d[2] + T(A2 * B2) * d[0];
+    v[1] = even_a + odd_a;
+    v[2] = even_a - odd_a;
+    v[3] = even_b + odd_b;
+    v[4] = even_b - odd_b;
+    v[5] = d[5] - T(A2 + B2) * d[3] + T(A2 * B2) * d[1];
+  }
+};
+
+constexpr double power(double base, int exponent) {
+  return exponent == 0 ? 1 : base * power(base, exponent - 1);
+}
+
+// E<N> g, divided by N(p) where SCALED.
+template <int N, bool SCALED>
+struct Evaluate {
+  static constexpr int FROM = N, TO = POINTS;
+
+  template <class T>
+  static FASTCONV_LEAF void apply(const Vec<T>* g, Vec<T>* u) {
+    u[0] = SCALED ? T(SCALE_0) * g[0] : g[0];
+    pair<T>(g, POINT_A, SCALED ? SCALE_A : 1, u[1], u[2]);
+    pair<T>(g, POINT_B, SCALED ? SCALE_B : 1, u[3], u[4]);
+    u[5] = g[N - 1];
+  }
+
+ private:
+  template <class T>
+  static FASTCONV_LEAF void pair(const Vec<T>* g, double p, double scale, Vec<T>& plus,
+                                 Vec<T>& minus) {
+    Vec<T> even = T(scale) * g[0], odd = T(scale * p) * g[1];
+#pragma GCC unroll 4
+    for (int i = 2; i < N; i += 2) even += T(scale * power(p, i)) * g[i];
+#pragma GCC unroll 4
+    for (int i = 3; i < N; i += 2) odd += T(scale * power(p, i)) * g[i];
+    plus = even + odd;
+    minus = even - odd;
+  }
+};
+
+// E<N>^T m, of m divided by N(p) where SCALED.
+template <int N, bool SCALED>
+struct EvaluateTransposed {
+  static constexpr int FROM = POINTS, TO = N;
+
+  template <class T>
+  static FASTCONV_LEAF void apply(const Vec<T>* m, Vec<T>* y) {
+    const Vec<T> sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+    const Vec<T> sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+    constexpr double by_a = SCALED ? SCALE_A : 1, by_b = SCALED ? SCALE_B : 1;
+    y[0] = (SCALED ? T(SCALE_0) * m[0] : m[0]) + T(by_a) * sum_a + T(by_b) * sum_b;
+#pragma GCC unroll 8
+    for (int i = 1; i < N; ++i) {
+      const Vec<T> at_a = i % 2 ? difference_a : sum_a, at_b = i % 2 ? difference_b : sum_b;
+      y[i] = T(by_a * power(POINT_A, i)) * at_a + T(by_b * power(POINT_B, i)) * at_b;
+      if (i == N - 1) y[i] += m[5];
+    }
+  }
+};
+
+// Pixels to points, in both axes, for `count` neighbouring tiles.
+template <class T, class Transform>
+void to_points(const WinogradTiles<T>& t) {
+  constexpr int FROM = Transform::FROM;
+  const T* __restrict__ pixels = t.pixels_in;
+  T* __restrict__ points = t.points_out;
+  for (int64_t tile = 0; tile < t.count; ++tile) {
+    Vec<T> columns[FROM][POINTS];
+#pragma GCC unroll 8
+    for (int q = 0; q < FROM; ++q) {
+      Vec<T> column[FROM];
+#pragma GCC unroll 8
+      for (int r = 0; r < FROM; ++r) column[r] = load(pixels + r * t.pixel_row + q * LANES<T>);
+      Transform::template apply<T>(column, columns[q]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < POINTS; ++i) {
+      Vec<T> row[FROM], out[POINTS];
+#pragma GCC unroll 8
+      for (int q = 0; q < FROM; ++q) row[q] = columns[q][i];
+      Transform::template apply<T>(row, out);
+#pragma GCC unroll 8
+      for (int j = 0; j < POINTS; ++j) store(points + (i * POINTS + j) * t.point, out[j]);
+    }
+    pixels += t.pixel_tile;
+    points += t.point_tile;
+  }
+}
+
+// Points to pixels, in both axes, plus a bias per lane.
+template <class T, class Transform>
+void from_points(const WinogradTiles<T>& t) {
+  constexpr int TO = Transform::TO;
+  const T* __restrict__ points = t.points_in;
+  T* __restrict__ pixels = t.pixels_out;
+  const Vec<T> bias = t.bias ? load(t.bias) : Vec<T>{};
+  for (int64_t tile = 0; tile < t.count; ++tile) {
+    Vec<T> columns[POINTS][TO];
+#pragma GCC unroll 8
+    for (int j = 0; j < POINTS; ++j) {
+      Vec<T> column[POINTS];
+#pragma GCC unroll 8
+      for (int i = 0; i < POINTS; ++i) column[i] = load(points + (i * POINTS + j) * t.point);
+      Transform::template apply<T>(column, columns[j]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < TO; ++r) {
+      Vec<T> row[POINTS], out[TO];
+#pragma GCC unroll 8
+      for (int j = 0; j < POINTS; ++j) row[j] = columns[j][r];
+      Transform::template apply<T>(row, out);
+#pragma GCC unroll 8
+      for (int q = 0; q < TO; ++q) store(pixels + r * t.pixel_row + q * LANES<T>, out[q] + bias);
+    }
+    points += t.point_tile;
+    pixels += t.pixel_tile;
+  }
+}
+
+//   c[m][n] (+)= sum over k of a[m * a_row + k * a_step] * b[k][n]
+//
+//           n ->  VECTORS * LANES      b: a packed panel, read once, in order
+//         +---------+---------+        a: ROWS streams of broadcasts
+//       m | acc[m][v]         |
+//         +---------+---------+        per k: VECTORS loads + ROWS broadcasts feed
+//                                      ROWS * VECTORS multiply-adds
+// With `add`, the finished sum is added to c: long sums are sums of shorter ones.
+template <class T, int VECTORS, int ROWS>
+void panel_product(const PanelProduct<T>& p) {
+  static_assert(ROWS * VECTORS + VECTORS + 1 <= REGISTERS,
+                "accumulators, one row of b and one broadcast stay in registers");
+  Vec<T> acc[ROWS][VECTORS];
+#pragma GCC unroll 16
+  for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) acc[m][v] = Vec<T>{};
+  const T* __restrict__ b = p.b;
+  const T* __restrict__ a = p.a;
+  for (int64_t k = 0; k < p.K; ++k, b += p.b_row, a += p.a_step) {
+    Vec<T> row[VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) {
+      row[v] = load(b + v * LANES<T>);
+      keep_in_register(row[v]);
+    }
+#pragma GCC unroll 16
+    for (int m = 0; m < ROWS; ++m) {
+      const Vec<T> weight = broadcast(a[m * p.a_row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) acc[m][v] += weight * row[v];
+    }
+  }
+  T* __restrict__ c = p.c;
+  const int64_t c_row = p.c_row;
+  if (p.add) {
+#pragma GCC unroll 16
+    for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) acc[m][v] += load(c + m * c_row + v * LANES<T>);
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) store(c + m * c_row + v * LANES<T>, acc[m][v]);
+}

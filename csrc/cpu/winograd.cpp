@@ -1,0 +1,266 @@
+// Winograd, forward and backward_input (arrays: winograd.h). Layer: cpu, driver.
+//
+// Two schedules of the same arithmetic. In both a block is BLOCK_TILES tiles:
+//
+// Filters shared (small filters): U is transformed once and stays in L3.
+//   block        parallel; V of the block, all channels, stays in L2
+//     panels     of M: CHUNK_CHANNELS at a time
+//       xi       U[xi] of the panels streams from L2 / L3
+//         c      SUM_LENGTH at a time: a panel of U stays in L1 while the tiles pass by
+//       tile row transformed back and written
+//
+// Filters private (U would not stay in cache, or too few tiles to share them among): V of up to
+// SHARED_INPUT_BYTES is transformed first; then
+//   panel        parallel; transforms its filters and keeps them in L2
+//     block      as above
+#include "winograd.h"
+
+#include "parallel.h"
+#include "winograd_tiles.h"
+#include "workspace.h"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured, see docs/performance-log.md
+constexpr int64_t BLOCK_BYTES = int64_t(4) << 20;  // of V at most, where channels are very many
+constexpr int64_t CHUNK_CHANNELS = 64;
+constexpr int64_t SUM_LENGTH = 256;   // 32 KiB of a panel of U
+constexpr int64_t FILTER_CHUNK = 16;  // input channels whose filters are gathered at a time
+constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
+constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
+constexpr int64_t FEW_BLOCKS = 4;
+
+template <class T>
+struct Plan {
+  const WinogradConv& c;
+  const Kernels<T>& k;
+  const WinogradKernels<T>& transforms;
+  int threads;
+  TileGrid grid;
+  int64_t lanes, panel, panels;     // channels of a vector and of a panel; panels of a group
+  int64_t v_row, v_point, v_block;  // elements of V between tiles, points, blocks
+  int64_t u_point, u_panel;
+  int64_t chunk, m_point, m_panel;  // panels per chunk
+  bool filters_private;
+  int64_t super_blocks;  // blocks whose V is there at a time, with private filters
+
+  Plan(const WinogradConv& conv, int wanted_threads)
+      : c(conv),
+        k(kernels_for<T>(conv.M)),
+        transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
+        threads(wanted_threads),
+        grid(conv,
+             clamp64(BLOCK_BYTES / (POINT_COUNT * conv.C * int64_t(sizeof(T))), 1, BLOCK_TILES)),
+        lanes(k.lanes) {
+    const int64_t line = CACHE_LINE / int64_t(sizeof(T));
+    panel = panel_channels<T>(c, lanes);
+    panels = ceil_div(c.M, panel);
+    // A line more than needed keeps the 36 points of one tile out of one cache set.
+    v_row = round_up(c.C, lanes) + line;
+    v_point = grid.block_tiles() * v_row + line;
+    v_block = POINT_COUNT * v_point;
+    u_point = c.C * panel + line;
+    u_panel = POINT_COUNT * u_point;
+    m_panel = grid.block_tiles() * panel + line;
+    filters_private =
+        panels * u_panel * int64_t(sizeof(T)) > SHARED_FILTER_BYTES || grid.blocks() < FEW_BLOCKS;
+    chunk = filters_private ? 1 : min64(panels, max64(1, CHUNK_CHANNELS / panel));
+    m_point = chunk * m_panel;
+    super_blocks = clamp64(SHARED_INPUT_BYTES / (v_block * int64_t(sizeof(T))), 1, grid.blocks());
+  }
+  int64_t gathered_width() const {
+    return grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
+  }
+  int64_t scratch_count() const {
+    return max64(WINOGRAD_POINTS * gathered_width() * lanes, FILTER_CHUNK * c.K * c.K * lanes);
+  }
+};
+
+template <class T>
+struct Buffers {
+  T *v, *u, *m, *scratch, *bias;
+  int64_t bytes;
+
+  Buffers(const Plan<T>& p, void* base) {
+    Workspace workspace(base);
+    v = workspace.take<T>(p.v_block * (p.filters_private ? p.super_blocks : p.threads));
+    u = workspace.take<T>(p.u_panel * (p.filters_private ? p.threads : p.c.groups * p.panels));
+    m = workspace.take<T>(POINT_COUNT * p.m_point * p.threads);
+    scratch = workspace.take<T>(p.scratch_count() * p.threads);
+    bias = workspace.take<T>(p.c.groups * p.panels * p.panel);
+    bytes = workspace.bytes();
+  }
+};
+
+template <class T>
+struct Io {
+  const T *x, *w, *bias;
+  T* y;
+};
+
+template <class T>
+void transform_input(const Plan<T>& p, const T* x, const TileBlock& block, int64_t group, T* v,
+                     T* scratch) {
+  const WinogradConv& c = p.c;
+  const int64_t width = block.columns * p.grid.out + WINOGRAD_POINTS - p.grid.out;
+  for (int64_t channel = 0; channel < c.C; channel += p.lanes)
+    for (int64_t i = 0; i < block.rows; ++i) {
+      const int64_t row = block.first_row + i, n = row / p.grid.image_rows;
+      const int64_t oh = row % p.grid.image_rows * p.grid.out, ow = block.first_column * p.grid.out;
+      gather_pixels(p.k, x + n * c.x.n + (group * c.C + channel) * c.x.c, c.x, c.IH, c.IW,
+                    min64(p.lanes, c.C - channel), oh - c.top, ow - c.left,
+                    int64_t(WINOGRAD_POINTS), width, scratch);
+      WinogradTiles<T> tiles{};
+      tiles.count = block.columns;
+      tiles.pixels_in = scratch;
+      tiles.pixel_row = width * p.lanes;
+      tiles.pixel_tile = p.grid.out * p.lanes;
+      tiles.points_out = v + i * block.columns * p.v_row + channel;
+      tiles.point = p.v_point;
+      tiles.point_tile = p.v_row;
+      p.transforms.input(tiles);
+    }
+}
+
+// U of one panel.
+template <class T>
+void transform_filters(const Plan<T>& p, const T* w, int64_t group, int64_t panel, T* u,
+                       T* scratch) {
+  const WinogradConv& c = p.c;
+  const int64_t end = min64(c.M, (panel + 1) * p.panel);
+  for (int64_t m = panel * p.panel; m < end; m += p.lanes)
+    for (int64_t channel = 0; channel < c.C; channel += FILTER_CHUNK) {
+      WinogradTiles<T> tiles{};
+      tiles.count = min64(FILTER_CHUNK, c.C - channel);
+      gather_filters(p.k, c, w + group * c.w_group + m * c.w.n + channel * c.w.c,
+                     min64(p.lanes, end - m), tiles.count, scratch);
+      tiles.pixels_in = scratch;
+      tiles.pixel_row = c.K * p.lanes;
+      tiles.pixel_tile = c.K * c.K * p.lanes;
+      tiles.points_out = u + channel * p.panel + m % p.panel;
+      tiles.point = p.u_point;
+      tiles.point_tile = p.panel;
+      p.transforms.filter(tiles);
+    }
+}
+
+// Multiplies V of a block by `count` panels of U and writes their outputs.
+template <class T>
+void multiply_block(const Plan<T>& p, const Io<T>& io, const T* bias, const TileBlock& block,
+                    int64_t group, const T* v, const T* u, int64_t first_panel, int64_t count, T* m,
+                    T* scratch) {
+  const WinogradConv& c = p.c;
+  const int64_t end = min64(c.M, (first_panel + count) * p.panel);
+  for (int xi = 0; xi < POINT_COUNT; ++xi)
+    for (int64_t channel = 0; channel < c.C; channel += SUM_LENGTH)
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t channels = min64(p.panel, c.M - (first_panel + i) * p.panel);
+        PanelProduct<T> product{};
+        product.K = min64(SUM_LENGTH, c.C - channel);
+        product.a = v + xi * p.v_point + channel;
+        product.a_row = p.v_row;
+        product.a_step = 1;
+        product.b = u + i * p.u_panel + xi * p.u_point + channel * p.panel;
+        product.b_row = p.panel;
+        product.c = m + xi * p.m_point + i * p.m_panel;
+        product.c_row = p.panel;
+        product.add = channel > 0;
+        multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), block.tiles(), product);
+      }
+
+  const int64_t width = block.columns * p.grid.out;
+  for (int64_t channel = first_panel * p.panel; channel < end; channel += p.lanes)
+    for (int64_t i = 0; i < block.rows; ++i) {
+      const int64_t row = block.first_row + i, n = row / p.grid.image_rows;
+      const int64_t oh = row % p.grid.image_rows * p.grid.out, ow = block.first_column * p.grid.out;
+      const int64_t in_chunk = channel - first_panel * p.panel;
+      WinogradTiles<T> tiles{};
+      tiles.count = block.columns;
+      tiles.points_in =
+          m + in_chunk / p.panel * p.m_panel + i * block.columns * p.panel + in_chunk % p.panel;
+      tiles.point = p.m_point;
+      tiles.point_tile = p.panel;
+      tiles.pixels_out = scratch;
+      tiles.pixel_row = width * p.lanes;
+      tiles.pixel_tile = p.grid.out * p.lanes;
+      tiles.bias = bias ? bias + group * p.panels * p.panel + channel : nullptr;
+      p.transforms.output(tiles);
+      scatter_pixels(p.k, scratch, width, min64(p.grid.out, c.OH - oh), min64(width, c.OW - ow),
+                     min64(p.lanes, c.M - channel), c.y,
+                     io.y + n * c.y.n + (group * c.M + channel) * c.y.c + oh * c.y.h + ow * c.y.w);
+    }
+}
+
+template <class T>
+void run_shared(const Plan<T>& p, const Buffers<T>& b, const Io<T>& io, const T* bias) {
+  const int64_t filter_jobs = p.c.groups * p.panels, blocks = p.grid.blocks();
+  parallel_jobs(p.threads, filter_jobs, [&](int64_t job, int thread) {
+    transform_filters(p, io.w, job / p.panels, job % p.panels, b.u + job * p.u_panel,
+                      b.scratch + thread * p.scratch_count());
+  });
+  parallel_jobs(p.threads, p.c.groups * blocks, [&](int64_t job, int thread) {
+    const int64_t group = job / blocks;
+    const TileBlock block = p.grid.block(job % blocks);
+    T* scratch = b.scratch + thread * p.scratch_count();
+    T* v = b.v + thread * p.v_block;
+    transform_input(p, io.x, block, group, v, scratch);
+    for (int64_t panel = 0; panel < p.panels; panel += p.chunk)
+      multiply_block(p, io, bias, block, group, v, b.u + (group * p.panels + panel) * p.u_panel,
+                     panel, min64(p.chunk, p.panels - panel),
+                     b.m + thread * POINT_COUNT * p.m_point, scratch);
+  });
+}
+
+template <class T>
+void run_private(const Plan<T>& p, const Buffers<T>& b, const Io<T>& io, const T* bias) {
+  for (int64_t group = 0; group < p.c.groups; ++group)
+    for (int64_t first = 0; first < p.grid.blocks(); first += p.super_blocks) {
+      const int64_t blocks = min64(p.super_blocks, p.grid.blocks() - first);
+      parallel_jobs(p.threads, blocks, [&](int64_t job, int thread) {
+        transform_input(p, io.x, p.grid.block(first + job), group, b.v + job * p.v_block,
+                        b.scratch + thread * p.scratch_count());
+      });
+      parallel_jobs(p.threads, p.panels, [&](int64_t panel, int thread) {
+        T* u = b.u + thread * p.u_panel;
+        T* scratch = b.scratch + thread * p.scratch_count();
+        transform_filters(p, io.w, group, panel, u, scratch);
+        for (int64_t i = 0; i < blocks; ++i)
+          multiply_block(p, io, bias, p.grid.block(first + i), group, b.v + i * p.v_block, u, panel,
+                         int64_t(1), b.m + thread * POINT_COUNT * p.m_point, scratch);
+      });
+    }
+}
+
+}  // namespace
+
+template <class T>
+int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads) {
+  return Buffers<T>(Plan<T>(conv, threads), nullptr).bytes;
+}
+
+template <class T>
+void winograd(const WinogradConv& conv, const T* x, const T* w, const T* bias, T* y,
+              void* workspace, int threads) {
+  const Plan<T> p(conv, threads);
+  const Buffers<T> b(p, workspace);
+  const Io<T> io{x, w, bias, y};
+  if (bias)
+    for (int64_t group = 0; group < conv.groups; ++group) {
+      T* padded = b.bias + group * p.panels * p.panel;
+      std::fill(padded, padded + p.panels * p.panel, T(0));
+      std::copy(bias + group * conv.M, bias + (group + 1) * conv.M, padded);
+    }
+  if (p.filters_private)
+    run_private(p, b, io, bias ? b.bias : nullptr);
+  else
+    run_shared(p, b, io, bias ? b.bias : nullptr);
+}
+
+#define INSTANTIATE(T)                                                    \
+  template int64_t winograd_workspace_bytes<T>(const WinogradConv&, int); \
+  template void winograd(const WinogradConv&, const T*, const T*, const T*, T*, void*, int);
+INSTANTIATE(float)
+INSTANTIATE(double)
+
+}  // namespace fastconv::cpu

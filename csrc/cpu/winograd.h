@@ -1,0 +1,57 @@
+// Winograd convolution: stride 1, filters of 3x3 and 5x5 (mathematics: isa/winograd.inl). Layer:
+// cpu, driver.
+//
+// Every array of points has the channels innermost, whatever the layout of the image, so that the
+// three products of the three directions are one kernel (panel_product):
+//
+//   V[xi][t][c]       points of the input tiles        forward          M[xi] = V[xi] U[xi]
+//   U[xi][c][m]       points of the filters            backward_input   the same, filters turned
+//   M[xi][t][m]       points of the output tiles       backward_weight  dU[xi] = V[xi]^T dM[xi]
+//
+// with xi one of the 36 points, t a tile, c and m the channels summed over and written. m comes in
+// panels of PANEL channels: U[m / PANEL][xi][c][m % PANEL], M[m / PANEL][xi][t][m % PANEL].
+#pragma once
+
+#include <cstdint>
+
+#include "../shape.h"
+#include "conv2d.h"
+
+namespace fastconv::cpu {
+
+// y[n,m,oh,ow] = bias[m] + sum over c,kh,kw of w[m,c,kh,kw] * x[n,c, oh + kh - top, ow + kw - left],
+// both axes of w turned round if `flip`.
+struct WinogradConv {
+  int64_t N, groups, C, M;  // C and M per group
+  int64_t K;                // 3 or 5
+  int64_t IH, IW, OH, OW;
+  int64_t top, left;  // may be negative
+  Strides x, w, y;    // w.n walks m, w.c walks c
+  int64_t w_group;    // from the filters of one group to those of the next
+  bool flip;
+};
+
+template <class T>
+int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads);
+template <class T>
+void winograd(const WinogradConv& conv, const T* x, const T* w, const T* bias, T* y,
+              void* workspace, int threads);
+
+template <class T>
+int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads);
+// grad_w and grad_bias (or null) of the convolution `conv`, whose y is grad_y.
+template <class T>
+void winograd_weight(const WinogradConv& conv, const T* x, const T* grad_y, T* grad_w, T* grad_bias,
+                     void* workspace, int threads);
+
+// The convolution of a direction; backward_input's x is grad_y, and its y is grad_x.
+WinogradConv winograd_forward(const Conv2dShape& s);
+WinogradConv winograd_backward_input(const Conv2dShape& s);
+
+// Whether Winograd can run a shape.
+bool winograd_runs(const Conv2dShape& s);
+// Whether it is expected to beat the direct kernels: forward and backward_input; backward_weight.
+bool winograd_pays(const Conv2dShape& s);
+bool winograd_weight_pays(const Conv2dShape& s);
+
+}  // namespace fastconv::cpu

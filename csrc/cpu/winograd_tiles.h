@@ -1,0 +1,150 @@
+// How Winograd cuts an image into blocks of tiles, and moves pixels and filters between their
+// tensors and channel-interleaved scratch. Layer: cpu, for winograd.cpp and winograd_weight.cpp.
+//
+//   scratch pixel (r, q) of `lanes` channels: [r][q][lane]; outside the image 0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+#include "winograd.h"
+
+namespace fastconv::cpu {
+
+constexpr int POINT_COUNT = WINOGRAD_POINTS * WINOGRAD_POINTS;
+
+// Channels of a panel: as many as a register tile has.
+template <class T>
+int64_t panel_channels(const WinogradConv& c, int64_t lanes) {
+  return min64(Kernels<T>::PANEL_VECTORS * lanes, round_up(c.M, lanes));
+}
+
+// A block: `rows` tile rows (all images' tile rows are counted through) by `columns` tile columns.
+struct TileBlock {
+  int64_t first_row, rows, first_column, columns;
+  int64_t tiles() const { return rows * columns; }
+};
+
+struct TileGrid {
+  int64_t out;               // outputs per tile and axis
+  int64_t image_rows, rows;  // tile rows of an image, of all images
+  int64_t columns;           // tiles per row
+  int64_t block_rows, block_columns;
+
+  TileGrid(const WinogradConv& c, int64_t block_tiles)
+      : out(WINOGRAD_POINTS + 1 - c.K),
+        image_rows(ceil_div(c.OH, out)),
+        rows(c.N * image_rows),
+        columns(ceil_div(c.OW, out)) {
+    // Long rows are cut evenly, short ones are gathered.
+    block_columns = ceil_div(columns, ceil_div(columns, block_tiles));
+    block_rows = clamp64(block_tiles / block_columns, 1, rows);
+    block_rows = ceil_div(rows, ceil_div(rows, block_rows));
+  }
+  int64_t row_blocks() const { return ceil_div(rows, block_rows); }
+  int64_t blocks() const { return row_blocks() * ceil_div(columns, block_columns); }
+  int64_t block_tiles() const { return block_rows * block_columns; }
+  TileBlock block(int64_t index) const {
+    const int64_t row = index % row_blocks() * block_rows;
+    const int64_t column = index / row_blocks() * block_columns;
+    return {row, min64(block_rows, rows - row), column, min64(block_columns, columns - column)};
+  }
+};
+
+// The channels [first, first + count) of one group, count <= lanes.
+struct ChannelBlock {
+  int64_t first, count;
+};
+
+// Copies the pixels of the rectangle that starts at (ih, iw), of which some may lie outside the
+// IH x IW image at x, into scratch of `width` columns.
+template <class T>
+void gather_pixels(const Kernels<T>& k, const T* x, const Strides& xs, int64_t IH, int64_t IW,
+                   int64_t channels, int64_t ih, int64_t iw, int64_t rows, int64_t width,
+                   T* scratch) {
+  const int64_t lanes = k.lanes, begin = clamp64(-iw, 0, width),
+                end = clamp64(IW - iw, begin, width);
+  if (channels < lanes) std::fill(scratch, scratch + rows * width * lanes, T(0));
+  for (int64_t r = 0; r < rows; ++r) {
+    T* row = scratch + r * width * lanes;
+    if (ih + r < 0 || ih + r >= IH || begin == end) {
+      std::fill(row, row + width * lanes, T(0));
+      continue;
+    }
+    std::fill(row, row + begin * lanes, T(0));
+    std::fill(row + end * lanes, row + width * lanes, T(0));
+    const T* from = x + (ih + r) * xs.h + (iw + begin) * xs.w;
+    if (xs.w == 1)
+      k.transpose(channels, end - begin, from, xs.c, row + begin * lanes, lanes);
+    else
+      for (int64_t q = begin; q < end; ++q, from += xs.w)
+        std::memcpy(row + q * lanes, from, channels * sizeof(T));
+  }
+}
+
+// The inverse for a rectangle inside the image: [rows][width][lanes] of scratch, `columns` of each
+// row, to y.
+template <class T>
+void scatter_pixels(const Kernels<T>& k, const T* scratch, int64_t width, int64_t rows,
+                    int64_t columns, int64_t channels, const Strides& ys, T* y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* from = scratch + r * width * k.lanes;
+    T* to = y + r * ys.h;
+    if (ys.w == 1)
+      k.transpose(columns, channels, from, k.lanes, to, ys.c);
+    else
+      for (int64_t q = 0; q < columns; ++q)
+        std::memcpy(to + q * ys.w, from + q * k.lanes, channels * sizeof(T));
+  }
+}
+
+// Filters of `m` output channels and `c` input channels as scratch [c][K * K][lanes].
+template <class T>
+void gather_filters(const Kernels<T>& k, const WinogradConv& conv, const T* w, int64_t m, int64_t c,
+                    T* scratch) {
+  const int64_t taps = conv.K * conv.K, lanes = k.lanes;
+  const Strides& ws = conv.w;
+  if (m < lanes) std::fill(scratch, scratch + c * taps * lanes, T(0));
+  const int64_t first = conv.flip ? taps - 1 : 0, step = conv.flip ? -1 : 1;
+  if (ws.w == 1 && ws.c == taps && !conv.flip)
+    return k.transpose(m, c * taps, w, ws.n, scratch, lanes);
+  for (int64_t i = 0; i < c; ++i, w += ws.c, scratch += taps * lanes) {
+    if (ws.w == 1) {
+      k.transpose(m, taps, w, ws.n, scratch + first * lanes, step * lanes);
+      continue;
+    }
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const T* from = w + tap / conv.K * ws.h + tap % conv.K * ws.w;
+      T* to = scratch + (first + step * tap) * lanes;
+      for (int64_t lane = 0; lane < m; ++lane) to[lane] = from[lane * ws.n];
+    }
+  }
+}
+
+// The inverse, not turned round.
+template <class T>
+void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scratch, int64_t m,
+                     int64_t c, T* w) {
+  const int64_t taps = conv.K * conv.K, lanes = k.lanes;
+  const Strides& ws = conv.w;
+  if (ws.w == 1 && ws.c == taps) return k.transpose(c * taps, m, scratch, lanes, w, ws.n);
+  for (int64_t i = 0; i < c; ++i, w += ws.c)
+    for (int64_t tap = 0; tap < taps; ++tap, scratch += lanes)
+      for (int64_t lane = 0; lane < m; ++lane)
+        w[tap / conv.K * ws.h + tap % conv.K * ws.w + lane * ws.n] = scratch[lane];
+}
+
+// c[rows] (+)= a b for a panel of `vectors` vectors.
+template <class T>
+void multiply_panel(const Kernels<T>& k, int vectors, int64_t rows, PanelProduct<T> p) {
+  for (int tile = 0; rows > 0; ++tile)
+    for (; rows >= k.panel_rows[tile]; rows -= k.panel_rows[tile]) {
+      k.panel_products[vectors - 1][tile](p);
+      p.a += k.panel_rows[tile] * p.a_row;
+      p.c += k.panel_rows[tile] * p.c_row;
+    }
+}
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,252 @@
+// Winograd, backward_weight (arrays: winograd.h). Layer: cpu, driver.
+//
+//   strip          at most STRIP_BYTES of V and dM, so that memory does not grow with the batch
+//     tile row     parallel; x and grad_y to points
+//     xi, panel    parallel; dU[xi] += V[xi]^T dM[xi]
+//       t          SUM_TILES at a time: a panel of dM stays in L1 while the channels pass by
+//   filter         parallel; points to taps
+// Where all tiles fit one strip (large filters, small maps) a panel goes through all 36 xi and to
+// its taps in one job, so that dU never leaves L2.
+// A sum over the tiles of a strip is made in registers and added to those of the strips before: long
+// sums are sums of shorter ones, and no bit depends on the number of threads. grad_bias is summed
+// from the gathered rows of grad_y.
+#include "parallel.h"
+#include "winograd.h"
+#include "winograd_tiles.h"
+#include "workspace.h"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t STRIP_BYTES = int64_t(8) << 20;  // with dU within reach of the L3
+constexpr int64_t STRIP_TILES = 448;               // beyond, sums get long for nothing
+constexpr int64_t SUM_TILES = 192;                 // 24 KiB of a panel of dM
+constexpr int64_t MANY_PANELS = 8;
+constexpr int64_t FILTER_CHUNK = 16;
+
+template <class T>
+struct Plan {
+  const WinogradConv& c;
+  const Kernels<T>& k;
+  const WinogradKernels<T>& transforms;
+  int threads;
+  int64_t lanes, panel, panels;
+  int64_t v_row;  // elements of V between tiles
+  TileGrid grid;
+  int64_t v_point, m_point, m_panel, u_point, u_panel;
+
+  Plan(const WinogradConv& conv, int wanted_threads)
+      : c(conv),
+        k(kernels_for<T>(conv.M)),
+        transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
+        threads(wanted_threads),
+        lanes(k.lanes),
+        panel(panel_channels<T>(conv, lanes)),
+        panels(ceil_div(conv.M, panel)),
+        v_row(round_up(conv.C, lanes) + line()),
+        grid(conv,
+             clamp64(STRIP_BYTES / (POINT_COUNT * (v_row + panels * panel) * int64_t(sizeof(T))), 1,
+                     STRIP_TILES)) {
+    v_point = grid.block_tiles() * v_row + line();
+    m_panel = grid.block_tiles() * panel + line();
+    m_point = panels * m_panel;
+    u_point = c.C * panel + line();
+    u_panel = POINT_COUNT * u_point;
+  }
+  // A line more than needed keeps the 36 points of one tile out of one cache set.
+  static constexpr int64_t line() { return CACHE_LINE / int64_t(sizeof(T)); }
+  // All tiles in one strip, and panels enough to share: dU of a panel then stays in L2 until it is
+  // written.
+  bool one_strip() const { return grid.blocks() == 1 && panels >= MANY_PANELS; }
+  int64_t gathered_width() const {
+    return grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
+  }
+  int64_t scratch_count() const {
+    return max64(WINOGRAD_POINTS * gathered_width() * lanes, FILTER_CHUNK * c.K * c.K * lanes);
+  }
+};
+
+template <class T>
+struct Buffers {
+  T *v, *m, *u, *scratch, *bias;
+  int64_t bytes;
+
+  Buffers(const Plan<T>& p, void* base) {
+    Workspace workspace(base);
+    v = workspace.take<T>(POINT_COUNT * p.v_point);
+    m = workspace.take<T>(POINT_COUNT * p.m_point);
+    u = workspace.take<T>((p.one_strip() ? p.threads : p.panels) * p.u_panel);
+    scratch = workspace.take<T>(p.scratch_count() * p.threads);
+    bias = workspace.take<T>((p.grid.block_rows + 1) * p.panels * p.panel);  // per row, and all
+    bytes = workspace.bytes();
+  }
+};
+
+// Where a tile row of the strip lies.
+struct RowPlace {
+  int64_t n, oh, ow;
+};
+
+template <class T>
+RowPlace place(const Plan<T>& p, const TileBlock& strip, int64_t i) {
+  const int64_t row = strip.first_row + i;
+  return {row / p.grid.image_rows, row % p.grid.image_rows * p.grid.out,
+          strip.first_column * p.grid.out};
+}
+
+template <class T>
+void transform_input_row(const Plan<T>& p, const T* x, const TileBlock& strip, int64_t group,
+                         int64_t i, T* v, T* scratch) {
+  const WinogradConv& c = p.c;
+  const RowPlace at = place(p, strip, i);
+  const int64_t width = strip.columns * p.grid.out + WINOGRAD_POINTS - p.grid.out;
+  for (int64_t channel = 0; channel < c.C; channel += p.lanes) {
+    gather_pixels(p.k, x + at.n * c.x.n + (group * c.C + channel) * c.x.c, c.x, c.IH, c.IW,
+                  min64(p.lanes, c.C - channel), at.oh - c.top, at.ow - c.left,
+                  int64_t(WINOGRAD_POINTS), width, scratch);
+    WinogradTiles<T> tiles{};
+    tiles.count = strip.columns;
+    tiles.pixels_in = scratch;
+    tiles.pixel_row = width * p.lanes;
+    tiles.pixel_tile = p.grid.out * p.lanes;
+    tiles.points_out = v + i * strip.columns * p.v_row + channel;
+    tiles.point = p.v_point;
+    tiles.point_tile = p.v_row;
+    p.transforms.input(tiles);
+  }
+}
+
+// Also sums the row for grad_bias, into bias[panels * panel].
+template <class T>
+void transform_gradient_row(const Plan<T>& p, const T* grad_y, const TileBlock& strip,
+                            int64_t group, int64_t i, T* m, T* bias, T* scratch) {
+  const WinogradConv& c = p.c;
+  const RowPlace at = place(p, strip, i);
+  const int64_t width = strip.columns * p.grid.out;
+  std::fill(bias, bias + p.panels * p.panel, T(0));
+  for (int64_t channel = 0; channel < c.M; channel += p.lanes) {
+    gather_pixels(p.k, grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c, c.y, c.OH, c.OW,
+                  min64(p.lanes, c.M - channel), at.oh, at.ow, p.grid.out, width, scratch);
+    for (int64_t pixel = 0; pixel < p.grid.out * width; ++pixel)
+      p.k.add(p.lanes, scratch + pixel * p.lanes, bias + channel);
+    WinogradTiles<T> tiles{};
+    tiles.count = strip.columns;
+    tiles.pixels_in = scratch;
+    tiles.pixel_row = width * p.lanes;
+    tiles.pixel_tile = p.grid.out * p.lanes;
+    tiles.points_out =
+        m + channel / p.panel * p.m_panel + i * strip.columns * p.panel + channel % p.panel;
+    tiles.point = p.m_point;
+    tiles.point_tile = p.panel;
+    p.transforms.output_gradient(tiles);
+  }
+}
+
+// u[xi] (+)= V[xi]^T dM[xi] for one panel, SUM_TILES at a time: that much of dM stays in L1 while
+// the channels pass by.
+template <class T>
+void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi, int64_t panel,
+               bool add, T* u) {
+  const int64_t channels = min64(p.panel, p.c.M - panel * p.panel);
+  for (int64_t t = 0; t < tiles; t += SUM_TILES) {
+    PanelProduct<T> product{};
+    product.K = min64(SUM_TILES, tiles - t);
+    product.a = b.v + xi * p.v_point + t * p.v_row;
+    product.a_row = 1;
+    product.a_step = p.v_row;
+    product.b = b.m + xi * p.m_point + panel * p.m_panel + t * p.panel;
+    product.b_row = p.panel;
+    product.c = u + xi * p.u_point;
+    product.c_row = p.panel;
+    product.add = add || t > 0;
+    multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), p.c.C, product);
+  }
+}
+
+// u of one panel, FILTER_CHUNK channels c of it, to grad_w.
+template <class T>
+void finish_filters(const Plan<T>& p, const T* u, T* grad_w, int64_t group, int64_t panel,
+                    int64_t channel, T* scratch) {
+  const WinogradConv& c = p.c;
+  const int64_t end = min64(c.M, (panel + 1) * p.panel);
+  for (int64_t m = panel * p.panel; m < end; m += p.lanes) {
+    WinogradTiles<T> tiles{};
+    tiles.count = min64(FILTER_CHUNK, c.C - channel);
+    tiles.points_in = u + channel * p.panel + m % p.panel;
+    tiles.point = p.u_point;
+    tiles.point_tile = p.panel;
+    tiles.pixels_out = scratch;
+    tiles.pixel_row = c.K * p.lanes;
+    tiles.pixel_tile = c.K * c.K * p.lanes;
+    p.transforms.filter_gradient(tiles);
+    scatter_filters(p.k, c, scratch, min64(p.lanes, end - m), tiles.count,
+                    grad_w + group * c.w_group + m * c.w.n + channel * c.w.c);
+  }
+}
+
+template <class T>
+void run_group(const Plan<T>& p, const Buffers<T>& b, int64_t group, const T* x, const T* grad_y,
+               T* grad_w, T* grad_bias) {
+  const WinogradConv& c = p.c;
+  const int64_t width = p.panels * p.panel;
+  T* total = b.bias + p.grid.block_rows * width;
+  std::fill(total, total + width, T(0));
+  for (int64_t index = 0; index < p.grid.blocks(); ++index) {
+    const TileBlock strip = p.grid.block(index);
+    parallel_jobs(p.threads, 2 * strip.rows, [&](int64_t job, int thread) {
+      T* scratch = b.scratch + thread * p.scratch_count();
+      if (job % 2)
+        transform_input_row(p, x, strip, group, job / 2, b.v, scratch);
+      else
+        transform_gradient_row(p, grad_y, strip, group, job / 2, b.m, b.bias + job / 2 * width,
+                               scratch);
+    });
+    for (int64_t i = 0; i < strip.rows; ++i) p.k.add(width, b.bias + i * width, total);
+    if (p.one_strip()) break;
+    parallel_jobs(p.threads, POINT_COUNT * p.panels, [&](int64_t job, int) {
+      const int64_t panel = job % p.panels;
+      sum_point(p, b, strip.tiles(), job / p.panels, panel, index > 0, b.u + panel * p.u_panel);
+    });
+  }
+  const int64_t chunks = ceil_div(c.C, FILTER_CHUNK);
+  if (p.one_strip())
+    parallel_jobs(p.threads, p.panels, [&](int64_t panel, int thread) {
+      T* u = b.u + thread * p.u_panel;
+      for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
+        sum_point(p, b, p.grid.block(0).tiles(), xi, panel, false, u);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        finish_filters(p, u, grad_w, group, panel, chunk * FILTER_CHUNK,
+                       b.scratch + thread * p.scratch_count());
+    });
+  else
+    parallel_jobs(p.threads, p.panels * chunks, [&](int64_t job, int thread) {
+      const int64_t panel = job / chunks;
+      finish_filters(p, b.u + panel * p.u_panel, grad_w, group, panel, job % chunks * FILTER_CHUNK,
+                     b.scratch + thread * p.scratch_count());
+    });
+  if (grad_bias) std::copy(total, total + c.M, grad_bias + group * c.M);
+}
+
+}  // namespace
+
+template <class T>
+int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads) {
+  return Buffers<T>(Plan<T>(conv, threads), nullptr).bytes;
+}
+
+template <class T>
+void winograd_weight(const WinogradConv& conv, const T* x, const T* grad_y, T* grad_w, T* grad_bias,
+                     void* workspace, int threads) {
+  const Plan<T> p(conv, threads);
+  const Buffers<T> b(p, workspace);
+  for (int64_t group = 0; group < conv.groups; ++group)
+    run_group(p, b, group, x, grad_y, grad_w, grad_bias);
+}
+
+#define INSTANTIATE(T)                                                           \
+  template int64_t winograd_weight_workspace_bytes<T>(const WinogradConv&, int); \
+  template void winograd_weight(const WinogradConv&, const T*, const T*, T*, T*, void*, int);
+INSTANTIATE(float)
+INSTANTIATE(double)
+
+}  // namespace fastconv::cpu

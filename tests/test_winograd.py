@@ -1,0 +1,140 @@
+"""Winograd: its transforms against matrices derived from the points, every direction within the
+bound of its own arithmetic, and how far what it mixes may spread."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from cases import ConvCase
+from test_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv
+from winograd_matrices import Magnitudes, evaluate, filter_matrix, input_matrix, tensor, transposed
+
+import fastconv
+from fastconv.extension import _C
+
+CASES = [
+    ConvCase("one_pixel", 1, 1, 1, 1, 1, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("one_tile", 1, 5, 6, 6, 7, 3, 3),
+    ConvCase("tile_less_one", 2, 16, 5, 5, 16, 3, 3),
+    ConvCase("tile_and_one", 2, 17, 7, 7, 15, 3, 3),
+    ConvCase("partial_tiles", 3, 33, 11, 13, 31, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("four_paddings", 1, 4, 9, 10, 5, 3, 3, padding=(0, 3, 2, 1)),
+    ConvCase("padding_beyond_kernel", 1, 3, 4, 5, 6, 3, 3, padding=(5, 4, 6, 3)),
+    ConvCase("channels_of_two_panels", 2, 8, 8, 9, 70, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("sum_in_parts", 1, 300, 6, 6, 9, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("filters_private", 1, 256, 4, 4, 256, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("many_rows", 2, 6, 90, 5, 8, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("long_rows", 1, 6, 3, 700, 8, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("groups", 2, 24, 9, 9, 18, 3, 3, padding=(1, 1, 1, 1), groups=3),
+    ConvCase("depthwise", 1, 6, 9, 8, 6, 3, 3, padding=(1, 1, 1, 1), groups=6),
+    ConvCase("5x5", 2, 20, 12, 12, 50, 5, 5, padding=(2, 2, 2, 2)),
+    ConvCase("5x5_no_padding", 1, 3, 9, 10, 17, 5, 5),
+    ConvCase("5x5_groups", 1, 8, 7, 8, 6, 5, 5, padding=(2, 2, 1, 3), groups=2),
+]
+TRANSFORMS = ["input", "filter", "output", "output_gradient", "filter_gradient"]
+
+
+def matrix(name: str, k: int) -> torch.Tensor:
+    out = 7 - k
+    return tensor({
+        "input": input_matrix(),
+        "filter": filter_matrix(k),
+        "output": transposed(evaluate(out)),
+        "output_gradient": evaluate(out),
+        "filter_gradient": transposed(filter_matrix(k)),
+    }[name])  # fmt: skip
+
+
+def test_the_matrices_convolve_exactly():
+    for k in (3, 5):
+        out = 7 - k
+        A, B, G = evaluate(out), input_matrix(), filter_matrix(k)
+        for i, (j, tap) in itertools.product(range(out), itertools.product(range(6), range(k))):
+            # y_i = sum over points p of A[p][i] (G g)_p (B^T d)_p, of unit g = tap and d = j
+            y = sum(A[p][i] * G[p][tap] * B[p][j] for p in range(6))
+            assert y == (j == i + tap)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_are_their_matrices(name, k):
+    m = matrix(name, k)
+    tile = torch.randn(m.shape[1], m.shape[1], dtype=torch.float64)
+    got = _C.winograd_transform(name, k, tile.flatten().tolist())
+    got = torch.tensor(got, dtype=torch.float64)
+    bound = 2**-53 * 50 * (m.abs() @ tile.abs() @ m.abs().T)  # fewer roundings on any way through
+    assert ((got.view(len(m), -1) - m @ tile @ m.T).abs() <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_every_direction_is_within_the_bound_of_its_arithmetic(case, layout, dtype):
+    conv = Conv(case, dtype, layout)
+    sizes = Magnitudes(case)
+    x, w, bias, grad_y = (t.double().abs() for t in conv.tensors)
+    magnitude = {
+        "forward": sizes.forward(x, w, conv.y_size[2:]) + bias[:, None, None],
+        "backward_input": sizes.backward_input(grad_y, w),
+        "backward_weight": sizes.backward_weight(grad_y, x),
+        "bias": grad_y.sum((0, 2, 3)),
+    }
+    for direction in DIRECTIONS:
+        n = sizes.roundings(conv.terms(direction)) * torch.finfo(dtype).eps / 2
+        for name, result in conv.run(direction, "winograd").items():
+            error = (result.double() - conv.exact[name]).abs()
+            bound = n / (1 - n) * magnitude[name]
+            assert (error <= bound).all(), f"{name} is off by {(error / bound).max()} of the bound"
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_same_bits_for_any_thread_count(case, direction):
+    for layout in ("nchw", "nhwc"):
+        conv = Conv(case, torch.float32, layout)
+        runs = [conv.run(direction, "winograd", threads) for threads in (1, 2, 3, 7)]
+        for other in runs[1:]:
+            for name, result in runs[0].items():
+                assert torch.equal(result, other[name]), name
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_nan_spreads_within_its_tiles_alone(k):
+    pad, out = k // 2, 7 - k
+    case = ConvCase("nan", 1, 2, 17, 19, 5, k, k, padding=(pad,) * 4)
+    conv = Conv(case, torch.float32, "nchw")
+    conv.x[0, 1, 8, 6] = np.nan
+    y = conv.run("forward", "winograd")["forward"]
+    touched = torch.zeros(17, 19, dtype=torch.bool)
+    for row, column in itertools.product(range(-(-17 // out)), range(-(-19 // out))):
+        rows = range(row * out - pad, row * out - pad + 6)
+        columns = range(column * out - pad, column * out - pad + 6)
+        if 8 in rows and 6 in columns:
+            touched[row * out : (row + 1) * out, column * out : (column + 1) * out] = True
+    assert y[:, :, ~touched].isfinite().all()
+    assert y[:, :, 8 - pad : 9 + pad, 6 - pad : 7 + pad].isnan().all()
+
+
+def test_workspace_does_not_grow_with_the_batch_or_the_image():
+    def workspace(n, size):
+        shape = _C.Conv2dShape((n, 256, size, size), (256, 256, 3, 3), (1, 1), (1,) * 4, (1, 1), 1)
+        return [_C.conv2d_workspace_bytes(d, _C.FLOAT32, shape, 2, "winograd") for d in DIRECTIONS]
+
+    filters = 36 * 256 * 256 * 4
+    for n, size in ((1, 7), (8, 56), (64, 56), (1000, 224), (1, 100_000)):
+        assert max(workspace(n, size)) <= (64 << 20) + 2 * filters, (n, size)
+
+
+def test_flags_leave_it_out():
+    x, w = torch.randn(2, 64, 28, 28), torch.randn(64, 64, 3, 3)
+    assert fastconv.explain(x, w, padding=1)["forward"].startswith("winograd")
+    with fastconv.flags(winograd=False):
+        assert fastconv.explain(x, w, padding=1)["forward"].startswith("direct")
+        direct = fastconv.functional.conv2d(x, w, padding=1)
+    assert fastconv.explain(x, w, padding=1)["forward"].startswith("winograd")
+    winograd = fastconv.functional.conv2d(x, w, padding=1)
+    assert not torch.equal(direct, winograd)
+    torch.testing.assert_close(direct, winograd, rtol=1e-4, atol=1e-3)
+    with pytest.raises(ValueError, match="no path"):
+        _C.conv2d_switch_path("reference", False)
