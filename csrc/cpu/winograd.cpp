@@ -104,23 +104,23 @@ template <class T>
 void transform_input(const Plan<T>& p, const T* x, const TileBlock& block, int64_t group, T* v,
                      T* scratch) {
   const WinogradConv& c = p.c;
-  const int64_t width = block.columns * p.grid.out + WINOGRAD_POINTS - p.grid.out;
   for (int64_t channel = 0; channel < c.C; channel += p.lanes)
     for (int64_t i = 0; i < block.rows; ++i) {
-      const int64_t row = block.first_row + i, n = row / p.grid.image_rows;
-      const int64_t oh = row % p.grid.image_rows * p.grid.out, ow = block.first_column * p.grid.out;
-      gather_pixels(p.k, x + n * c.x.n + (group * c.C + channel) * c.x.c, c.x, c.IH, c.IW,
-                    min64(p.lanes, c.C - channel), oh - c.top, ow - c.left,
-                    int64_t(WINOGRAD_POINTS), width, scratch);
+      const RowPlace at = place(p.grid, block, i);
+      const Rectangle<T> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
+                              c.x,
+                              c.IH,
+                              c.IW,
+                              min64(p.lanes, c.C - channel),
+                              at.oh - c.top,
+                              at.ow - c.left};
       WinogradTiles<T> tiles{};
       tiles.count = block.columns;
-      tiles.pixels_in = scratch;
-      tiles.pixel_row = width * p.lanes;
-      tiles.pixel_tile = p.grid.out * p.lanes;
       tiles.points_out = v + i * block.columns * p.v_row + channel;
       tiles.point = p.v_point;
       tiles.point_tile = p.v_row;
-      p.transforms.input(tiles);
+      pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
+                       scratch);
     }
 }
 
@@ -173,8 +173,7 @@ void multiply_block(const Plan<T>& p, const Io<T>& io, const T* bias, const Tile
   const int64_t width = block.columns * p.grid.out;
   for (int64_t channel = first_panel * p.panel; channel < end; channel += p.lanes)
     for (int64_t i = 0; i < block.rows; ++i) {
-      const int64_t row = block.first_row + i, n = row / p.grid.image_rows;
-      const int64_t oh = row % p.grid.image_rows * p.grid.out, ow = block.first_column * p.grid.out;
+      const RowPlace at = place(p.grid, block, i);
       const int64_t in_chunk = channel - first_panel * p.panel;
       WinogradTiles<T> tiles{};
       tiles.count = block.columns;
@@ -187,9 +186,10 @@ void multiply_block(const Plan<T>& p, const Io<T>& io, const T* bias, const Tile
       tiles.pixel_tile = p.grid.out * p.lanes;
       tiles.bias = bias ? bias + group * p.panels * p.panel + channel : nullptr;
       p.transforms.output(tiles);
-      scatter_pixels(p.k, scratch, width, min64(p.grid.out, c.OH - oh), min64(width, c.OW - ow),
-                     min64(p.lanes, c.M - channel), c.y,
-                     io.y + n * c.y.n + (group * c.M + channel) * c.y.c + oh * c.y.h + ow * c.y.w);
+      scatter_pixels(
+          p.k, scratch, width, min64(p.grid.out, c.OH - at.oh), min64(width, c.OW - at.ow),
+          min64(p.lanes, c.M - channel), c.y,
+          io.y + at.n * c.y.n + (group * c.M + channel) * c.y.c + at.oh * c.y.h + at.ow * c.y.w);
     }
 }
 

@@ -53,35 +53,62 @@ struct TileGrid {
   }
 };
 
-// The channels [first, first + count) of one group, count <= lanes.
-struct ChannelBlock {
-  int64_t first, count;
+// Where a tile row of a block begins: image, output row, output column.
+struct RowPlace {
+  int64_t n, oh, ow;
 };
 
-// Copies the pixels of the rectangle that starts at (ih, iw), of which some may lie outside the
-// IH x IW image at x, into scratch of `width` columns.
+inline RowPlace place(const TileGrid& grid, const TileBlock& block, int64_t i) {
+  const int64_t row = block.first_row + i;
+  return {row / grid.image_rows, row % grid.image_rows * grid.out, block.first_column * grid.out};
+}
+
+// At most `lanes` channels of an IH x IW image, and the pixel (ih, iw) of it, maybe outside, where a
+// rectangle starts.
 template <class T>
-void gather_pixels(const Kernels<T>& k, const T* x, const Strides& xs, int64_t IH, int64_t IW,
-                   int64_t channels, int64_t ih, int64_t iw, int64_t rows, int64_t width,
+struct Rectangle {
+  const T* image;
+  const Strides& strides;
+  int64_t IH, IW, channels, ih, iw;
+};
+
+// Copies `rows` of `width` pixels into scratch.
+template <class T>
+void gather_pixels(const Kernels<T>& k, const Rectangle<T>& from, int64_t rows, int64_t width,
                    T* scratch) {
-  const int64_t lanes = k.lanes, begin = clamp64(-iw, 0, width),
-                end = clamp64(IW - iw, begin, width);
-  if (channels < lanes) std::fill(scratch, scratch + rows * width * lanes, T(0));
+  const int64_t lanes = k.lanes, ih = from.ih, iw = from.iw;
+  const int64_t begin = clamp64(-iw, 0, width), end = clamp64(from.IW - iw, begin, width);
+  if (from.channels < lanes) std::fill(scratch, scratch + rows * width * lanes, T(0));
   for (int64_t r = 0; r < rows; ++r) {
     T* row = scratch + r * width * lanes;
-    if (ih + r < 0 || ih + r >= IH || begin == end) {
+    if (ih + r < 0 || ih + r >= from.IH || begin == end) {
       std::fill(row, row + width * lanes, T(0));
       continue;
     }
     std::fill(row, row + begin * lanes, T(0));
     std::fill(row + end * lanes, row + width * lanes, T(0));
-    const T* from = x + (ih + r) * xs.h + (iw + begin) * xs.w;
+    const Strides& xs = from.strides;
+    const T* pixel = from.image + (ih + r) * xs.h + (iw + begin) * xs.w;
     if (xs.w == 1)
-      k.transpose(channels, end - begin, from, xs.c, row + begin * lanes, lanes);
+      k.transpose(from.channels, end - begin, pixel, xs.c, row + begin * lanes, lanes);
     else
-      for (int64_t q = begin; q < end; ++q, from += xs.w)
-        std::memcpy(row + q * lanes, from, channels * sizeof(T));
+      for (int64_t q = begin; q < end; ++q, pixel += xs.w)
+        std::memcpy(row + q * lanes, pixel, from.channels * sizeof(T));
   }
+}
+
+// A row of tiles of `side` x `side` pixels, `step` apart, through `transform` to tiles.points_out;
+// tiles has its count and the strides of the points.
+template <class T>
+void pixels_to_points(const Kernels<T>& k, void (*transform)(const WinogradTiles<T>&),
+                      const Rectangle<T>& from, int64_t side, int64_t step, WinogradTiles<T> tiles,
+                      T* scratch) {
+  const int64_t width = tiles.count * step + side - step;
+  gather_pixels(k, from, side, width, scratch);
+  tiles.pixels_in = scratch;
+  tiles.pixel_row = width * k.lanes;
+  tiles.pixel_tile = step * k.lanes;
+  transform(tiles);
 }
 
 // The inverse for a rectangle inside the image: [rows][width][lanes] of scratch, `columns` of each

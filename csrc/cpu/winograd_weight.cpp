@@ -82,37 +82,26 @@ struct Buffers {
   }
 };
 
-// Where a tile row of the strip lies.
-struct RowPlace {
-  int64_t n, oh, ow;
-};
-
-template <class T>
-RowPlace place(const Plan<T>& p, const TileBlock& strip, int64_t i) {
-  const int64_t row = strip.first_row + i;
-  return {row / p.grid.image_rows, row % p.grid.image_rows * p.grid.out,
-          strip.first_column * p.grid.out};
-}
-
 template <class T>
 void transform_input_row(const Plan<T>& p, const T* x, const TileBlock& strip, int64_t group,
                          int64_t i, T* v, T* scratch) {
   const WinogradConv& c = p.c;
-  const RowPlace at = place(p, strip, i);
-  const int64_t width = strip.columns * p.grid.out + WINOGRAD_POINTS - p.grid.out;
+  const RowPlace at = place(p.grid, strip, i);
   for (int64_t channel = 0; channel < c.C; channel += p.lanes) {
-    gather_pixels(p.k, x + at.n * c.x.n + (group * c.C + channel) * c.x.c, c.x, c.IH, c.IW,
-                  min64(p.lanes, c.C - channel), at.oh - c.top, at.ow - c.left,
-                  int64_t(WINOGRAD_POINTS), width, scratch);
+    const Rectangle<T> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
+                            c.x,
+                            c.IH,
+                            c.IW,
+                            min64(p.lanes, c.C - channel),
+                            at.oh - c.top,
+                            at.ow - c.left};
     WinogradTiles<T> tiles{};
     tiles.count = strip.columns;
-    tiles.pixels_in = scratch;
-    tiles.pixel_row = width * p.lanes;
-    tiles.pixel_tile = p.grid.out * p.lanes;
     tiles.points_out = v + i * strip.columns * p.v_row + channel;
     tiles.point = p.v_point;
     tiles.point_tile = p.v_row;
-    p.transforms.input(tiles);
+    pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
+                     scratch);
   }
 }
 
@@ -121,24 +110,27 @@ template <class T>
 void transform_gradient_row(const Plan<T>& p, const T* grad_y, const TileBlock& strip,
                             int64_t group, int64_t i, T* m, T* bias, T* scratch) {
   const WinogradConv& c = p.c;
-  const RowPlace at = place(p, strip, i);
-  const int64_t width = strip.columns * p.grid.out;
+  const RowPlace at = place(p.grid, strip, i);
+  const int64_t pixels = p.grid.out * strip.columns * p.grid.out;
   std::fill(bias, bias + p.panels * p.panel, T(0));
   for (int64_t channel = 0; channel < c.M; channel += p.lanes) {
-    gather_pixels(p.k, grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c, c.y, c.OH, c.OW,
-                  min64(p.lanes, c.M - channel), at.oh, at.ow, p.grid.out, width, scratch);
-    for (int64_t pixel = 0; pixel < p.grid.out * width; ++pixel)
-      p.k.add(p.lanes, scratch + pixel * p.lanes, bias + channel);
+    const Rectangle<T> from{grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c,
+                            c.y,
+                            c.OH,
+                            c.OW,
+                            min64(p.lanes, c.M - channel),
+                            at.oh,
+                            at.ow};
     WinogradTiles<T> tiles{};
     tiles.count = strip.columns;
-    tiles.pixels_in = scratch;
-    tiles.pixel_row = width * p.lanes;
-    tiles.pixel_tile = p.grid.out * p.lanes;
     tiles.points_out =
         m + channel / p.panel * p.m_panel + i * strip.columns * p.panel + channel % p.panel;
     tiles.point = p.m_point;
     tiles.point_tile = p.panel;
-    p.transforms.output_gradient(tiles);
+    pixels_to_points(p.k, p.transforms.output_gradient, from, p.grid.out, p.grid.out, tiles,
+                     scratch);
+    for (int64_t pixel = 0; pixel < pixels; ++pixel)
+      p.k.add(p.lanes, scratch + pixel * p.lanes, bias + channel);
   }
 }
 
