@@ -225,8 +225,11 @@ def test_evaluate_prints_what_training_ended_with(tmp_path: Path, capsys):
     assert "no model with the layers fastconv" in error_of(capsys)
 
 
+EPOCHS = 10  # those after the second give a busy machine the time to interrupt them
+
+
 def command(out: Path, *more: str) -> list[str]:
-    options = ("--epochs", "5", "--batch-size", "256", "--threads", "1", "--out", str(out))
+    options = ("--epochs", str(EPOCHS), "--batch-size", "256", "--threads", "1", "--out", str(out))
     return [sys.executable, "-m", "fastconv", "train", *options, *more]
 
 
@@ -257,7 +260,7 @@ def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path, whole, how: 
         command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout:
-            if re.match(r"epoch 2/5", line):
+            if re.match(rf"epoch +2/{EPOCHS}", line):
                 process.send_signal(how)
                 break
         _, errors = process.communicate(timeout=60)
@@ -268,7 +271,7 @@ def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path, whole, how: 
     else:
         assert process.returncode == -how
     done = torch.load(out / "checkpoint.pt", weights_only=True)["epochs_done"]
-    assert 1 <= done < 5
+    assert 1 <= done < EPOCHS
     assert len(outcome(out)[1]) == 1 + 2 * done
 
     resumed = subprocess.run(command(out, "--resume"), capture_output=True, text=True, timeout=60)
@@ -276,6 +279,6 @@ def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path, whole, how: 
     assert f"{done} of them done" in resumed.stdout
 
     (ours, our_rows), (theirs, their_rows) = outcome(out), whole
-    assert our_rows == their_rows and len(our_rows) == 1 + 2 * 5
+    assert our_rows == their_rows and len(our_rows) == 1 + 2 * EPOCHS
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
