@@ -1,12 +1,14 @@
 # make train   .venv, dependencies, build, then LeNet-5 on real handwritten digits, fastconv beside torch.nn
 # make test    the same set-up, then every test; pass more by ARGS="-k conv2d -x"
 # make lint    clang-format and ruff
+# make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts
+# make report  README, tables and pictures from the newest committed result of make bench
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl') setup.py pyproject.toml
 
-.PHONY: train test lint build clean
+.PHONY: train test lint bench bench-quick report build clean
 
 train: build
 	$(BIN)/fastconv train $(ARGS)
@@ -19,12 +21,25 @@ lint: $(VENV)/.requirements
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
+bench: build $(VENV)/.requirements-bench
+	$(BIN)/python -m benchmarks.bench $(ARGS)
+
+bench-quick: build
+	$(BIN)/python -m benchmarks.bench --quick $(ARGS)
+
+report: build
+	$(BIN)/python -m benchmarks.report $(ARGS)
+
 build: $(VENV)/.built
 
 $(VENV)/.requirements: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/.requirements-bench: $(VENV)/.requirements requirements-bench.txt
+	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
 	touch $@
 
 $(VENV)/.built: $(VENV)/.requirements $(SOURCES)

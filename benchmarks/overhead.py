@@ -1,56 +1,123 @@
-"""Microseconds per call on a 1x1x8x8 input, where the kernels cost next to nothing.
+"""Microseconds per call on a 1x1x8x8 input, where kernels cost next to nothing, layer by layer of
+the stack: what a call costs before anything is computed.
 
-python -m benchmarks.overhead [--out NAME]
+python -m benchmarks.overhead
 """
 
 import argparse
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from tabulate import tabulate
 
 import fastconv
-from benchmarks.timing import compare, machine, report
-from fastconv import functional
+from benchmarks.machine import pin
+from benchmarks.peers import aten
+from benchmarks.timing import Call, measure
+from fastconv import autograd, eager, functional, ops
+from fastconv.extension import _C
 
-CALLS = 200
+CALLS = 100
+ARGS = ((1, 1), (0, 0, 0, 0), (1, 1), 1)  # stride, padding, dilation, groups of the kernels
+WINDOW = ((2, 2), (2, 2), (0, 0), (1, 1), False)
+Row = tuple[str, str, Callable, Callable | None]  # what, layer of the stack, ours, torch's
 
 
-def repeated(function, *args):
+def _repeated(function: Callable) -> Callable[[], None]:
     def run() -> None:
         for _ in range(CALLS):
-            function(*args)
+            function()
 
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="also write NAME.md")
-    options = parser.parse_args()
+def _binding(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor) -> Callable:
+    """The kernel alone, through pybind11, into memory that is there already."""
+    shape = ops.conv2d_shape(x.shape, w.shape, ARGS, False, False, False)
+    y = torch.empty(1, 1, 6, 6)
+    buffers = [value for t in (x, w, bias, y) for value in (t.data_ptr(), t.numel())]
+    return lambda: _C.conv2d_forward(_C.FLOAT32, shape, *buffers, 1) or y
+
+
+def _rows() -> list[Row]:
     x, w, bias = torch.randn(1, 1, 8, 8), torch.randn(1, 1, 3, 3), torch.randn(1)
-    xg, wg = x.clone().requires_grad_(), w.clone().requires_grad_()
+    leaves = tuple(t.clone().requires_grad_() for t in (x, w, bias))
+    xg, grad_y, grad_p = leaves[0], torch.randn(1, 1, 6, 6), torch.randn(1, 1, 4, 4)
     ours, theirs = fastconv.Conv2d(1, 1, 3), torch.nn.Conv2d(1, 1, 3)
-    pairs = [
-        ("conv2d", functional.conv2d, F.conv2d, (x, w, bias)),
-        ("conv2d, weight requires grad", functional.conv2d, F.conv2d, (x, wg, bias)),
-        ("conv2d, all require grad", functional.conv2d, F.conv2d, (xg, wg, bias)),
-        ("Conv2d module", ours, theirs, (x,)),
-    ]
+    pool, their_pool = fastconv.MaxPool2d(2), torch.nn.MaxPool2d(2)
+    torchs = partial(aten.convolution, x, w, bias, (1, 1), (0, 0), (1, 1), False, (0, 0), 1)
+    given, plain = (x, w, bias), (1, 0, 1, 1)
+
+    def short(*tensors: torch.Tensor) -> Callable | None:
+        return partial(eager.conv2d, *tensors, *plain) if eager.available else None
+
+    rows = [
+        ("conv2d", "kernel and binding", _binding(*given), None),
+        ("conv2d", "torch.ops", partial(torch.ops.fastconv.conv2d, *given, *ARGS), torchs),
+        ("conv2d", "plain call of ops", partial(ops.conv2d, *given, *ARGS), None),
+        ("conv2d", "eager short way", short(*given), None),
+        ("conv2d", "functional", partial(functional.conv2d, *given), partial(F.conv2d, *given)),
+        ("conv2d with gradients", "Function",
+         partial(autograd.EagerConv2d.apply, *leaves, ARGS), None),
+        ("conv2d with gradients", "eager short way", short(*leaves), None),
+        ("conv2d with gradients", "functional", partial(functional.conv2d, *leaves),
+         partial(F.conv2d, *leaves)),
+        ("conv2d with gradients", "module", partial(ours, x), partial(theirs, x)),
+        ("conv2d with gradients", "and backward",
+         lambda: torch.autograd.grad(functional.conv2d(*leaves), leaves, grad_y),
+         lambda: torch.autograd.grad(F.conv2d(*leaves), leaves, grad_y)),
+        ("max_pool2d", "torch.ops", partial(torch.ops.fastconv.max_pool2d, x, *WINDOW, True),
+         partial(aten.max_pool2d_with_indices, x, *WINDOW)),
+        ("max_pool2d", "module", partial(pool, x), partial(their_pool, x)),
+        ("max_pool2d with gradients", "and backward",
+         lambda: torch.autograd.grad(functional.max_pool2d(xg, 2), xg, grad_p),
+         lambda: torch.autograd.grad(F.max_pool2d(xg, 2), xg, grad_p)),
+    ]  # fmt: skip
     for name in ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"):
-        for tensor, suffix in ((x, ""), (xg, ", requires grad")):
-            a, b = getattr(functional, name), getattr(F, name)
-            pairs.append((name + suffix, a, b, (tensor, 2)))
-    rows = []
-    for name, a, b, args in pairs:
-        c = compare(repeated(a, *args), repeated(b, *args))
-        spread = f"{1 / c.high:.2f} - {1 / c.low:.2f}"
-        times = [f"{t / CALLS * 1e6:.1f}" for t in (c.ours, c.theirs)]
-        rows.append([name, *times, f"{1 / c.ratio:.2f}", spread])
-    headers = ["call", "fastconv us", "torch us", "fastconv / torch", "quartiles"]
-    table = tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-    report(machine(), table, options.out)
+        for t, suffix in ((x, ""), (xg, " with gradients")):
+            pair = (partial(getattr(where, name), t, 2) for where in (functional, F))
+            rows.append((name + suffix, "functional", *pair))
+    return [row for row in rows if row[2] is not None]
+
+
+def measure_overhead(job: dict, seconds: float) -> dict:
+    """A row of the result that holds all calls."""
+    rows = _rows()
+    calls = []
+    for what, layer, ours, theirs in rows:
+        pair = {"fastconv": Call(_repeated(ours))}
+        if theirs:
+            pair["torch"] = Call(_repeated(theirs))
+        measured = measure(pair, max(0.5, seconds / len(rows)))
+        micros = {name: [t / CALLS * 1e6 for t in measured.seconds(name)] for name in pair}
+        entry = {"what": what, "layer": layer, "microseconds": micros, "noisy": measured.noisy}
+        if theirs:
+            entry["ratio"] = list(measured.ratio("fastconv", "torch"))
+        calls.append(entry)
+    return {"stage": job["stage"], "threads": job["threads"], "calls": calls}
+
+
+def table(calls: list[dict]) -> str:
+    """Microseconds per call, in Markdown."""
+    lines = []
+    for call in calls:
+        times = call["microseconds"]
+        row = [call["what"], call["layer"], f"{times['fastconv'][0]:.1f}"]
+        if "ratio" in call:
+            median, low, high = call["ratio"]
+            row += [f"{times['torch'][0]:.1f}", f"{median:.2f}", f"{low:.2f} - {high:.2f}"]
+        lines.append([*row, "noisy" if call["noisy"] else ""])
+    headers = ["call", "entered at", "fastconv us", "torch us", "fastconv / torch", "quartiles", ""]
+    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    pin(1)
+    job = {"stage": "overhead", "threads": 1}
+    print(table(measure_overhead(job, 10)["calls"]))
 
 
 if __name__ == "__main__":

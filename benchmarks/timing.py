@@ -1,74 +1,142 @@
-"""Timing two ways of doing one thing, alternately in one process: ratios are less noisy."""
+"""Timing several ways of doing one thing, alternately in one process: ratios are less noisy than
+times, for a busy neighbour slows all sides alike.
+"""
 
-import platform
+import resource
 import statistics
-import subprocess
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import torch
+NOISE_BOUND = 0.15  # quartile distance of a ratio, as a share of it, above which a row is noisy
+WARM_UPS = 3  # glibc's heap needs some to have room for large outputs
+REPEATS = 2  # of a noisy row, at most
+SAMPLE_SECONDS = 5e-4  # a sample calls so often that it lasts about so long
+LONGEST_SAMPLE = 20 * SAMPLE_SECONDS  # of several calls, if they turn out slower than thought
+LEAST_ROUNDS, MOST_ROUNDS = 5, 60
+FEWEST_ROUNDS = 3  # where LEAST_ROUNDS would take several times the seconds that are given
+REST_SECONDS = 0.01  # for the threads of another runtime to stop spinning
 
-import fastconv
-from fastconv.extension import _C
+
+class Call(NamedTuple):
+    """Something to time. `runtime` names who owns the threads that compute it."""
+
+    run: Callable[[], object]
+    runtime: str = "openmp"
 
 
-class Comparison(NamedTuple):
-    """Median seconds of both, and quartiles of the ratio theirs / ours over the rounds."""
+class Spread(NamedTuple):
+    """The median and the quartiles around it."""
 
-    ours: float
-    theirs: float
-    ratio: float  # of the medians
+    median: float
     low: float
     high: float
 
-
-def compare(ours: Callable, theirs: Callable, rounds: int = 40, seconds: float = 1.5) -> Comparison:
-    """Runs both alternately, at least 8 and at most `rounds` times each, for about `seconds`."""
-    for _ in range(3):
-        ours()
-        theirs()
-    times: list[tuple[float, float]] = []
-    end = time.perf_counter() + seconds
-    while len(times) < 8 or (len(times) < rounds and time.perf_counter() < end):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        theirs()
-        times.append((middle - start, time.perf_counter() - middle))
-    a, b = (statistics.median(t[i] for t in times) for i in (0, 1))
-    low, _, high = statistics.quantiles((t[1] / t[0] for t in times), n=4)
-    return Comparison(a, b, b / a, low, high)
+    @property
+    def noise(self) -> float:
+        """Distance of the quartiles as a share of the median."""
+        return (self.high - self.low) / self.median
 
 
-def machine() -> dict[str, str | int]:
-    """What a reader needs to know to judge the figures."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-         if line.startswith("model name")),
-        platform.processor(),
-    )  # fmt: skip
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    return {
-        "cpu": cpu,
-        "isa": _C.isa(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "fastconv": fastconv.__version__,
-        "compiler": _C.build_info()["compiler"],
-        "commit": commit.stdout.strip() or "unknown",
-    }
+def spread(values: Sequence[float]) -> Spread:
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, low, high)
 
 
-def report(about: dict, table: str, out: Path | None) -> None:
-    """Prints a table under what it was measured on, and writes both to `out`.md if given."""
-    text = ", ".join(f"{name} {value}" for name, value in about.items()) + "\n\n" + table
-    print(text)
-    if out:
-        out.with_suffix(".md").write_text(text + "\n")
+class Measurement(NamedTuple):
+    """Seconds per call of every call by name, one for each round, and how they came about."""
+
+    times: dict[str, list[float]]
+    faults: dict[str, float]  # pages that a call takes in anew from the system: median
+    repeats: int
+    noisy: bool
+
+    def seconds(self, name: str) -> Spread:
+        return spread(self.times[name])
+
+    def ratio(self, name: str, base: str) -> Spread:
+        """Of `name` over `base`: the median and quartiles of the ratios of the rounds."""
+        return ratio(self.times[name], self.times[base])
+
+
+def ratio(times: Sequence[float], base: Sequence[float]) -> Spread:
+    return spread([a / b for a, b in zip(times, base, strict=True)])
+
+
+class _Run(NamedTuple):
+    """What alternate() saw, round by round."""
+
+    times: dict[str, list[float]]
+    faults: dict[str, list[float]]
+
+
+def _sample(call: Call, count: int, clock: Callable[[], float]) -> tuple[float, float]:
+    """Seconds and page faults per call over `count` calls.
+
+    What a call returns is freed within its own time.
+    """
+    run = call.run
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    start = clock()
+    run()
+    done = 1
+    while done < count and clock() - start < LONGEST_SAMPLE:
+        run()
+        done += 1
+    seconds = clock() - start
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+    return seconds / done, faults / done
+
+
+def alternate(
+    calls: Mapping[str, Call], seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> _Run:
+    """Runs all calls in turn, round after round, for about `seconds`; every other round backwards.
+
+    Warm-up calls come first. Where the thread pool changes hands, the former one gets time to fall
+    asleep and the next one an untimed call to wake.
+    """
+    counts = {}
+    for name, call in calls.items():
+        once = min(_sample(call, 1, clock)[0] for _ in range(WARM_UPS))
+        counts[name] = max(1, min(1000, int(SAMPLE_SECONDS / max(once, 1e-7))))
+    seen = _Run({name: [] for name in calls}, {name: [] for name in calls})
+    order, runtime, start = list(calls), None, clock()
+    for done in range(MOST_ROUNDS):
+        spent = clock() - start
+        if done >= FEWEST_ROUNDS and spent > seconds * (1 if done >= LEAST_ROUNDS else 4):
+            break
+        for name in order:
+            if runtime not in (None, calls[name].runtime):
+                time.sleep(REST_SECONDS)
+                calls[name].run()
+            runtime = calls[name].runtime
+            taken, faults = _sample(calls[name], counts[name], clock)
+            seen.times[name].append(taken)
+            seen.faults[name].append(faults)
+        order.reverse()
+    return seen
+
+
+def measure(
+    calls: Mapping[str, Call], seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> Measurement:
+    """Alternates the calls. If the ratio of the second to the first has quartiles further apart
+    than NOISE_BOUND, that is repeated while it does not take too long, the least noisy run is kept,
+    and marked if still noisy.
+    """
+    first, second = (list(calls) * 2)[:2]
+
+    def noise(run: _Run) -> float:
+        times = run.times
+        alone = len(calls) == 1
+        return (spread(times[first]) if alone else ratio(times[second], times[first])).noise
+
+    start = clock()
+    best = alternate(calls, seconds, clock)
+    repeats = 0
+    while noise(best) > NOISE_BOUND and repeats < REPEATS and clock() - start < 3 * seconds:
+        repeats += 1
+        best = min(best, alternate(calls, seconds / 2, clock), key=noise)
+    faults = {name: statistics.median(seen) for name, seen in best.faults.items()}
+    return Measurement(best.times, faults, repeats, noise(best) > NOISE_BOUND)

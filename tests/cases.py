@@ -1,7 +1,14 @@
 """Named shapes, shared by tests and benchmarks: one list of cases for every kernel of conv2d and of
-the pools."""
+the pools. What the nets do is asked of the nets themselves (net_layers)."""
 
+from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from fastconv import models
 
 
 class ConvCase(NamedTuple):
@@ -28,9 +35,16 @@ class ConvCase(NamedTuple):
     def weight_size(self) -> tuple[int, int, int, int]:
         return self.OC, self.IC // self.groups, self.KH, self.KW
 
+    @property
+    def output_size(self) -> tuple[int, int, int, int]:
+        top, bottom, left, right = self.padding
+        height = self.IH + top + bottom - self.dilation[0] * (self.KH - 1) - 1
+        width = self.IW + left + right - self.dilation[1] * (self.KW - 1) - 1
+        return self.N, self.OC, height // self.stride[0] + 1, width // self.stride[1] + 1
+
 
 class PoolCase(NamedTuple):
-    """Extents of one pooling."""
+    """Extents of one pooling; `average` chooses for those who do not run both kinds."""
 
     name: str
     N: int
@@ -44,35 +58,139 @@ class PoolCase(NamedTuple):
     ceil_mode: bool = False
     count_include_pad: bool = True
     divisor_override: int | None = None
+    average: bool = False
 
     @property
     def input_size(self) -> tuple[int, int, int, int]:
         return self.N, self.C, self.IH, self.IW
 
 
+class AdaptiveCase(NamedTuple):
+    """Extents of one adaptive average pooling."""
+
+    name: str
+    N: int
+    C: int
+    IH: int
+    IW: int
+    output: tuple[int, int]
+
+    @property
+    def input_size(self) -> tuple[int, int, int, int]:
+        return self.N, self.C, self.IH, self.IW
+
+
+Case = ConvCase | PoolCase | AdaptiveCase
+
+
 def _same(pad: int) -> tuple[int, int, int, int]:
     return pad, pad, pad, pad
 
 
-# The layers that the nets of this package train most, batch 64.
-NET_LAYERS = [
-    ConvCase("lenet.c1", 64, 1, 32, 32, 6, 3, 3),
-    ConvCase("lenet.c2", 64, 6, 15, 15, 16, 3, 3),
-    ConvCase("lenet5.c1", 64, 1, 32, 32, 6, 5, 5),
-    ConvCase("lenet5.c2", 64, 6, 14, 14, 16, 5, 5),
-    ConvCase("mnist_cnn.c1", 64, 1, 28, 28, 20, 5, 5),
-    ConvCase("mnist_cnn.c2", 64, 20, 12, 12, 50, 5, 5),
-    ConvCase("cifar_net.c1", 64, 3, 32, 32, 16, 3, 3, padding=_same(1)),
-    ConvCase("cifar_net.c2", 64, 16, 16, 16, 8, 3, 3, padding=_same(1)),
+# Net -> extents of its images: the nets as they are, and ResNet and VGG also on small images, down
+# to maps of 2 x 2 and 1 x 1.
+NETS = [
+    ("lenet", 32),
+    ("lenet5", 32),
+    ("mnist_cnn", 28),
+    ("tiny_cnn", 100),
+    ("tiny_cnn_pooled", 100),
+    ("cifar_net", 32),
+    ("alexnet", 224),
+    ("vgg16", 224),
+    ("resnet18", 224),
+    ("resnet50", 224),
+    ("vgg16", 32),
+    ("resnet18", 32),
+    ("resnet50", 32),
+    ("resnet18_cifar", 32),
 ]
 
-NET_POOLS = [
-    PoolCase("64x6x28 k2", 64, 6, 28, 28, (2, 2), (2, 2)),
-    PoolCase("64x16x32 k2", 64, 16, 32, 32, (2, 2), (2, 2)),
-    PoolCase("4x256x56 k2", 4, 256, 56, 56, (2, 2), (2, 2)),
-    PoolCase("4x64x224 k2", 4, 64, 224, 224, (2, 2), (2, 2)),
-    PoolCase("8x64x112 k3 s2 p1", 8, 64, 112, 112, (3, 3), (2, 2), (1, 1)),
-    PoolCase("8x512x14 k2", 8, 512, 14, 14, (2, 2), (2, 2)),
+
+def _conv_case(name: str, layer: nn.Conv2d, size: torch.Size) -> ConvCase:
+    (top, left), (KH, KW) = layer.padding, layer.kernel_size
+    padding = (top, top, left, left)
+    geometry = (layer.stride, padding, layer.dilation, layer.groups)
+    return ConvCase(name, *size, layer.out_channels, KH, KW, *geometry)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def _pool_case(name: str, layer: nn.Module, size: torch.Size) -> PoolCase:
+    window = (_pair(layer.kernel_size), _pair(layer.stride), _pair(layer.padding))
+    if isinstance(layer, nn.MaxPool2d):
+        return PoolCase(name, *size, *window, _pair(layer.dilation), layer.ceil_mode)
+    more = (layer.ceil_mode, layer.count_include_pad, layer.divisor_override)
+    return PoolCase(name, *size, *window, (1, 1), *more, average=True)
+
+
+def _adaptive_case(name: str, layer: nn.AdaptiveAvgPool2d, size: torch.Size) -> AdaptiveCase:
+    return AdaptiveCase(name, *size, _pair(layer.output_size))
+
+
+_CASE_OF_LAYER = {
+    nn.Conv2d: _conv_case,
+    nn.MaxPool2d: _pool_case,
+    nn.AvgPool2d: _pool_case,
+    nn.AdaptiveAvgPool2d: _adaptive_case,
+}
+
+
+@lru_cache
+def layers_of(net: str, extent: int) -> tuple[Case, ...]:
+    """Every convolution and pooling that a net calls for one image, in order, with repetitions.
+
+    Asked of the net itself: it runs on the meta device, which computes nothing. Names are the net,
+    its extent unless the net is made for it, and the layer; members of a Sequential, which have no
+    names, are conv1, conv2, ..., pool1, pool2, ...
+    """
+    calls, counts = [], Counter()
+    channels, native, _ = models.input_shape(net)
+    with torch.device("meta"):
+        model = models.build(net, layers="torch").eval()
+        for path, layer in model.named_modules():
+            if make := _CASE_OF_LAYER.get(type(layer)):
+                kind = "conv" if isinstance(layer, nn.Conv2d) else "pool"
+                counts[kind] += 1
+                own = f"{kind}{counts[kind]}" if path.startswith("features.") else path
+                name = f"{net}{'' if extent == native else f'@{extent}'}.{own}"
+                layer.register_forward_pre_hook(
+                    lambda layer, args, name=name, make=make: calls.append(
+                        make(name, layer, args[0].shape)
+                    )
+                )
+        model(torch.empty(1, channels, extent, extent))
+    return tuple(calls)
+
+
+def net_layers() -> dict[Case, list[str]]:
+    """Every distinct convolution and pooling of NETS for one image, named after the first that has
+    it, with the names of all that have it.
+    """
+    distinct: dict[tuple, list[Case]] = {}
+    for net, extent in NETS:
+        for case in layers_of(net, extent):
+            distinct.setdefault((type(case), *case[1:]), []).append(case)
+    return {same[0]: [case.name for case in same] for same in distinct.values()}
+
+
+# What the nets do not have and users do.
+OTHER_LAYERS = [
+    ConvCase("depthwise 3x3", 8, 96, 56, 56, 96, 3, 3, padding=_same(1), groups=96),
+    ConvCase("depthwise 3x3 stride 2", 8, 96, 56, 56, 96, 3, 3, (2, 2), _same(1), groups=96),
+    ConvCase("depthwise 5x5", 8, 240, 28, 28, 240, 5, 5, padding=_same(2), groups=240),
+    ConvCase("depthwise 7x7", 8, 192, 28, 28, 192, 7, 7, padding=_same(3), groups=192),
+    ConvCase("32 groups 3x3", 8, 128, 28, 28, 128, 3, 3, padding=_same(1), groups=32),
+    ConvCase("dilated 3x3 by 2", 8, 64, 56, 56, 64, 3, 3, padding=_same(2), dilation=(2, 2)),
+    ConvCase("dilated 3x3 by 12", 2, 256, 33, 33, 64, 3, 3, padding=_same(12), dilation=(12, 12)),
+    ConvCase("1x7", 8, 128, 17, 17, 128, 1, 7, padding=(0, 0, 3, 3)),
+    ConvCase("7x1", 8, 128, 17, 17, 128, 7, 1, padding=(3, 3, 0, 0)),
+    ConvCase("51x51 padding 25", 8, 3, 64, 64, 8, 51, 51, padding=_same(25)),
+    ConvCase("25x25 stride 3", 8, 3, 128, 128, 16, 25, 25, (3, 3)),
+    PoolCase("average 2x2", 8, 64, 56, 56, (2, 2), (2, 2), average=True),
+    PoolCase("average 3x3 stride 1", 8, 64, 28, 28, (3, 3), (1, 1), (1, 1), average=True),
 ]
 
 # Small, and chosen so that each boundary of the tiles is crossed: rows of 15, 16, 17 pixels, 1 to

@@ -1,0 +1,163 @@
+"""Who is measured: fastconv and its peers, each as a call for one layer and direction.
+
+A peer that is not installed, or does not offer a direction, says so and is left out by name.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.problems import ConvProblem, PoolProblem
+from benchmarks.timing import Call
+from fastconv import functional, ops
+
+aten = torch.ops.aten
+OURS = "fastconv"
+Problem = ConvProblem | PoolProblem
+
+
+class Unavailable(Exception):
+    """Why a peer cannot take part, in a few words."""
+
+
+class Contender(NamedTuple):
+    """A call, and how to read the tensors of its result in the order of Problem.checks."""
+
+    call: Call
+    read: Callable[[object], tuple[Tensor, ...]] = lambda result: (
+        result if isinstance(result, tuple) else (result,)
+    )
+
+
+def _of_torch(problem: Problem, direction: str, ours: bool, channels_last: bool) -> Callable:
+    """The call of fastconv or of torch, on tensors that already have the memory format."""
+    format_ = torch.channels_last if channels_last else torch.contiguous_format
+    x, grad_y = (t.contiguous(memory_format=format_) for t in (problem.x, problem.grad_y))
+    if isinstance(problem, PoolProblem):
+        return _pool(problem, direction, ours, channels_last, x, grad_y)
+    w = problem.w.contiguous(memory_format=format_)
+    bias, args, case = problem.bias, problem.args, problem.case
+    kernels = (case.stride, case.padding, case.dilation, case.groups)
+    conv2d = functional.conv2d if ours else F.conv2d
+    if direction == "forward":
+        return lambda: conv2d(x, w, bias, *args)
+    if direction == "autograd":
+        leaves = tuple(t.clone().requires_grad_() for t in (x, w, bias))
+        return lambda: torch.autograd.grad(conv2d(*leaves, *args), leaves, grad_y)
+    if ours and direction == "backward_input":
+        return lambda: ops.conv2d_backward_input(grad_y, w, x.shape, *kernels, channels_last)
+    if ours:
+        return lambda: ops.conv2d_backward_weight(grad_y, x, w.shape, *kernels, channels_last, True)
+    into_x = direction == "backward_input"
+    mask = (into_x, not into_x, not into_x)
+    stride, pad, dilation, groups = args
+    rest = ([case.OC], stride, pad, dilation, False, [0, 0], groups, mask)
+    wanted = slice(0, 1) if into_x else slice(1, 3)
+    return lambda: aten.convolution_backward(grad_y, x, w, *rest)[wanted]
+
+
+def _pool(
+    problem: PoolProblem, direction: str, ours: bool, channels_last: bool, x: Tensor, grad_y: Tensor
+) -> Callable:
+    kind, args, size = problem.kind, problem.args, problem.x.shape
+    pool = getattr(functional if ours else F, kind)
+    if direction == "forward":
+        return lambda: pool(x, *args)
+    if direction == "autograd":
+        leaf = x.clone().requires_grad_()
+        return lambda: torch.autograd.grad(pool(leaf, *args), leaf, grad_y)
+    if ours:
+        backward = getattr(ops, f"{kind}_backward")
+        if kind == "max_pool2d":
+            _, codes = ops.max_pool2d(x, *args, True)
+            return lambda: backward(grad_y, codes, size, *args, channels_last)
+        return lambda: backward(grad_y, size, *args, channels_last)
+    if kind == "max_pool2d":
+        _, indices = aten.max_pool2d_with_indices(x, *args)
+        return lambda: aten.max_pool2d_with_indices_backward(grad_y, x, *args, indices)
+    if kind == "avg_pool2d":
+        return lambda: aten.avg_pool2d_backward(grad_y, x, *args)
+    if args[0] == (1, 1):  # torch takes the mean instead, and has no kernel for its gradient
+        area = x.shape[2] * x.shape[3]
+        return lambda: (grad_y.expand(size) / area,)
+    return lambda: aten._adaptive_avg_pool2d_backward(grad_y, x)
+
+
+def _fastconv(problem: Problem, direction: str) -> Contender:
+    return Contender(Call(_of_torch(problem, direction, True, False)))
+
+
+def _fastconv_channels_last(problem: Problem, direction: str) -> Contender:
+    return Contender(Call(_of_torch(problem, direction, True, True)))
+
+
+def _eager(problem: Problem, direction: str) -> Contender:
+    return Contender(Call(_of_torch(problem, direction, False, False)))
+
+
+def _channels_last(problem: Problem, direction: str) -> Contender:
+    return Contender(Call(_of_torch(problem, direction, False, True)))
+
+
+def _compile(problem: Problem, direction: str) -> Contender:
+    """torch.compile of the operation alone; with autograd, torch compiles its backward too."""
+    torch._dynamo.reset()  # each layer is a first one: no limit on recompilations
+    if direction != "autograd":
+        return Contender(
+            Call(torch.compile(_of_torch(problem, direction, False, False), dynamic=False))
+        )
+    args, grad_y = problem.args, problem.grad_y
+    if isinstance(problem, PoolProblem):
+        operation, given = getattr(F, problem.kind), (problem.x,)
+    else:
+        operation, given = F.conv2d, (problem.x, problem.w, problem.bias)
+    leaves = tuple(t.clone().requires_grad_() for t in given)
+    compiled = torch.compile(lambda *tensors: operation(*tensors, *args), dynamic=False)
+    return Contender(Call(lambda: torch.autograd.grad(compiled(*leaves), leaves, grad_y)))
+
+
+def _imported(module: str) -> Callable[[Problem, str], Contender]:
+    """A peer whose file here imports an optional package."""
+
+    def make(problem: Problem, direction: str) -> Contender:
+        return import_module(f"benchmarks.peer_{module}").contender(problem, direction)
+
+    return make
+
+
+PEERS: dict[str, Callable[[Problem, str], Contender]] = {
+    OURS: _fastconv,
+    "eager": _eager,
+    "channels_last": _channels_last,
+    "compile": _compile,
+    "onnxruntime": _imported("onnxruntime"),
+    "openvino": _imported("openvino"),
+    "jax": _imported("jax"),
+    "fastconv_channels_last": _fastconv_channels_last,
+}
+LABELS = {
+    "eager": "torch NCHW",
+    "channels_last": "torch channels_last",
+    "compile": "torch.compile",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "jax": "JAX",
+    "fastconv_channels_last": "fastconv channels_last",
+}
+PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino"),
+            "jax": ("jax",)}  # fmt: skip
+
+
+def contender(peer: str, problem: Problem, direction: str) -> Contender:
+    """
+    Raises:
+        Unavailable: the peer is not installed, or does not offer this.
+    """
+    try:
+        return PEERS[peer](problem, direction)
+    except ImportError as error:
+        raise Unavailable(f"not installed ({error.name or error})") from error

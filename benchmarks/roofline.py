@@ -1,0 +1,118 @@
+"""What the machine can do at best, measured, and which part of it a row reaches.
+
+The least time of a row is max(flop / FMA peak, bytes / copy bandwidth), where the copy is one of
+about as many bytes, for small tensors stay in a cache. Its share of the roofline is that over the
+time that it took.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import torch
+
+SOURCE = Path(__file__).with_name("peak.cpp")
+ROUNDS = 1_000_000
+TRIES = 5
+COPY_BYTES = [2**exponent for exponent in range(16, 29, 2)]  # read plus written
+
+
+def best_seconds(run, tries: int = TRIES) -> float:
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _fma_library(folder: str) -> ctypes.CDLL:
+    """
+    Raises:
+        OSError: no compiler, or it failed.
+    """
+    names = (os.environ.get("CXX"), "g++", "c++", "clang++")
+    compiler = next((found for name in names if name and (found := shutil.which(name))), None)
+    if compiler is None:
+        raise OSError("no C++ compiler to build the loop of multiply-adds")
+    library = Path(folder) / "peak.so"
+    flags = ["-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
+    command = [compiler, *flags, str(SOURCE), "-o", str(library)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        raise OSError(f"{compiler} could not build {SOURCE.name}")
+    return ctypes.CDLL(str(library))
+
+
+def _fma_rate(library: ctypes.CDLL, dtype: str, threads: int) -> float:
+    """Operations per second, an addition and a multiplication each, of all threads together."""
+    run, flop = getattr(library, f"run_{dtype}"), getattr(library, f"flop_{dtype}")
+    run.argtypes, run.restype = [ctypes.c_long], ctypes.c_double if "64" in dtype else None
+    flop.restype = ctypes.c_long
+
+    def together() -> None:
+        others = [threading.Thread(target=run, args=(ROUNDS,)) for _ in range(threads - 1)]
+        for other in others:
+            other.start()
+        run(ROUNDS)
+        for other in others:
+            other.join()
+
+    together()
+    return threads * ROUNDS * flop() / best_seconds(together)
+
+
+def copy_rate(size: int) -> float:
+    """Bytes per second, read plus written, of copies within memory that is in use already."""
+    source, target = (torch.ones(size // 8) for _ in range(2))
+    count = max(1, 2**24 // size)
+
+    def copies() -> None:
+        for _ in range(count):
+            target.copy_(source)
+
+    copies()
+    return count * size / best_seconds(copies)
+
+
+def matmul_rate(extent: int = 1024) -> float:
+    """Operations per second of torch's matrix product in float32."""
+    a, b = torch.randn(extent, extent), torch.randn(extent, extent)
+    a @ b
+    return 2 * extent**3 / best_seconds(lambda: a @ b)
+
+
+def measure_peaks(threads: int) -> dict:
+    """`fma`: operations per second by type, empty where it could not be measured, `why` saying why
+    not; `matmul`; `copy`: [bytes, bytes per second] by size.
+    """
+    peaks: dict = {"threads": threads, "fma": {}, "matmul": matmul_rate()}
+    peaks["copy"] = [[size, copy_rate(size)] for size in COPY_BYTES]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            library = _fma_library(folder)
+            rates = {d: _fma_rate(library, d, threads) for d in ("float32", "float64")}
+            peaks["fma"] = rates
+    except OSError as error:
+        peaks["why"] = str(error)
+    return peaks
+
+
+def bandwidth(copy: list[list[float]], size: int) -> float:
+    """Of the measured copies, the fastest of at least a quarter as many bytes."""
+    return max(rate for at, rate in copy if at >= min(size / 4, copy[-1][0]))
+
+
+def least_seconds(flop: float, size: float, dtype: str, peaks: dict) -> tuple[float, str] | None:
+    """The roofline's time for so many operations and bytes, and what sets it: "compute" or
+    "memory". None where the peak was not measured, or is that of another type.
+    """
+    peak = peaks["fma"].get(dtype)
+    if peak is None:
+        return None
+    compute, memory = flop / peak, size / bandwidth(peaks["copy"], size)
+    return max(compute, memory), "compute" if compute >= memory else "memory"
