@@ -1,7 +1,7 @@
 // avg_pool2d, adaptive_avg_pool2d and their gradients (contract: pool2d.h). Layer: cpu, driver.
 //
 // Leaf kernels: NCHW planes row by row (isa/pool_rows.inl), NHWC pixels (isa/pool_pixels.inl).
-// Adaptive NCHW windows, which have no constant stride, are summed element by element, in double.
+// Adaptive NCHW windows, which have no constant stride, are summed one by one.
 #include "pool2d.h"
 #include "pool_jobs.h"
 
@@ -31,17 +31,24 @@ void forward_nhwc(const Pool2dShape& s, const T* x, T* y, int threads) {
   });
 }
 
+// A job is some planes: each window is worked out once for all of them.
 template <class T>
 void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
-  parallel_jobs(pool_threads(s, threads), s.N * s.C, [&](int64_t plane, int) {
+  const Kernels<T>& k = kernels<T>();
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW, planes = s.N * s.C;
+  const int64_t together = max64(1, POOL_JOB_ELEMENTS / max64(in, out));
+  parallel_jobs(pool_threads(s, threads), ceil_div(planes, together), [&](int64_t job, int) {
+    const int64_t begin = job * together, end = min64(begin + together, planes);
     for (int64_t oh = 0; oh < s.OH; ++oh)
       for (int64_t ow = 0; ow < s.OW; ++ow) {
         const Window rows = s.rows(oh), columns = s.columns(ow);
-        double sum = 0;
-        for (int64_t ih = rows.first; ih < rows.end; ++ih)
-          for (int64_t iw = columns.first; iw < columns.end; ++iw)
-            sum += x[(plane * s.IH + ih) * s.IW + iw];
-        y[(plane * s.OH + oh) * s.OW + ow] = static_cast<T>(sum / divisor<double>(s, oh, ow));
+        const T count = divisor<T>(s, oh, ow);
+        const T* from = x + rows.first * s.IW + columns.first;
+        for (int64_t plane = begin; plane < end; ++plane)
+          y[plane * out + oh * s.OW + ow] =
+              k.window_sum(rows.end - rows.first, columns.end - columns.first, from + plane * in,
+                           s.IW) /
+              count;
       }
   });
 }

@@ -170,6 +170,8 @@ struct Kernels {
   void (*avg_pool_rows)(const Pool2dShape&, const PoolPlane<T>&);
   void (*avg_pool_gradient_rows)(const Pool2dShape&, const PoolPlane<T>&);
   void (*avg_pool_pixel)(const AvgPoolPixel<T>&);
+  // The sum of x[r * row + c] over r < rows, c < columns.
+  T (*window_sum)(int64_t rows, int64_t columns, const T* x, int64_t row);
   // out[i] += in[i] / divisor
   void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
 

@@ -97,6 +97,7 @@ constexpr Kernels<T> make_kernels() {
   k.avg_pool_rows = avg_pool_rows<T>;
   k.avg_pool_gradient_rows = avg_pool_gradient_rows<T>;
   k.avg_pool_pixel = avg_pool_pixel<T>;
+  k.window_sum = window_sum<T>;
   k.add_quotient = add_quotient<T>;
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
