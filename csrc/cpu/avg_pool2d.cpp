@@ -53,6 +53,29 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
   });
 }
 
+// As forward_adaptive; windows of neighbours may overlap, so each adds to what is there.
+template <class T>
+void backward_adaptive(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW, planes = s.N * s.C;
+  const int64_t together = max64(1, POOL_JOB_ELEMENTS / max64(in, max64(1, out)));
+  parallel_jobs(pool_threads(s, threads), ceil_div(planes, together), [&](int64_t job, int) {
+    const int64_t begin = job * together, end = min64(begin + together, planes);
+    std::fill(grad_x + begin * in, grad_x + end * in, T(0));
+    for (int64_t oh = 0; oh < s.OH; ++oh)
+      for (int64_t ow = 0; ow < s.OW; ++ow) {
+        const Window rows = s.rows(oh), columns = s.columns(ow);
+        const T count = divisor<T>(s, oh, ow);
+        for (int64_t plane = begin; plane < end; ++plane) {
+          const T share = grad_y[plane * out + oh * s.OW + ow] / count;
+          for (int64_t ih = rows.first; ih < rows.end; ++ih) {
+            T* row = grad_x + plane * in + ih * s.IW;
+            for (int64_t iw = columns.first; iw < columns.end; ++iw) row[iw] += share;
+          }
+        }
+      }
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -72,7 +95,8 @@ template <class T>
 void avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
   if (s.x_count() == 0) return;
   const Kernels<T>& k = kernels<T>();
-  if (s.channels_last || s.adaptive)
+  if (s.adaptive && !s.channels_last) return backward_adaptive(s, grad_y, grad_x, threads);
+  if (s.channels_last)
     return gather_gradient(
         s, grad_x, threads,
         [&](int64_t pixel, int64_t from, int64_t oh, int64_t ow, int64_t, T* to) {
