@@ -48,7 +48,8 @@ def draw(result: dict, folder: Path = FOLDER) -> list[Path]:
 def _plain(axis: str, axes: Axes, values: Iterable[float]) -> None:
     """A logarithmic axis labelled with plain numbers, 1 2 5 10 20 ..."""
     low, high = min(values, default=0.5), max(values, default=2)
-    ticks = [m * 10.0**e for e in range(-6, 9) for m in (1, 2, 5)]
+    steps = (1, 2, 5) if high < 500 * low else (1,)  # no room for more labels on a long axis
+    ticks = [m * 10.0**e for e in range(-6, 9) for m in steps]
     shown = [t for t in ticks if low / 1.5 <= t <= high * 1.5]
     along = getattr(axes, f"{axis}axis")
     getattr(axes, f"set_{axis}scale")("log")

@@ -1,6 +1,7 @@
 """Every model with both layer sets: same weights from a seed; results against float64."""
 
 import copy
+import os
 
 import pytest
 import torch
@@ -13,10 +14,14 @@ from fastconv import functional, models
 
 F = nn.functional
 
-# These run on smaller images than their own, for time's sake; their layers at full size are among
-# those of test_every_layer_within_its_bounds.
-SMALLER = dict.fromkeys(
-    ("vgg13", "vgg13_bn", "vgg16_bn", "vgg19", "vgg19_bn", "resnet101", "resnet152"), 96
+# These run on smaller images than their own, for time's sake, unless FASTCONV_FULL_SIZE is set; their
+# layers at full size are among those of test_every_layer_within_its_bounds.
+SMALLER = (
+    {}
+    if os.environ.get("FASTCONV_FULL_SIZE")
+    else dict.fromkeys(
+        ("vgg13", "vgg13_bn", "vgg16_bn", "vgg19", "vgg19_bn", "resnet101", "resnet152"), 96
+    )
 )
 
 
