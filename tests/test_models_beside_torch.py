@@ -14,15 +14,10 @@ from fastconv import functional, models
 
 F = nn.functional
 
-# These run on smaller images than their own, for time's sake, unless FASTCONV_FULL_SIZE is set; their
-# layers at full size are among those of test_every_layer_within_its_bounds.
-SMALLER = (
-    {}
-    if os.environ.get("FASTCONV_FULL_SIZE")
-    else dict.fromkeys(
-        ("vgg13", "vgg13_bn", "vgg16_bn", "vgg19", "vgg19_bn", "resnet101", "resnet152"), 96
-    )
-)
+# These run on smaller images than their own, for time's sake, unless FASTCONV_FULL_SIZE is set;
+# their layers at full size are among those of test_every_layer_within_its_bounds.
+LARGE = ("vgg13", "vgg13_bn", "vgg16_bn", "vgg19", "vgg19_bn", "resnet101", "resnet152")
+SMALLER = {} if os.environ.get("FASTCONV_FULL_SIZE") else dict.fromkeys(LARGE, 96)
 
 
 @pytest.fixture(autouse=True, scope="module")
