@@ -257,7 +257,12 @@ def whole(tmp_path_factory) -> tuple[dict[str, torch.Tensor], list[tuple[str, ..
 def test_interrupt_and_resume_equal_no_interruption(tmp_path: Path, whole, how: signal.Signals):
     out = tmp_path / "parts"
     with subprocess.Popen(
-        command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests started in the background ignore SIGINT, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         for line in process.stdout:
             if re.match(rf"epoch +2/{EPOCHS}", line):

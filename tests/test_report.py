@@ -70,6 +70,7 @@ def test_progress_bar_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen)
     bar = console.Console(epochs=2, steps=12, steps_done=6)
     bar.bar.mininterval, bar.bar.miniters, bar.bar.dynamic_miniters = 0, 1, False
+    bar.bar.ncols = 120  # whatever the terminal of the tests
     for batch in range(3):
         bar.batch(2, "torch", images=32, loss=0.5 + batch, accuracy=0.25)
     bar.close()
