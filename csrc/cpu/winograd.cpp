@@ -103,25 +103,9 @@ struct Io {
 template <class T>
 void transform_input(const Plan<T>& p, const T* x, const TileBlock& block, int64_t group, T* v,
                      T* scratch) {
-  const WinogradConv& c = p.c;
-  for (int64_t channel = 0; channel < c.C; channel += p.lanes)
-    for (int64_t i = 0; i < block.rows; ++i) {
-      const RowPlace at = place(p.grid, block, i);
-      const Rectangle<T> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
-                              c.x,
-                              c.IH,
-                              c.IW,
-                              min64(p.lanes, c.C - channel),
-                              at.oh - c.top,
-                              at.ow - c.left};
-      WinogradTiles<T> tiles{};
-      tiles.count = block.columns;
-      tiles.points_out = v + i * block.columns * p.v_row + channel;
-      tiles.point = p.v_point;
-      tiles.point_tile = p.v_row;
-      pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
-                       scratch);
-    }
+  for (int64_t channel = 0; channel < p.c.C; channel += p.lanes)
+    for (int64_t i = 0; i < block.rows; ++i)
+      input_to_points(p, x, block, group, i, channel, v, scratch);
 }
 
 // U of one panel.

@@ -111,6 +111,28 @@ void pixels_to_points(const Kernels<T>& k, void (*transform)(const WinogradTiles
   transform(tiles);
 }
 
+// Tile row i of a block, `lanes` channels of x from `channel` on, to V. `Plan`: of either driver.
+template <class Plan, class T>
+void input_to_points(const Plan& p, const T* x, const TileBlock& block, int64_t group, int64_t i,
+                     int64_t channel, T* v, T* scratch) {
+  const WinogradConv& c = p.c;
+  const RowPlace at = place(p.grid, block, i);
+  const Rectangle<T> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
+                          c.x,
+                          c.IH,
+                          c.IW,
+                          min64(p.lanes, c.C - channel),
+                          at.oh - c.top,
+                          at.ow - c.left};
+  WinogradTiles<T> tiles{};
+  tiles.count = block.columns;
+  tiles.points_out = v + i * block.columns * p.v_row + channel;
+  tiles.point = p.v_point;
+  tiles.point_tile = p.v_row;
+  pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
+                   scratch);
+}
+
 // The inverse for a rectangle inside the image: [rows][width][lanes] of scratch, `columns` of each
 // row, to y.
 template <class T>

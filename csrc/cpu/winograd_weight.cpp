@@ -82,29 +82,6 @@ struct Buffers {
   }
 };
 
-template <class T>
-void transform_input_row(const Plan<T>& p, const T* x, const TileBlock& strip, int64_t group,
-                         int64_t i, T* v, T* scratch) {
-  const WinogradConv& c = p.c;
-  const RowPlace at = place(p.grid, strip, i);
-  for (int64_t channel = 0; channel < c.C; channel += p.lanes) {
-    const Rectangle<T> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
-                            c.x,
-                            c.IH,
-                            c.IW,
-                            min64(p.lanes, c.C - channel),
-                            at.oh - c.top,
-                            at.ow - c.left};
-    WinogradTiles<T> tiles{};
-    tiles.count = strip.columns;
-    tiles.points_out = v + i * strip.columns * p.v_row + channel;
-    tiles.point = p.v_point;
-    tiles.point_tile = p.v_row;
-    pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
-                     scratch);
-  }
-}
-
 // Also sums the row for grad_bias, into bias[panels * panel].
 template <class T>
 void transform_gradient_row(const Plan<T>& p, const T* grad_y, const TileBlock& strip,
@@ -188,7 +165,8 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, int64_t group, const T* x,
     parallel_jobs(p.threads, 2 * strip.rows, [&](int64_t job, int thread) {
       T* scratch = b.scratch + thread * p.scratch_count();
       if (job % 2)
-        transform_input_row(p, x, strip, group, job / 2, b.v, scratch);
+        for (int64_t channel = 0; channel < c.C; channel += p.lanes)
+          input_to_points(p, x, strip, group, job / 2, channel, b.v, scratch);
       else
         transform_gradient_row(p, grad_y, strip, group, job / 2, b.m, b.bias + job / 2 * width,
                                scratch);
