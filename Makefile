@@ -47,4 +47,4 @@ $(VENV)/.built: $(VENV)/.requirements $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build runs fastconv/_C*.so *.egg-info
+	rm -rf $(VENV) build runs fastconv/_*.so *.egg-info

@@ -1,9 +1,10 @@
-"""Builds fastconv._C from every C++ file under csrc/ (pybind11, libgomp, no torch): new files need
-no edit here.
+"""Builds fastconv._C from every C++ file under csrc/ but csrc/torch/ (pybind11, libgomp, no torch):
+new files need no edit here.
 
 Where torch is importable its BuildExtension drives ninja, with header dependencies and parallel
-jobs; otherwise plain setuptools compiles in parallel. Instruction sets are chosen inside the
-sources, so no -march flags stand here.
+jobs, and csrc/torch/ becomes fastconv._torch, which makes small calls cheaper for that version of
+torch (fastconv/eager.py). Otherwise plain setuptools compiles in parallel. Instruction sets are
+chosen inside the sources, so no -march flags stand here.
 """
 
 import os
@@ -16,6 +17,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.cpp"))
+KERNEL_SOURCES = [p for p in SOURCES if not p.startswith("csrc/torch/")]
+TORCH_SOURCES = [p for p in SOURCES if p.startswith("csrc/torch/")]
 HEADERS = sorted(
     str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".inl"}
 )
@@ -30,28 +33,42 @@ COMPILE_FLAGS = [
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
 
 
-def build_command() -> type[build_ext]:
-    try:
-        from torch.utils.cpp_extension import BuildExtension
-    except ImportError:
-        ParallelCompile("MAX_JOBS").install()
-        return build_ext
-    return BuildExtension
+def kernels() -> Pybind11Extension:
+    return Pybind11Extension(
+        "fastconv._C",
+        KERNEL_SOURCES,
+        depends=HEADERS,
+        extra_compile_args=COMPILE_FLAGS + WARNINGS,
+        extra_link_args=["-lgomp"],
+    )
 
 
 if sys.platform != "linux":
     raise SystemExit("fastconv builds on Linux only (g++ or clang with GNU OpenMP).")
 os.environ.setdefault("MAX_JOBS", str(os.cpu_count() or 1))
+try:
+    from torch.utils.cpp_extension import BuildExtension, CppExtension
+except ImportError:
+    ParallelCompile("MAX_JOBS").install()
+    build_command, extensions = build_ext, [kernels()]
+else:
+    host = CppExtension(
+        "fastconv._torch",
+        TORCH_SOURCES,
+        depends=HEADERS,
+        extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
+        optional=True,
+    )
 
-setup(
-    ext_modules=[
-        Pybind11Extension(
-            "fastconv._C",
-            SOURCES,
-            depends=HEADERS,
-            extra_compile_args=COMPILE_FLAGS + WARNINGS,
-            extra_link_args=["-lgomp"],
-        )
-    ],
-    cmdclass={"build_ext": build_command()},
-)
+    class build_command(BuildExtension):
+        def build_extension(self, extension):
+            try:
+                super().build_extension(extension)
+            except Exception as error:  # ninja's failures are RuntimeErrors
+                if not extension.optional:
+                    raise
+                print(f"fastconv builds without {extension.name}: small calls cost more. {error}")
+
+    extensions = [kernels(), host]
+
+setup(ext_modules=extensions, cmdclass={"build_ext": build_command})

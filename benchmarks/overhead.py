@@ -51,7 +51,7 @@ def _rows() -> list[Row]:
     given, plain = (x, w, bias), (1, 0, 1, 1)
 
     def short(*tensors: torch.Tensor) -> Callable | None:
-        return partial(eager.conv2d, *tensors, *plain) if eager.available else None
+        return partial(eager.conv2d, *tensors, *plain) if eager.hosts else None
 
     rows = [
         ("conv2d", "kernel and binding", _binding(*given), None),

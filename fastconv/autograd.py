@@ -143,17 +143,7 @@ class Conv2d(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_y):
-        x, w = ctx.saved_tensors
-        args, x_size, w_size, x_last, w_last = ctx.call
-        x_needed, w_needed, bias_needed = wanted(ctx)
-        grad_x = grad_w = grad_bias = None
-        if x_needed:
-            grad_x = _backward_input(grad_y, w, x_size, args, x_last)
-        if w_needed:
-            grad_w, grad_bias = _backward_weight(grad_y, x, w_size, args, w_last, bias_needed)
-        elif bias_needed:
-            grad_bias = grad_y.sum((0, 2, 3))
-        return grad_x, grad_w, grad_bias, None
+        return *conv2d_gradients(ctx.call, wanted(ctx), grad_y, *ctx.saved_tensors), None
 
 
 class Conv2dBackwardInput(torch.autograd.Function):
@@ -287,6 +277,20 @@ class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
             False,
         )
         return grad_w.unflatten(0, (batch, w_size[0])), 0
+
+
+def conv2d_gradients(call, needed, grad_y, x, w) -> tuple:
+    """Those of x, w and bias that are `needed`; call: (args, x_size, w_size, x_last, w_last)."""
+    args, x_size, w_size, x_last, w_last = call
+    x_needed, w_needed, bias_needed = needed
+    grad_x = grad_w = grad_bias = None
+    if x_needed:
+        grad_x = _backward_input(grad_y, w, x_size, args, x_last)
+    if w_needed:
+        grad_w, grad_bias = _backward_weight(grad_y, x, w_size, args, w_last, bias_needed)
+    elif bias_needed:
+        grad_bias = grad_y.sum((0, 2, 3))
+    return grad_x, grad_w, grad_bias
 
 
 def _conv2d(x, w, bias, args) -> Tensor:

@@ -56,12 +56,16 @@ class MaxPool2d(torch.autograd.Function):
     def backward(ctx, grad_y, _=None):
         if grad_y is None:
             return None, None
-        (codes,) = ctx.saved_tensors
-        args, x_size, channels_last = ctx.call
-        rest = (x_size, *args, channels_last)
-        if _differentiable_backward():
-            return EagerMaxPool2dBackward.apply(grad_y, codes, rest), None
-        return ops.max_pool2d_backward(grad_y, codes, *rest), None
+        return max_pool2d_gradient(ctx.call, grad_y, *ctx.saved_tensors), None
+
+
+def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
+    """That of x; call: (args, x_size, channels_last)."""
+    args, x_size, channels_last = call
+    rest = (x_size, *args, channels_last)
+    if _differentiable_backward():
+        return EagerMaxPool2dBackward.apply(grad_y, codes, rest)
+    return ops.max_pool2d_backward(grad_y, codes, *rest)
 
 
 class EagerMaxPool2d(_Eager, MaxPool2d):
@@ -144,12 +148,15 @@ class AvgPool2d(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_y):
-        args, x_size, channels_last = ctx.call
-        if _differentiable_backward():
-            grad_x = EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
-        else:
-            grad_x = _average_backward(grad_y, x_size, args, channels_last)
-        return grad_x, None
+        return average_gradient(ctx.call, grad_y), None
+
+
+def average_gradient(call, grad_y) -> Tensor:
+    """That of x; call: (args, x_size, channels_last)."""
+    args, x_size, channels_last = call
+    if _differentiable_backward():
+        return EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
+    return _average_backward(grad_y, x_size, args, channels_last)
 
 
 class EagerAvgPool2d(_Eager, AvgPool2d):

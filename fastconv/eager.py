@@ -3,10 +3,15 @@ autograd, below functional.
 
 Plain: dense CPU tensors of a type that has kernels, and nobody who would want to see operators.
 Each function here takes the arguments of its namesake in functional.py by position and returns None
-for a call that is not plain; the general way then decides. csrc/bindings/eager.cpp does the work:
-it reads the tensors through DLPack, and keeps a plan for each kind of call, made here once.
+for a call that is not plain; the general way then decides. csrc/bindings/eager.cpp does the work,
+with a plan for each kind of call, made here once.
+
+What eager.cpp asks of torch is answered by one of two hosts. fastconv._torch (csrc/torch/host.cpp)
+is a second, optional library, built where torch is importable and used by that version of torch;
+without it, fastconv._C does the same through DLPack and the Functions of this module.
 """
 
+import importlib
 from collections.abc import Callable
 
 import torch
@@ -15,8 +20,13 @@ from torch.autograd import forward_ad
 
 from fastconv import ops
 from fastconv.arguments import adaptive_args, avg_pool2d_args, conv2d_args, max_pool2d_args
-from fastconv.autograd import Conv2d, direct_apply
-from fastconv.autograd_pool import AvgPool2d, MaxPool2d
+from fastconv.autograd import Conv2d, conv2d_gradients, direct_apply
+from fastconv.autograd_pool import (
+    AvgPool2d,
+    MaxPool2d,
+    average_gradient,
+    max_pool2d_gradient,
+)
 from fastconv.extension import _C
 
 
@@ -66,7 +76,13 @@ def _plan_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> t
     shape = ops.conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
     y = ops.new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
     call = (args, x.shape, w.shape, x_last, w_last)
-    return shape, ops.KERNEL_DTYPES[x.dtype], _prototype(y), None, call
+    extras = _prototype(y), None, call
+    return shape, ops.KERNEL_DTYPES[x.dtype], False, extras
+
+
+def _ceil_mode(args: tuple) -> bool:
+    """Of max pooling, of average pooling; adaptive windows know none."""
+    return args[4] if len(args) == 5 else args[3] if len(args) == 6 else False
 
 
 def _pool_planner(arguments: Callable) -> Callable:
@@ -81,34 +97,78 @@ def _pool_planner(arguments: Callable) -> Callable:
         codes = None
         if arguments is max_pool2d_args:
             codes = _prototype(ops.new_pooled(x, shape, last, ops.code_dtype(args[0])))
-        return shape, ops.KERNEL_DTYPES[x.dtype], _prototype(y), codes, (args, x.shape, last)
+        extras = _prototype(y), codes, (args, x.shape, last)
+        return shape, ops.KERNEL_DTYPES[x.dtype], _ceil_mode(args), extras
 
     return plan
 
 
-def _not_plain(*_: object) -> None:
-    return None
+_PLANNERS = [
+    _plan_conv2d,
+    *map(_pool_planner, (max_pool2d_args, avg_pool2d_args, adaptive_args)),
+]
+# By operator: (call, needed, grad_y, *saved) -> gradients of the tensors, where the host of
+# fastconv._torch cannot go straight to the kernels.
+_BACKWARDS = [
+    conv2d_gradients,
+    lambda call, _, *tensors: (max_pool2d_gradient(call, *tensors),),
+    lambda call, _, grad_y: (average_gradient(call, grad_y),),
+    lambda call, _, grad_y: (average_gradient(call, grad_y),),
+]
 
 
-# torch before 2.10 has no exchange API: every call there goes the general way.
-_api = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-available = _api is not None and _C.eager_setup(
-    exchange_api=_api,
-    types=[Tensor, torch.nn.Parameter],
-    watchers=[*ops.WATCHERS, torch._C._is_any_autocast_enabled],
-    grad_enabled=torch.is_grad_enabled,
-    threads=torch.get_num_threads,
-    empty_like=torch.empty_like,
-    forward_ad=forward_ad,
-    planners=[_plan_conv2d, *map(_pool_planner, (max_pool2d_args, avg_pool2d_args, adaptive_args))],
-    applies=[
-        direct_apply(PlainConv2d),
-        direct_apply(PlainMaxPool2d),
-        direct_apply(PlainAvgPool2d),
-        direct_apply(PlainAvgPool2d),
-    ],
-)
-conv2d = _C.eager_conv2d if available else _not_plain
-max_pool2d = _C.eager_max_pool2d if available else _not_plain
-avg_pool2d = _C.eager_avg_pool2d if available else _not_plain
-adaptive_avg_pool2d = _C.eager_adaptive_avg_pool2d if available else _not_plain
+def _torch_host() -> object | None:
+    """The host of fastconv._torch; None if that was not built for this torch."""
+    try:
+        library = importlib.import_module("fastconv._torch")
+    except ImportError:
+        return None
+    if library.torch_version != torch.__version__.split("+")[0]:
+        return None
+    return library.host(_C.eager_kernels, _BACKWARDS)
+
+
+def _python_host() -> object | None:
+    """The host of fastconv._C; None if torch has no DLPack exchange API, as before 2.10."""
+    api = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+    return api and _C.python_host(
+        exchange_api=api,
+        types=[Tensor, torch.nn.Parameter],
+        watchers=[*ops.WATCHERS, torch._C._is_any_autocast_enabled],
+        grad_enabled=torch.is_grad_enabled,
+        threads=torch.get_num_threads,
+        empty_like=torch.empty_like,
+        forward_ad=forward_ad,
+        applies=[
+            direct_apply(PlainConv2d),
+            direct_apply(PlainMaxPool2d),
+            direct_apply(PlainAvgPool2d),
+            direct_apply(PlainAvgPool2d),
+        ],
+    )
+
+
+# Name -> host, the one to prefer first.
+hosts = {name: host for name, host in (("_torch", _torch_host()), ("_C", _python_host())) if host}
+
+
+def use(name: str | None) -> None:
+    """Lets one of `hosts` answer for torch; with None every call goes the general way."""
+    _C.eager_use(hosts.get(name), _PLANNERS)
+
+
+use(next(iter(hosts), None))
+
+
+def describe() -> str:
+    """How plain calls reach the kernels, in a few words."""
+    if "_torch" in hosts:
+        return "through fastconv._torch"
+    way = "through DLPack" if hosts else "as operators"
+    return f"{way} (dearer: fastconv._torch was not built for torch {torch.__version__})"
+
+
+conv2d = _C.eager_conv2d
+max_pool2d = _C.eager_max_pool2d
+avg_pool2d = _C.eager_avg_pool2d
+adaptive_avg_pool2d = _C.eager_adaptive_avg_pool2d

@@ -5,7 +5,7 @@ import platform
 import torch
 from torch import Tensor
 
-from fastconv import arguments, functional, ops
+from fastconv import arguments, eager, functional, ops
 from fastconv.extension import _C
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
@@ -29,6 +29,7 @@ def report() -> str:
         ("cpu", f"{platform.machine()}, supports {', '.join(features)}"),
         ("instruction set", f"{_C.isa()} (FASTCONV_ISA forces one)"),
         ("threads", f"{torch.get_num_threads()} (torch.set_num_threads)"),
+        ("plain calls", eager.describe()),
         ("types", "float32, float64; float16 and bfloat16 through float32"),
     ]
     lines += [(f"conv2d {d}", ", ".join(_C.conv2d_paths(d))) for d in DIRECTIONS]

@@ -55,11 +55,12 @@ constexpr int64_t KEPT_WORKSPACE_BYTES = int64_t(64) << 20;
 // Below this many elementary steps a kernel is done before the GIL would be handed over and back.
 constexpr int64_t GIL_KEPT_STEPS = 4096;
 
-// Lets other Python threads run while a kernel works, if that takes long enough.
+// Lets other Python threads run while a kernel works, if that takes long enough. A backward pass
+// may hold no GIL to release.
 class ReleaseGil {
  public:
   explicit ReleaseGil(int64_t steps) {
-    if (steps >= GIL_KEPT_STEPS) released.emplace();
+    if (steps >= GIL_KEPT_STEPS && PyGILState_Check()) released.emplace();
   }
 
  private:

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "dlpack.h"
+#include "host.h"
 
 namespace fastconv::bindings {
 
@@ -21,9 +21,9 @@ class CallKey {
     ++count;
   }
 
-  void add(const dlpack::Tensor& t) {
-    add(t.ndim);
-    for (int i = 0; i < t.ndim; ++i) add(t.shape[i]);
+  void add(const View& t) {
+    add(t.bits * 8 + t.ndim);
+    for (int i = 0; i < t.ndim; ++i) add(t.sizes[i]);
     for (int i = 0; i < t.ndim; ++i) add(t.strides[i]);
   }
 

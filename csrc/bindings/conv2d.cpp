@@ -4,6 +4,8 @@
 
 #include <pybind11/stl.h>
 
+#include <atomic>
+#include <mutex>
 #include <set>
 #include <vector>
 
@@ -20,17 +22,37 @@ using cpu::BackwardWeightBuffers;
 using cpu::Conv2dPath;
 using cpu::ForwardBuffers;
 
-// Paths that are switched off, by name; guarded by the GIL.
-std::set<std::string>& switched_off() {
-  static auto& names = *new std::set<std::string>;
-  return names;
+// Paths that are switched off, by name. Backward passes ask without the GIL, hence the lock; the
+// count spares ordinary calls of it.
+struct SwitchedOff {
+  std::atomic<int> count{0};
+  std::mutex lock;
+  std::set<std::string> names;
+
+  bool has(const std::string& name) {
+    if (count.load(std::memory_order_acquire) == 0) return false;
+    const std::lock_guard<std::mutex> guard(lock);
+    return names.count(name) != 0;
+  }
+  void set(const std::string& name, bool off) {
+    const std::lock_guard<std::mutex> guard(lock);
+    if (off)
+      names.insert(name);
+    else
+      names.erase(name);
+    count.store(static_cast<int>(names.size()), std::memory_order_release);
+  }
+};
+
+SwitchedOff& switched_off() {
+  static auto& paths = *new SwitchedOff;
+  return paths;
 }
 
 // Whether a path is the one to run a shape, if those before it are not.
 template <class Path>
 bool suits(const Path& path, const Conv2dShape& shape) {
-  return path.accepts(shape) && path.pays(shape) &&
-         (switched_off().empty() || switched_off().count(path.name) == 0);
+  return path.accepts(shape) && path.pays(shape) && !switched_off().has(path.name);
 }
 
 template <template <class> class Buffers, class T>
@@ -70,11 +92,9 @@ void conv2d_forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_coun
   });
 }
 
-namespace {
-
-void backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
-                    uintptr_t w, int64_t w_count, uintptr_t grad_x, int64_t grad_x_count,
-                    int threads, const std::string& path) {
+void conv2d_backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                           uintptr_t w, int64_t w_count, uintptr_t grad_x, int64_t grad_x_count,
+                           int threads, const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     run<BackwardInputBuffers, T>(s,
@@ -85,10 +105,10 @@ void backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t g
   });
 }
 
-void backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
-                     uintptr_t x, int64_t x_count, uintptr_t grad_w, int64_t grad_w_count,
-                     uintptr_t grad_bias, int64_t grad_bias_count, int threads,
-                     const std::string& path) {
+void conv2d_backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                            uintptr_t x, int64_t x_count, uintptr_t grad_w, int64_t grad_w_count,
+                            uintptr_t grad_bias, int64_t grad_bias_count, int threads,
+                            const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     run<BackwardWeightBuffers, T>(s,
@@ -99,6 +119,8 @@ void backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, int64_t 
                                   threads, path);
   });
 }
+
+namespace {
 
 // Calls f with the path list of a direction.
 template <class T, class F>
@@ -156,10 +178,7 @@ void switch_path(const std::string& name, bool on) {
     for (const auto& path : list) known |= path.name == name && &path != list.end() - 1;
   });
   if (!known) throw std::invalid_argument("no path that can be switched is named '" + name + "'");
-  if (on)
-    switched_off().erase(name);
-  else
-    switched_off().insert(name);
+  switched_off().set(name, !on);
 }
 
 }  // namespace
@@ -169,10 +188,10 @@ void bind_conv2d(py::module_& m) {
         py::arg("x_count"), py::arg("w"), py::arg("w_count"), py::arg("bias"),
         py::arg("bias_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"),
         py::arg("path") = "");
-  m.def("conv2d_backward_input", &backward_input, py::arg("dtype"), py::arg("shape"),
+  m.def("conv2d_backward_input", &conv2d_backward_input, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("grad_y_count"), py::arg("w"), py::arg("w_count"),
         py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"), py::arg("path") = "");
-  m.def("conv2d_backward_weight", &backward_weight, py::arg("dtype"), py::arg("shape"),
+  m.def("conv2d_backward_weight", &conv2d_backward_weight, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("grad_y_count"), py::arg("x"), py::arg("x_count"),
         py::arg("grad_w"), py::arg("grad_w_count"), py::arg("grad_bias"),
         py::arg("grad_bias_count"), py::arg("threads"), py::arg("path") = "");
@@ -185,7 +204,7 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_switch_path", &switch_path, py::arg("name"), py::arg("on"),
         "Lets a path be chosen, or not, in every direction.");
   m.def(
-      "conv2d_path_is_on", [](const std::string& name) { return switched_off().count(name) == 0; },
+      "conv2d_path_is_on", [](const std::string& name) { return !switched_off().has(name); },
       py::arg("name"), "Whether a path may be chosen.");
   m.def("conv2d_workspace_bytes", &workspace_bytes, py::arg("direction"), py::arg("dtype"),
         py::arg("shape"), py::arg("threads"), py::arg("path") = "",

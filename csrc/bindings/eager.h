@@ -4,8 +4,52 @@
 
 #include <pybind11/pybind11.h>
 
+#include "host.h"
+
 namespace fastconv::bindings {
 
 void bind_eager(pybind11::module_& m);
+// The host that reaches torch through Python objects.
+void bind_python_host(pybind11::module_& m);
+
+// A new reference as an object; a null one as the Python error that is set.
+inline pybind11::object owned(PyObject* result) {
+  if (!result) throw pybind11::error_already_set();
+  return pybind11::reinterpret_steal<pybind11::object>(result);
+}
+
+inline bool truth(const pybind11::object& value) { return PyObject_IsTrue(value.ptr()) == 1; }
+
+constexpr const char* PLAN_CAPSULE = "fastconv.plan";
+const Plan& plan_in(PyObject* capsule);
+
+// Functions registered as METH_FASTCALL, which costs half of what pybind11's own calls do.
+using FastBody = pybind11::object (*)(PyObject* const*, Py_ssize_t);
+
+// ARGUMENTS: the exact number, or -1 for any.
+template <FastBody body, int ARGUMENTS>
+PyObject* fastcall(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (ARGUMENTS >= 0 && n != ARGUMENTS) {
+    PyErr_Format(PyExc_TypeError, "expected %d arguments, got %zd", ARGUMENTS, n);
+    return nullptr;
+  }
+  try {
+    return body(args, n).release().ptr();
+  } catch (pybind11::error_already_set& error) {
+    error.restore();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
+
+template <FastBody body, int ARGUMENTS = -1>
+PyMethodDef fast_method(const char* name) {
+  return {name,
+          reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&fastcall<body, ARGUMENTS>)),
+          METH_FASTCALL, nullptr};
+}
 
 }  // namespace fastconv::bindings

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_C, m) {
   fastconv::bindings::bind_conv2d(m);
   fastconv::bindings::bind_pool2d(m);
   fastconv::bindings::bind_eager(m);
+  fastconv::bindings::bind_python_host(m);
   fastconv::bindings::bind_system(m);
   fastconv::bindings::bind_winograd(m);
 }

@@ -47,11 +47,9 @@ void avg_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_
   });
 }
 
-namespace {
-
-void max_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
-                  uintptr_t codes, int64_t codes_count, uintptr_t grad_x, int64_t grad_x_count,
-                  int threads) {
+void max_pool2d_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                         uintptr_t codes, int64_t codes_count, uintptr_t grad_x,
+                         int64_t grad_x_count, int threads) {
   check_threads(threads);
   with_dtype(dtype, [&](auto zero) {
     with_codes(s, [&](auto code) {
@@ -65,8 +63,8 @@ void max_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
   });
 }
 
-void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
-                  uintptr_t grad_x, int64_t grad_x_count, int threads) {
+void avg_pool2d_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
+                         uintptr_t grad_x, int64_t grad_x_count, int threads) {
   check_threads(threads);
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -77,19 +75,18 @@ void avg_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t gra
   });
 }
 
-}  // namespace
-
 void bind_pool2d(py::module_& m) {
   m.def("max_pool2d_forward", &max_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("codes"),
         py::arg("codes_count"), py::arg("threads"));
-  m.def("max_pool2d_backward", &max_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
-        py::arg("grad_y_count"), py::arg("codes"), py::arg("codes_count"), py::arg("grad_x"),
-        py::arg("grad_x_count"), py::arg("threads"));
+  m.def("max_pool2d_backward", &max_pool2d_backward, py::arg("dtype"), py::arg("shape"),
+        py::arg("grad_y"), py::arg("grad_y_count"), py::arg("codes"), py::arg("codes_count"),
+        py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
   m.def("avg_pool2d_forward", &avg_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"));
-  m.def("avg_pool2d_backward", &avg_backward, py::arg("dtype"), py::arg("shape"), py::arg("grad_y"),
-        py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
+  m.def("avg_pool2d_backward", &avg_pool2d_backward, py::arg("dtype"), py::arg("shape"),
+        py::arg("grad_y"), py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"),
+        py::arg("threads"));
 }
 
 }  // namespace fastconv::bindings
