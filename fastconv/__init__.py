@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from fastconv import fakes, functional  # noqa: F401  (fakes: what compilers know of ops)
-from fastconv.flags import flags
+from fastconv.flags import clear_filter_cache, flags
 from fastconv.handover import handovers
 from fastconv.info import explain
 from fastconv.modules import (
@@ -30,6 +30,7 @@ __all__ = [
     "Conv2dSame",
     "MaxPool2d",
     "__version__",
+    "clear_filter_cache",
     "convert",
     "explain",
     "flags",

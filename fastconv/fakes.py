@@ -26,7 +26,7 @@ def _is_last(t: Tensor) -> bool:
 
 
 @torch.library.register_fake("fastconv::conv2d")
-def _(x, w, bias, stride, padding, dilation, groups):
+def _(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     size = conv2d_output_size(x.shape, w.shape, (stride, padding, dilation, groups))
     return _empty(x, size, _is_last(x) or _is_last(w))
 
@@ -85,7 +85,7 @@ def _flops(y_size, w_size) -> int:
 
 
 @register_flop_formula(_ops.conv2d)
-def _(x_size, w_size, bias, stride, padding, dilation, groups, *, out_shape, **_):
+def _(x_size, w_size, *_, out_shape, **__):
     return _flops(out_shape, w_size)
 
 

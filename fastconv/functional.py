@@ -46,7 +46,7 @@ def _autocast(*tensors: Tensor | None) -> tuple:
     )
 
 
-def _tracked(*tensors: Tensor | None) -> bool:
+def tracked(*tensors: Tensor | None) -> bool:
     """Whether a Function must run: something requires grad, or forward mode or torch.func is on.
 
     Not for torch.jit.trace, whose graphs hold operators alone: what it traces is for inference.
@@ -113,9 +113,9 @@ def conv2d(
 
 
 def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
-    if _tracked(x, w, bias):
+    if tracked(x, w, bias):
         return _apply(EagerConv2d, Conv2d, x, w, bias, args)
-    return ops.conv2d(x, w, bias, *args)
+    return ops.conv2d(x, w, bias, *args, True)
 
 
 def max_pool2d(
@@ -154,7 +154,7 @@ def max_pool2d(
         keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
     x = input.unsqueeze(0) if input.dim() == 3 else input
-    if _tracked(x):
+    if tracked(x):
         y, codes = _apply(EagerMaxPool2d, MaxPool2d, x, args)
     else:
         y, codes = ops.max_pool2d(x, *args, bool(return_indices))
@@ -166,7 +166,7 @@ def max_pool2d(
 
 def _average(input: Tensor, args: tuple) -> Tensor:
     x = input.unsqueeze(0) if input.dim() == 3 else input
-    if _tracked(x):
+    if tracked(x):
         y = _apply(EagerAvgPool2d, AvgPool2d, x, args)
     else:
         y = ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)

@@ -32,6 +32,8 @@ def report() -> str:
         ("plain calls", eager.describe()),
         ("types", "float32, float64; float16 and bfloat16 through float32"),
     ]
+    used, bound = _C.filter_cache_bytes(), _C.filter_cache_bound()
+    lines.append(("filter cache", f"{used} of {bound} bytes (fastconv.flags)"))
     lines += [(f"conv2d {d}", ", ".join(_C.conv2d_paths(d))) for d in DIRECTIONS]
     return "\n".join(f"{name:24}{text}" for name, text in lines)
 
@@ -48,7 +50,8 @@ def explain(
     """How :func:`fastconv.functional.conv2d` would run these arguments, without running them.
 
     ``{direction: "path, workspace in bytes"}`` for forward, backward_input and backward_weight, or
-    ``{"torch": reason}`` where the call is left to torch.
+    ``{"torch": reason}`` where the call is left to torch. Where no gradient would be recorded and
+    forward keeps its transformed filters, their bytes follow.
     """
     given = (input, weight) if bias is None else (input, weight, bias)
     reason = arguments.refusal(*given)
@@ -65,8 +68,14 @@ def explain(
     x_last, w_last = ops.is_channels_last(x), ops.is_channels_last(weight)
     shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
     threads = torch.get_num_threads()
-    return {
+    said = {
         direction: f"{_C.conv2d_path(direction, shape)}, "
         f"{_C.conv2d_workspace_bytes(direction, number, shape, threads)} bytes"
         for direction in DIRECTIONS
     }
+    if not functional.tracked(*given) and ops.caches_filters(weight):
+        workspace, filters = _C.conv2d_cached_bytes(number, shape, threads)
+        if filters:
+            path = _C.conv2d_path("forward", shape)
+            said["forward"] = f"{path}, {workspace} bytes, {filters} bytes of filters kept"
+    return said

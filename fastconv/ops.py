@@ -182,12 +182,14 @@ def _operator(schema: str) -> Callable[[Callable], Callable]:
     return define
 
 
-@_operator(f"(Tensor x, Tensor w, Tensor? bias, {_CONV}) -> Tensor")
-def conv2d(x, w, bias, stride, padding, dilation, groups):
+@_operator(f"(Tensor x, Tensor w, Tensor? bias, {_CONV}, bool cache_filters=False) -> Tensor")
+def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
+    """`cache_filters`, for inference: transformed filters are kept until w changes."""
     if x.dtype in WIDENED_DTYPES:
         wide = (x.float(), w.float(), None if bias is None else bias.float())
         return conv2d(*wide, stride, padding, dilation, groups).to(x.dtype)
     x_last, w_last = is_channels_last(x), is_channels_last(w)
+    cache_filters = cache_filters and caches_filters(w)
     x, w = dense(x, x_last), dense(w, w_last)
     bias = None if bias is None else bias.contiguous()
     args = (stride, padding, dilation, groups)
@@ -196,9 +198,14 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     _C.conv2d_forward(
         _kernel_dtype(x, w, bias), shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
         0 if bias is None else bias.data_ptr(), 0 if bias is None else bias.numel(),
-        y.data_ptr(), y.numel(), _threads(),
+        y.data_ptr(), y.numel(), _threads(), "", cache_filters,
     )  # fmt: skip
     return y
+
+
+def caches_filters(w: Tensor) -> bool:
+    """Not those of a copy, dense or widened, which has another address at every call."""
+    return w.dtype in KERNEL_DTYPES and is_dense(w, is_channels_last(w))
 
 
 @_operator(f"(Tensor grad_y, Tensor w, SymInt[] x_size, {_CONV}, bool x_channels_last) -> Tensor")

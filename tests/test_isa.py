@@ -1,5 +1,5 @@
-"""The kernel tests once more for each instruction set that this CPU has, forced by FASTCONV_ISA in
-a fresh process."""
+"""The tests of kernels once more for each instruction set that this CPU has, forced by FASTCONV_ISA
+in a fresh process."""
 
 import os
 import subprocess
@@ -24,14 +24,15 @@ def run(isa: str, *command: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.parametrize("file", ["test_kernels.py", "test_winograd.py", "test_filter_cache.py"])
 @pytest.mark.parametrize("isa", [isa for isa in SUPPORTED if isa != _C.isa()])
-def test_kernels_under(isa):
+def test_kernels_under(isa, file):
     said = run(
         isa, "-c", "from fastconv.extension import _C; print(_C.isa(), _C.lanes(_C.FLOAT32))"
     )
     lanes = {"generic": 4, "avx2": 8, "avx512": 16}[isa]
     assert said.stdout.split() == [isa, str(lanes)], said.stderr
-    tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "test_kernels.py"))
+    tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / file))
     assert tests.returncode == 0, tests.stdout[-4000:]
 
 

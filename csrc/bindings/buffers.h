@@ -44,6 +44,14 @@ inline void check_threads(int threads) {
     throw std::invalid_argument("threads must be positive, got " + std::to_string(threads));
 }
 
+struct Free {
+  void operator()(void* block) const;
+};
+using Memory = std::unique_ptr<void, Free>;
+
+// At least `bytes`, aligned to a cache line.
+Memory allocate(int64_t bytes);
+
 // A block of at least `bytes`, aligned to a cache line; null for 0 bytes. Up to
 // KEPT_WORKSPACE_BYTES stay with the calling thread for its next call, because pages fresh from the
 // system cost more than most kernels.

@@ -5,12 +5,15 @@
 #include <pybind11/stl.h>
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <vector>
 
+#include "../cpu/checksum.h"
 #include "../cpu/conv2d.h"
 #include "buffers.h"
+#include "filter_cache.h"
 
 namespace py = pybind11;
 
@@ -76,19 +79,72 @@ void run(const Conv2dShape& shape, const Buffers<T>& io, int threads, const std:
   path.run(shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
 }
 
+// How the path runs with cached filters; null if it has no use for them, or they are too many.
+template <class T>
+const cpu::ReadyFilters<ForwardBuffers<T>>* cacheable(const Conv2dPath<ForwardBuffers<T>>& path,
+                                                      const Conv2dShape& shape) {
+  const auto* ready = path.ready_filters;
+  return ready && ready->bytes(shape) <= filter_cache().bound() ? ready : nullptr;
+}
+
+// From the cache, or made now and put there.
+template <class T>
+FilterCache::Filters filters_of(const cpu::ReadyFilters<ForwardBuffers<T>>& ready,
+                                const Conv2dShape& s, const ForwardBuffers<T>& io, void* space,
+                                int threads) {
+  // All that filters depend on but the content of w; `ready` stands for path and element type, and
+  // the instruction set is one for the process.
+  const FilterCache::Key key{reinterpret_cast<intptr_t>(io.w),
+                             reinterpret_cast<intptr_t>(&ready),
+                             s.OC,
+                             s.group_IC(),
+                             s.KH,
+                             s.KW,
+                             s.groups,
+                             s.w_channels_last};
+  const auto content = [&] {
+    return cpu::checksum(io.w, s.w_count() * int64_t(sizeof(T)), threads);
+  };
+  const uint64_t sum = content();
+  if (FilterCache::Filters found = filter_cache().find(key, sum)) return found;
+  const int64_t bytes = ready.bytes(s);
+  FilterCache::Filters filters = allocate(bytes);
+  ready.transform(s, io, filters.get(), space, threads);
+  // Not if another thread has written to w meanwhile.
+  if (content() == sum) filter_cache().insert(key, sum, bytes, filters);
+  return filters;
+}
+
+template <class T>
+void run_with_cached_filters(const Conv2dShape& s, ForwardBuffers<T> io, int threads,
+                             const std::string& name) {
+  check_threads(threads);
+  const auto& path = choose<ForwardBuffers, T>(s, name);
+  const auto* ready = cacheable(path, s);
+  if (!ready) return run<ForwardBuffers, T>(s, io, threads, name);
+  const ReleaseGil nogil(s.multiply_adds());
+  const TrimWorkspace trim;
+  void* space = workspace(ready->workspace_bytes(s, threads));
+  const FilterCache::Filters filters = filters_of(*ready, s, io, space, threads);
+  io.filters = static_cast<const T*>(filters.get());
+  path.run(s, io, space, threads);
+}
+
 }  // namespace
 
 void conv2d_forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_count, uintptr_t w,
                     int64_t w_count, uintptr_t bias, int64_t bias_count, uintptr_t y,
-                    int64_t y_count, int threads, const std::string& path) {
+                    int64_t y_count, int threads, const std::string& path, bool cache_filters) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    run<ForwardBuffers, T>(s,
-                           {buffer<const T>("x", x, x_count, s.x_count()),
-                            buffer<const T>("w", w, w_count, s.w_count()),
-                            buffer<const T>("bias", bias, bias_count, s.OC, true),
-                            buffer<T>("y", y, y_count, s.y_count())},
-                           threads, path);
+    const ForwardBuffers<T> io{buffer<const T>("x", x, x_count, s.x_count()),
+                               buffer<const T>("w", w, w_count, s.w_count()),
+                               buffer<const T>("bias", bias, bias_count, s.OC, true),
+                               buffer<T>("y", y, y_count, s.y_count())};
+    if (cache_filters)
+      run_with_cached_filters<T>(s, io, threads, path);
+    else
+      run<ForwardBuffers, T>(s, io, threads, path);
   });
 }
 
@@ -171,6 +227,19 @@ int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dSha
   });
 }
 
+// Of forward with cache_filters: bytes of workspace and of the filters in the cache.
+std::pair<int64_t, int64_t> cached_bytes(int dtype, const Conv2dShape& shape, int threads,
+                                         const std::string& name) {
+  check_threads(threads);
+  return with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const auto& path = choose<ForwardBuffers, T>(shape, name);
+    const auto* ready = cacheable(path, shape);
+    return ready ? std::pair(ready->workspace_bytes(shape, threads), ready->bytes(shape))
+                 : std::pair(path.workspace_bytes(shape, threads), int64_t(0));
+  });
+}
+
 // The paths in front of the last, which runs what all others decline.
 void switch_path(const std::string& name, bool on) {
   bool known = false;
@@ -187,7 +256,7 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_forward", &conv2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("w"), py::arg("w_count"), py::arg("bias"),
         py::arg("bias_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"),
-        py::arg("path") = "");
+        py::arg("path") = "", py::arg("cache_filters") = false);
   m.def("conv2d_backward_input", &conv2d_backward_input, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("grad_y_count"), py::arg("w"), py::arg("w_count"),
         py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"), py::arg("path") = "");
@@ -209,6 +278,24 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_workspace_bytes", &workspace_bytes, py::arg("direction"), py::arg("dtype"),
         py::arg("shape"), py::arg("threads"), py::arg("path") = "",
         "Bytes of workspace of a path, by default the one that runs.");
+  m.def("conv2d_cached_bytes", &cached_bytes, py::arg("dtype"), py::arg("shape"),
+        py::arg("threads"), py::arg("path") = "",
+        "The same of forward with cache_filters, and bytes of the filters in the cache.");
+  m.def(
+      "checksum",
+      [](uintptr_t data, int64_t bytes, int threads) {
+        check_threads(threads);
+        return cpu::checksum(reinterpret_cast<const void*>(data), bytes, threads);
+      },
+      py::arg("data"), py::arg("bytes"), py::arg("threads"),
+      "What tells the filter cache that memory has changed, for tests.");
+  m.attr("FILTER_CACHE_BOUND") = FilterCache::DEFAULT_BOUND;
+  m.def("filter_cache_bytes", [] { return filter_cache().bytes(); }, "Bytes in use.");
+  m.def("filter_cache_bound", [] { return filter_cache().bound(); }, "Bytes at most.");
+  m.def(
+      "filter_cache_set_bound", [](int64_t bytes) { filter_cache().set_bound(bytes); },
+      py::arg("bytes"), "Evicts what is beyond; with 0 no filters are kept.");
+  m.def("filter_cache_clear", [] { filter_cache().clear(); }, "Gives all of it back.");
 }
 
 }  // namespace fastconv::bindings

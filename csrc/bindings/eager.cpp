@@ -120,9 +120,9 @@ const Plan& plan_in(PyObject* capsule) {
 
 const Kernels& kernels() {
   static const Kernels table = {
-      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads) {
+      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads, bool cache) {
         conv2d_forward(c.dtype, c.conv, x.at, x.count, w.at, w.count, bias.at, bias.count, y.at,
-                       y.count, threads, "");
+                       y.count, threads, "", cache);
       },
       [](const Call& c, Buffer grad_y, Buffer w, Buffer grad_x, int threads) {
         conv2d_backward_input(c.dtype, c.conv, grad_y.at, grad_y.count, w.at, w.count, grad_x.at,

@@ -60,7 +60,9 @@ class Host {
 // The kernels. They check every count, and let other Python threads run if they take long and the
 // calling thread holds the GIL; it need not.
 struct Kernels {
-  void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads);
+  // cache_filters: for inference, see conv2d.h.
+  void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
+                 bool cache_filters);
   void (*conv2d_backward_input)(const Call&, Buffer grad_y, Buffer w, Buffer grad_x, int threads);
   void (*conv2d_backward_weight)(const Call&, Buffer grad_y, Buffer x, Buffer grad_w,
                                  Buffer grad_bias, int threads);
@@ -73,6 +75,6 @@ const Kernels& kernels();
 
 // Names of capsules. They change with this header, so that libraries of two builds do not meet.
 constexpr const char* HOST_CAPSULE = "fastconv.host.1";
-constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.1";
+constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.2";
 
 }  // namespace fastconv::bindings

@@ -64,9 +64,9 @@ int thread_count() {
   return static_cast<int>(PyLong_AsLong(threads.ptr()));
 }
 
-py::object run_conv2d(const Plan& plan, Buffer x, Buffer w, Buffer bias) {
+py::object run_conv2d(const Plan& plan, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
-  kernels().conv2d(plan.call, x, w, bias, buffer_of(y.ptr()), thread_count());
+  kernels().conv2d(plan.call, x, w, bias, buffer_of(y.ptr()), thread_count(), cache_filters);
   return y;
 }
 
@@ -125,7 +125,7 @@ class PythonHost final : public Host {
     }
     py::object y;
     if (plan.call.op == CONV2D)
-      y = run_conv2d(plan, views[0].buffer, views[1].buffer, views[2].buffer);
+      y = run_conv2d(plan, views[0].buffer, views[1].buffer, views[2].buffer, true);
     else if (plan.call.op == MAX_POOL2D)
       y = run_max_pool2d(plan, views[0].buffer, {});
     else
@@ -151,7 +151,7 @@ py::object function_conv2d(PyObject* const* args, Py_ssize_t) {
   PyObject* kept_x = PyTuple_GET_ITEM(needed.ptr(), 1) == Py_True ? x : Py_None;
   PyObject* kept_w = PyTuple_GET_ITEM(needed.ptr(), 0) == Py_True ? w : Py_None;
   save(ctx, py::reinterpret_steal<py::tuple>(PyTuple_Pack(2, kept_x, kept_w)), plan);
-  return run_conv2d(plan, buffer_of(x), buffer_of(w), buffer_of(bias));
+  return run_conv2d(plan, buffer_of(x), buffer_of(w), buffer_of(bias), false);
 }
 
 py::object function_max_pool2d(PyObject* const* args, Py_ssize_t) {

@@ -1,13 +1,19 @@
-// Winograd's transforms on one tile of float64, for tests.
+// Winograd's transforms on one tile of float64, for tests, and its time by phase, for benchmarks.
 #include "winograd.h"
 
 #include <pybind11/stl.h>
 
+#include <array>
+#include <limits>
+#include <map>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "../cpu/kernels.h"
+#include "../cpu/winograd.h"
+#include "buffers.h"
 
 namespace py = pybind11;
 
@@ -50,12 +56,67 @@ std::vector<double> transform(const std::string& name, int K, const std::vector<
   return first_lane;
 }
 
+using Seconds = std::vector<cpu::WinogradSeconds>;
+
+// One run of a direction on x, w and y of the shape, or their gradients.
+template <class T>
+void run(const std::string& direction, const Conv2dShape& s, T* x, T* w, T* y, int threads,
+         Seconds& seconds) {
+  const bool forward = direction == "forward";
+  if (direction == "backward_weight") {
+    const auto conv = cpu::winograd_forward(s);
+    void* space = workspace(cpu::winograd_weight_workspace_bytes<T>(conv, threads));
+    cpu::winograd_weight<T>(conv, {y, x, w, nullptr}, space, threads, seconds.data());
+  } else if (forward || direction == "backward_input") {
+    const auto conv = forward ? cpu::winograd_forward(s) : cpu::winograd_backward_input(s);
+    void* space = workspace(cpu::winograd_workspace_bytes<T>(conv, threads, false));
+    const cpu::WinogradBuffers<T> buffers{forward ? x : y, w, nullptr, forward ? y : x, nullptr};
+    cpu::winograd<T>(conv, buffers, space, threads, seconds.data());
+  } else {
+    throw std::invalid_argument("no direction is named '" + direction + "'");
+  }
+}
+
+std::map<std::string, double> phases(const std::string& direction, int dtype, const Conv2dShape& s,
+                                     int threads, int rounds) {
+  check_threads(threads);
+  if (rounds < 1) throw std::invalid_argument("rounds must be positive");
+  if (!cpu::winograd_runs(s)) throw std::invalid_argument("Winograd does not take this shape");
+  std::array<double, cpu::WINOGRAD_PHASES> fastest{};
+  double least = std::numeric_limits<double>::infinity();
+  with_dtype(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> x(s.x_count(), T(0.5)), w(s.w_count(), T(0.25)), y(s.y_count(), T(0.125));
+    const py::gil_scoped_release nogil;
+    const TrimWorkspace trim;
+    for (int round = 0; round <= rounds; ++round) {
+      Seconds seconds(threads);
+      run(direction, s, x.data(), w.data(), y.data(), threads, seconds);
+      std::array<double, cpu::WINOGRAD_PHASES> sums{};
+      for (const auto& thread : seconds)
+        for (int phase = 0; phase < cpu::WINOGRAD_PHASES; ++phase) sums[phase] += thread.of[phase];
+      const double whole = std::accumulate(sums.begin(), sums.end(), 0.0);
+      if (round == 0 || whole >= least) continue;  // the first only warms up
+      least = whole;
+      fastest = sums;
+    }
+  });
+  return {{"input transform", fastest[cpu::INPUT_TRANSFORM]},
+          {"filter transform", fastest[cpu::FILTER_TRANSFORM]},
+          {"product", fastest[cpu::PRODUCT]},
+          {"output transform", fastest[cpu::OUTPUT_TRANSFORM]}};
+}
+
 }  // namespace
 
 void bind_winograd(py::module_& m) {
   m.def("winograd_transform", &transform, py::arg("name"), py::arg("K"), py::arg("values"),
         "One tile through the transform input, filter, output, output_gradient or filter_gradient "
         "of a K x K filter.");
+  m.def("winograd_phases", &phases, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
+        py::arg("threads"), py::arg("rounds"),
+        "Seconds by phase, of all threads together, of a run on constant tensors: the fastest of "
+        "`rounds`.");
 }
 
 }  // namespace fastconv::bindings

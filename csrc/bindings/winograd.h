@@ -1,4 +1,4 @@
-// Binds Winograd's transforms, for tests. Layer: bindings.
+// Binds Winograd's transforms, for tests, and the time of its phases. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>

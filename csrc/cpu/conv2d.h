@@ -15,6 +15,7 @@ struct ForwardBuffers {
   const T* w;
   const T* bias;  // [OC], or null
   T* y;
+  const T* filters = nullptr;  // what ReadyFilters::transform left, or null
 };
 
 // grad_x[n,ic,ih,iw] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow], wherever (ih, iw)
@@ -36,6 +37,17 @@ struct BackwardWeightBuffers {
   T* grad_bias;  // or null
 };
 
+// Filters as a path wants them, made once for many calls with the same w. They depend on w, its
+// extents and layout, and groups, not on x.
+template <class Buffers>
+struct ReadyFilters {
+  int64_t (*bytes)(const Conv2dShape&);
+  // For `transform`, and for the path's run with buffers.filters.
+  int64_t (*workspace_bytes)(const Conv2dShape&, int threads);
+  void (*transform)(const Conv2dShape&, const Buffers&, void* filters, void* workspace,
+                    int threads);
+};
+
 template <class Buffers>
 struct Conv2dPath {
   const char* name;
@@ -45,6 +57,7 @@ struct Conv2dPath {
   // `workspace`: workspace_bytes(shape, threads) bytes aligned to a cache line. Results do not
   // depend on `threads`.
   void (*run)(const Conv2dShape&, const Buffers&, void* workspace, int threads);
+  const ReadyFilters<Buffers>* ready_filters = nullptr;  // null: it takes w as it is
 };
 
 template <class Buffers>

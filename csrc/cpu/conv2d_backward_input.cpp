@@ -83,13 +83,14 @@ void direct(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* worksp
 
 template <class T>
 int64_t winograd_bytes(const Conv2dShape& s, int threads) {
-  return winograd_workspace_bytes<T>(winograd_backward_input(s), threads);
+  return winograd_workspace_bytes<T>(winograd_backward_input(s), threads, false);
 }
 
 template <class T>
 void run_winograd(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                   int threads) {
-  winograd<T>(winograd_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace, threads);
+  const WinogradBuffers<T> buffers{b.grad_y, b.w, nullptr, b.grad_x, nullptr};
+  winograd(winograd_backward_input(s), buffers, workspace, threads);
 }
 
 template <class T>

@@ -15,7 +15,7 @@ int64_t winograd_bytes(const Conv2dShape& s, int threads) {
 template <class T>
 void run_winograd(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
                   int threads) {
-  winograd_weight(winograd_forward(s), b.x, b.grad_y, b.grad_w, b.grad_bias, workspace, threads);
+  winograd_weight(winograd_forward(s), b, workspace, threads);
 }
 
 template <class T>

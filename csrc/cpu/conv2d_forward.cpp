@@ -32,20 +32,37 @@ void direct(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, i
   correlate(correlation(s), b.x, b.w, b.bias, b.y, workspace, threads);
 }
 
-template <class T>
+template <class T, bool READY_FILTERS>
 int64_t winograd_bytes(const Conv2dShape& s, int threads) {
-  return winograd_workspace_bytes<T>(winograd_forward(s), threads);
+  return winograd_workspace_bytes<T>(winograd_forward(s), threads, READY_FILTERS);
 }
 
 template <class T>
 void run_winograd(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
-  winograd(winograd_forward(s), b.x, b.w, b.bias, b.y, workspace, threads);
+  const WinogradBuffers<T> buffers{b.x, b.w, b.bias, b.y, b.filters};
+  winograd(winograd_forward(s), buffers, workspace, threads);
 }
+
+template <class T>
+int64_t filter_bytes(const Conv2dShape& s) {
+  return winograd_filter_bytes<T>(winograd_forward(s));
+}
+
+template <class T>
+void transform_filters(const Conv2dShape& s, const ForwardBuffers<T>& b, void* filters,
+                       void* workspace, int threads) {
+  winograd_filters(winograd_forward(s), b.w, static_cast<T*>(filters), workspace, threads);
+}
+
+template <class T>
+constexpr ReadyFilters<ForwardBuffers<T>> WINOGRAD_FILTERS{filter_bytes<T>, winograd_bytes<T, true>,
+                                                           transform_filters<T>};
 
 template <class T>
 constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_forward<T>},
-    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>},
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T, false>, run_winograd<T>,
+     &WINOGRAD_FILTERS<T>},
     {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_forward<T>},
 };

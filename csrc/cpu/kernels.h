@@ -182,6 +182,8 @@ struct Kernels {
   void (*every_second)(int64_t count, const T* in, T* out);
   // out[i] += in[i]
   void (*add)(int64_t count, const T* in, T* out);
+  // See checksum.h.
+  uint64_t (*checksum)(int64_t bytes, const char* data, uint64_t seed);
 };
 
 template <class T>

@@ -16,6 +16,7 @@
 
 #include "../shape.h"
 #include "conv2d.h"
+#include "winograd_phases.h"
 
 namespace fastconv::cpu {
 
@@ -32,17 +33,33 @@ struct WinogradConv {
 };
 
 template <class T>
-int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads);
+struct WinogradBuffers {
+  const T *x, *w, *bias;  // bias: or null
+  T* y;
+  const T* filters;  // U of w, as winograd_filters left it, or null
+};
+
+// `ready_filters`: whether buffers.filters will be there. winograd_filters needs no more than that.
 template <class T>
-void winograd(const WinogradConv& conv, const T* x, const T* w, const T* bias, T* y,
-              void* workspace, int threads);
+int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool ready_filters);
+// `seconds`: [threads] to add to, or null.
+template <class T>
+void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
+              int threads, WinogradSeconds* seconds = nullptr);
+
+// U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, and flip.
+template <class T>
+int64_t winograd_filter_bytes(const WinogradConv& conv);
+template <class T>
+void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* workspace,
+                      int threads);
 
 template <class T>
 int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads);
 // grad_w and grad_bias (or null) of the convolution `conv`, whose y is grad_y.
 template <class T>
-void winograd_weight(const WinogradConv& conv, const T* x, const T* grad_y, T* grad_w, T* grad_bias,
-                     void* workspace, int threads);
+void winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
+                     void* workspace, int threads, WinogradSeconds* seconds = nullptr);
 
 // The convolution of a direction; backward_input's x is grad_y, and its y is grad_x.
 WinogradConv winograd_forward(const Conv2dShape& s);

@@ -30,16 +30,18 @@ struct Plan {
   const Kernels<T>& k;
   const WinogradKernels<T>& transforms;
   int threads;
+  WinogradSeconds* seconds;
   int64_t lanes, panel, panels;
   int64_t v_row;  // elements of V between tiles
   TileGrid grid;
   int64_t v_point, m_point, m_panel, u_point, u_panel;
 
-  Plan(const WinogradConv& conv, int wanted_threads)
+  Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases = nullptr)
       : c(conv),
         k(kernels_for<T>(conv.M)),
         transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
         threads(wanted_threads),
+        seconds(phases),
         lanes(k.lanes),
         panel(panel_channels<T>(conv, lanes)),
         panels(ceil_div(conv.M, panel)),
@@ -154,8 +156,8 @@ void finish_filters(const Plan<T>& p, const T* u, T* grad_w, int64_t group, int6
 }
 
 template <class T>
-void run_group(const Plan<T>& p, const Buffers<T>& b, int64_t group, const T* x, const T* grad_y,
-               T* grad_w, T* grad_bias) {
+void run_group(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+               int64_t group) {
   const WinogradConv& c = p.c;
   const int64_t width = p.panels * p.panel;
   T* total = b.bias + p.grid.block_rows * width;
@@ -163,38 +165,47 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, int64_t group, const T* x,
   for (int64_t index = 0; index < p.grid.blocks(); ++index) {
     const TileBlock strip = p.grid.block(index);
     parallel_jobs(p.threads, 2 * strip.rows, [&](int64_t job, int thread) {
+      PhaseClock clock(p.seconds, thread);
       T* scratch = b.scratch + thread * p.scratch_count();
       if (job % 2)
         for (int64_t channel = 0; channel < c.C; channel += p.lanes)
-          input_to_points(p, x, strip, group, job / 2, channel, b.v, scratch);
+          input_to_points(p, io.x, strip, group, job / 2, channel, b.v, scratch);
       else
-        transform_gradient_row(p, grad_y, strip, group, job / 2, b.m, b.bias + job / 2 * width,
+        transform_gradient_row(p, io.grad_y, strip, group, job / 2, b.m, b.bias + job / 2 * width,
                                scratch);
+      clock.stamp(job % 2 ? INPUT_TRANSFORM : OUTPUT_TRANSFORM);
     });
     for (int64_t i = 0; i < strip.rows; ++i) p.k.add(width, b.bias + i * width, total);
     if (p.one_strip()) break;
-    parallel_jobs(p.threads, POINT_COUNT * p.panels, [&](int64_t job, int) {
+    parallel_jobs(p.threads, POINT_COUNT * p.panels, [&](int64_t job, int thread) {
+      PhaseClock clock(p.seconds, thread);
       const int64_t panel = job % p.panels;
       sum_point(p, b, strip.tiles(), job / p.panels, panel, index > 0, b.u + panel * p.u_panel);
+      clock.stamp(PRODUCT);
     });
   }
   const int64_t chunks = ceil_div(c.C, FILTER_CHUNK);
   if (p.one_strip())
     parallel_jobs(p.threads, p.panels, [&](int64_t panel, int thread) {
+      PhaseClock clock(p.seconds, thread);
       T* u = b.u + thread * p.u_panel;
       for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
         sum_point(p, b, p.grid.block(0).tiles(), xi, panel, false, u);
+      clock.stamp(PRODUCT);
       for (int64_t chunk = 0; chunk < chunks; ++chunk)
-        finish_filters(p, u, grad_w, group, panel, chunk * FILTER_CHUNK,
+        finish_filters(p, u, io.grad_w, group, panel, chunk * FILTER_CHUNK,
                        b.scratch + thread * p.scratch_count());
+      clock.stamp(FILTER_TRANSFORM);
     });
   else
     parallel_jobs(p.threads, p.panels * chunks, [&](int64_t job, int thread) {
+      PhaseClock clock(p.seconds, thread);
       const int64_t panel = job / chunks;
-      finish_filters(p, b.u + panel * p.u_panel, grad_w, group, panel, job % chunks * FILTER_CHUNK,
-                     b.scratch + thread * p.scratch_count());
+      finish_filters(p, b.u + panel * p.u_panel, io.grad_w, group, panel,
+                     job % chunks * FILTER_CHUNK, b.scratch + thread * p.scratch_count());
+      clock.stamp(FILTER_TRANSFORM);
     });
-  if (grad_bias) std::copy(total, total + c.M, grad_bias + group * c.M);
+  if (io.grad_bias) std::copy(total, total + c.M, io.grad_bias + group * c.M);
 }
 
 }  // namespace
@@ -205,17 +216,17 @@ int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads) {
 }
 
 template <class T>
-void winograd_weight(const WinogradConv& conv, const T* x, const T* grad_y, T* grad_w, T* grad_bias,
-                     void* workspace, int threads) {
-  const Plan<T> p(conv, threads);
+void winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
+                     void* workspace, int threads, WinogradSeconds* seconds) {
+  const Plan<T> p(conv, threads, seconds);
   const Buffers<T> b(p, workspace);
-  for (int64_t group = 0; group < conv.groups; ++group)
-    run_group(p, b, group, x, grad_y, grad_w, grad_bias);
+  for (int64_t group = 0; group < conv.groups; ++group) run_group(p, b, buffers, group);
 }
 
-#define INSTANTIATE(T)                                                           \
-  template int64_t winograd_weight_workspace_bytes<T>(const WinogradConv&, int); \
-  template void winograd_weight(const WinogradConv&, const T*, const T*, T*, T*, void*, int);
+#define INSTANTIATE(T)                                                                            \
+  template int64_t winograd_weight_workspace_bytes<T>(const WinogradConv&, int);                  \
+  template void winograd_weight(const WinogradConv&, const BackwardWeightBuffers<T>&, void*, int, \
+                                WinogradSeconds*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 

@@ -105,9 +105,9 @@ c10::ScalarType codes_type(const Pool2dShape& s) { return s.byte_codes() ? at::k
 
 // ---- calls ---------------------------------------------------------------------------------------
 
-Tensor conv2d(const Call& call, Buffer x, Buffer w, Buffer bias) {
+Tensor conv2d(const Call& call, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   Tensor y = y_layout(call.conv).make(type_of(call));
-  kernels->conv2d(call, x, w, bias, buffer(y), at::get_num_threads());
+  kernels->conv2d(call, x, w, bias, buffer(y), at::get_num_threads(), cache_filters);
   return y;
 }
 
@@ -334,7 +334,7 @@ Tensor recorded(Tensor y, const Call& call, torch::autograd::edge_list edges,
 
 Tensor recorded_conv2d(const Call& call, const Tensor& x, const Tensor& w, const Tensor& bias) {
   // Each gradient needs the other factor alone.
-  return recorded(conv2d(call, buffer(x), buffer(w), buffer(bias)), call,
+  return recorded(conv2d(call, buffer(x), buffer(w), buffer(bias), false), call,
                   torch::autograd::collect_next_edges(x, w, bias),
                   {w.requires_grad() ? x : Tensor(), x.requires_grad() ? w : Tensor()});
 }
@@ -378,7 +378,7 @@ class TorchHost final : public bindings::Host {
     }
     const Buffer x = views[0].buffer;
     if (call.op == bindings::CONV2D)
-      return THPVariable_Wrap(conv2d(call, x, views[1].buffer, views[2].buffer));
+      return THPVariable_Wrap(conv2d(call, x, views[1].buffer, views[2].buffer, true));
     if (call.op == bindings::MAX_POOL2D) return THPVariable_Wrap(max_pool2d(call, x, {}));
     return THPVariable_Wrap(average(call, x));
     END_HANDLE_TH_ERRORS

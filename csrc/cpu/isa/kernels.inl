@@ -102,6 +102,7 @@ constexpr Kernels<T> make_kernels() {
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
   k.add = add<T>;
+  k.checksum = checksum;
   return k;
 }
 

@@ -1,4 +1,4 @@
-// Moving rows about: transpose, take every second column, add.
+// Moving rows about: transpose, take every second column, add; telling whether they changed.
 
 // A LANES x LANES block is transposed by log2(LANES) rounds of perfect shuffles: a round
 // interleaves register i with register i + LANES / 2, which rotates the bits of (row, lane) by one
@@ -76,5 +76,37 @@ T window_sum(int64_t rows, int64_t columns, const T* x, int64_t row) {
   T sum = even[0];
 #pragma GCC unroll 16
   for (int lane = 1; lane < L; ++lane) sum += even[lane];
+  return sum;
+}
+
+// Every lane of eight vectors is mixed with each of its words in turn, then the 64-bit result with
+// each lane: h = (h ^ word) * odd, h ^= h >> half. Each step is one to one in h and in the word, so
+// a change of one word always shows. Without the shift the highest bit would go up alone, and two
+// changed signs would cancel.
+uint64_t checksum(int64_t bytes, const char* data, uint64_t seed) {
+  constexpr int VECTORS = 8, BLOCK = VECTORS * VECTOR_BYTES;  // covers a multiplication's latency
+  constexpr uint32_t ODD = 0x9E3779B1;
+  constexpr uint64_t ODD_64 = 0x9E3779B97F4A7C15;
+  Vec<uint32_t> h[VECTORS];
+#pragma GCC unroll 8
+  for (int v = 0; v < VECTORS; ++v) h[v] = Vec<uint32_t>{} + ODD;
+  char rest[BLOCK] = {};  // zeros behind the last bytes
+  for (; bytes > 0; bytes -= BLOCK, data += BLOCK) {
+    if (bytes < BLOCK) __builtin_memcpy(rest, data, bytes);
+    const char* block = bytes < BLOCK ? rest : data;
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; ++v) {
+      Vec<uint32_t> words;
+      __builtin_memcpy(&words, block + v * VECTOR_BYTES, VECTOR_BYTES);
+      h[v] = (h[v] ^ words) * ODD;
+      h[v] ^= h[v] >> 15;
+    }
+  }
+  uint64_t sum = seed;
+  for (int v = 0; v < VECTORS; ++v)
+    for (int lane = 0; lane < LANES<uint32_t>; ++lane) {
+      sum = (sum ^ h[v][lane]) * ODD_64;
+      sum ^= sum >> 32;
+    }
   return sum;
 }

@@ -1,0 +1,322 @@
+"""Filters kept between calls: the same bits as without, never those of another weight, and no more
+bytes than allowed."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from cases import ConvCase
+from test_kernels import DTYPES, LAYOUTS, Conv, buffer, unwritten
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import fastconv
+from fastconv import functional, ops
+from fastconv.extension import _C
+
+CASES = [
+    ConvCase("shared", 2, 33, 40, 37, 31, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("shared_groups", 3, 34, 24, 30, 70, 3, 3, padding=(1, 1, 1, 1), groups=2),
+    ConvCase("few_blocks", 1, 20, 6, 6, 70, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("few_blocks_groups", 1, 24, 9, 9, 18, 3, 3, groups=3),
+    ConvCase("large_filters", 7, 250, 20, 20, 300, 3, 3, padding=(1, 1, 1, 1)),
+    ConvCase("5x5", 2, 20, 12, 12, 50, 5, 5, padding=(2, 2, 2, 2)),
+]
+ARGS = ((1, 1), (1, 1, 1, 1), (1, 1), 1)  # stride, padding, dilation, groups
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    fastconv.clear_filter_cache()
+    yield
+    _C.filter_cache_set_bound(_C.FILTER_CACHE_BOUND)
+    fastconv.clear_filter_cache()
+
+
+def forward(conv: Conv, cached: bool, threads: int = 2) -> np.ndarray:
+    y = unwritten(conv.y_size, conv.dtype)
+    _C.conv2d_forward(DTYPES[conv.dtype], conv.shape, *buffer(conv.x), *buffer(conv.w),
+                      *buffer(conv.bias), *buffer(y), threads, "winograd", cached)  # fmt: skip
+    return y
+
+
+def layer(seed: int = 0, channels: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(seed)
+    return torch.randn(1, channels, 8, 8), torch.randn(channels, channels, 3, 3)
+
+
+def cached(x, w, bias=None):
+    return ops.conv2d(x, w, bias, *ARGS, True)
+
+
+def plain(x, w, bias=None):
+    return ops.conv2d(x, w, bias, *ARGS)
+
+
+def filter_bytes(channels: int = 32) -> int:
+    """Of one layer() in the cache."""
+    fastconv.clear_filter_cache()
+    cached(*layer(channels=channels))
+    used = _C.filter_cache_bytes()
+    fastconv.clear_filter_cache()
+    return used
+
+
+# ---- results -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_same_bits_with_and_without(case, layout, dtype):
+    conv = Conv(case, dtype, layout)
+    expected = forward(conv, False)
+    number, path = DTYPES[dtype], "winograd"
+    filters = _C.conv2d_cached_bytes(number, conv.shape, 2, path)[1]
+    for threads in (2, 1, 3):  # the first transforms, the others find
+        assert np.array_equal(forward(conv, True, threads), expected)
+        assert _C.filter_cache_bytes() == filters > 0
+    for threads in (1, 2, 5):
+        whole = _C.conv2d_workspace_bytes("forward", number, conv.shape, threads, path)
+        saved = whole - _C.conv2d_cached_bytes(number, conv.shape, threads, path)[0]
+        assert saved == filters if case.name.startswith("shared") else saved > 0
+
+
+def test_filters_do_not_depend_on_the_input():
+    """One entry serves every batch, extent and schedule, of one layout of w."""
+    _, w = layer()
+    for size in ((1, 32, 8, 8), (4, 32, 40, 44), (2, 32, 5, 100)):
+        x = torch.randn(size)
+        assert torch.equal(cached(x, w), plain(x, w))
+    once = _C.filter_cache_bytes()
+    assert once == filter_bytes()
+    cached(torch.randn(1, 32, 8, 8), w)
+    last = w.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(cached(x, last), plain(x, last))
+    assert _C.filter_cache_bytes() == 2 * once
+
+
+def test_two_views_of_one_memory():
+    """The same address and the same bytes, but other extents."""
+    memory = torch.randn(64 * 16 * 9)
+    for w, groups in ((memory.view(64, 16, 3, 3), 1), (memory.view(16, 64, 3, 3), 1),
+                      (memory.view(64, 16, 3, 3), 4), (memory.view(64, 16, 3, 3), 2)):  # fmt: skip
+        x = torch.randn(1, w.shape[1] * groups, 9, 9)
+        args = (*ARGS[:3], groups)
+        assert torch.equal(ops.conv2d(x, w, None, *args, True), ops.conv2d(x, w, None, *args))
+
+
+# ---- a weight that changes -----------------------------------------------------------------------
+
+
+def _numpy(w):
+    w.numpy()[3, 4, 1, 2] += 1
+
+
+def _optimizer(w):
+    parameter = torch.nn.Parameter(w)
+    parameter.grad = torch.ones_like(w)
+    torch.optim.SGD([parameter], lr=0.1).step()
+
+
+def _swap(w):
+    w[0], w[-1] = w[-1].clone(), w[0].clone()
+
+
+CHANGES = {
+    "one element": lambda w: w[5, 6, 0, 0].mul_(1.5),
+    "last element": lambda w: w[-1, -1, -1, -1].add_(1),
+    "all signs": lambda w: w.neg_(),
+    "all doubled": lambda w: w.mul_(2),
+    "two signs": lambda w: w[:2, 0, 0, 0].neg_(),
+    "two filters swapped": _swap,
+    "turned round": lambda w: w.copy_(w.flip((2, 3))),
+    "data": lambda w: w.data.mul_(0.99),
+    "numpy": _numpy,
+    "optimizer": _optimizer,
+}
+
+
+@pytest.mark.parametrize("channels", [16, 64, 256])  # w has 9 KiB, 144 KiB, 9 chunks of checksum
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_takes_effect(change, channels):
+    x, w = layer(channels=channels)
+    before, used = cached(x, w), _C.filter_cache_bytes()
+    CHANGES[change](w)
+    after = cached(x, w)
+    assert torch.equal(after, plain(x, w)) and not torch.equal(after, before)
+    assert _C.filter_cache_bytes() == used  # in place of the old ones
+
+
+def checksum(a: np.ndarray, threads: int = 1) -> int:
+    return _C.checksum(a.ctypes.data, a.nbytes, threads)
+
+
+def test_every_bit_counts():
+    for size in (1, 3, 4, 511, 512, 513, 1100):  # around whole blocks of 8 vectors
+        a = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+        seen = {checksum(a)}
+        for i in range(8 * size):
+            a[i // 8] ^= 1 << i % 8
+            seen.add(checksum(a))
+            a[i // 8] ^= 1 << i % 8
+        assert len(seen) == 8 * size + 1
+        assert checksum(a) in seen
+
+
+def test_checksum_of_structured_changes():
+    """What training and quantising do to many words at once, where weak sums cancel."""
+    for words in (64, 2**10, 2**16, 2**18 + 3):
+        a = np.random.default_rng(words).standard_normal(words).astype(np.float32)
+        variants = [a, -a, 2 * a, a / 2, np.abs(a), -np.abs(a), a[::-1], np.roll(a, 1),
+                    np.roll(a, 2**7), np.roll(a, 2**16), np.zeros_like(a), np.ones_like(a),
+                    np.where(np.arange(words) % 2, a, -a)]  # fmt: skip
+        distinct = {v.tobytes() for v in variants}
+        assert len({checksum(np.frombuffer(v, np.uint8)) for v in distinct}) == len(distinct)
+
+
+def test_checksum_is_the_same_for_any_thread_count():
+    a = np.random.default_rng(0).integers(0, 256, 5 * 2**18 + 77, np.uint8)
+    assert len({checksum(a, threads) for threads in (1, 2, 3, 7)}) == 1
+
+
+def test_another_weight_at_the_same_address():
+    x, first = layer()
+    memory = torch.empty_like(first)
+    for seed in range(3):
+        w = torch.from_numpy(np.frombuffer(memory.numpy(), np.float32).reshape(first.shape))
+        memory.copy_(torch.randn(first.shape, generator=torch.Generator().manual_seed(seed)))
+        assert torch.equal(cached(x, w), plain(x, w))
+    addresses = set()
+    for seed in range(20):  # the allocator hands the same block out again
+        x, w = layer(seed)
+        addresses.add(w.data_ptr())
+        assert torch.equal(cached(x, w), plain(x, w))
+        del w
+    assert len(addresses) < 20
+
+
+# ---- bound, eviction, flag -----------------------------------------------------------------------
+
+
+def test_the_least_recently_used_go():
+    one = filter_bytes()
+    _C.filter_cache_set_bound(3 * one)
+    x, _ = layer()
+    weights = [layer(seed)[1] for seed in range(5)]
+    expected = [plain(x, w) for w in weights]
+    for i in (0, 1, 2, 0, 3, 0, 4, 1, 2, 3, 4):
+        assert torch.equal(cached(x, weights[i]), expected[i])
+        assert _C.filter_cache_bytes() <= _C.filter_cache_bound() == 3 * one
+    assert _C.filter_cache_bytes() == 3 * one
+    _C.filter_cache_set_bound(2 * one)
+    assert _C.filter_cache_bytes() == 2 * one
+    fastconv.clear_filter_cache()
+    assert _C.filter_cache_bytes() == 0
+
+
+def test_filters_beyond_the_bound_are_not_kept():
+    small, (x, w) = filter_bytes(16), layer(channels=64)
+    _C.filter_cache_set_bound(small)
+    cached(*layer(channels=16))
+    assert torch.equal(cached(x, w), plain(x, w))
+    assert _C.filter_cache_bytes() == small
+    shape = ops.conv2d_shape(x.shape, w.shape, ARGS, False, False, False)
+    assert _C.conv2d_cached_bytes(_C.FLOAT32, shape, 2) == (
+        _C.conv2d_workspace_bytes("forward", _C.FLOAT32, shape, 2), 0)  # fmt: skip
+
+
+def test_the_default_bound_holds_the_filters_of_vgg16():
+    widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    sizes = 0
+    for before, after in zip([3, *widths], widths, strict=False):
+        shape = _C.Conv2dShape((1, before, 8, 8), (after, before, 3, 3), *ARGS)
+        sizes += _C.conv2d_cached_bytes(_C.FLOAT32, shape, 2)[1]
+    assert sizes <= _C.FILTER_CACHE_BOUND
+
+
+def test_the_flag():
+    x, w = layer()
+    cached(x, w)
+    with fastconv.flags(filter_cache=False):
+        assert _C.filter_cache_bytes() == 0
+        assert torch.equal(cached(x, w), plain(x, w))
+        assert _C.filter_cache_bytes() == 0
+        with fastconv.flags(winograd=False):  # says nothing of the cache
+            assert _C.filter_cache_bound() == 0
+        with fastconv.flags(filter_cache=True):
+            cached(x, w)
+            assert 0 < _C.filter_cache_bytes() <= _C.filter_cache_bound()
+        assert _C.filter_cache_bytes() == 0
+    assert _C.filter_cache_bound() == _C.FILTER_CACHE_BOUND
+
+
+# ---- who uses it ---------------------------------------------------------------------------------
+
+
+class _Watching(TorchDispatchMode):
+    """Sees every operator, so that functional.conv2d goes the general way."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        return function(*args, **(kwargs or {}))
+
+
+def general(x, w, bias=None):
+    with _Watching():
+        return functional.conv2d(x, w, bias, padding=1)
+
+
+def test_calls_without_gradients_use_it():
+    x, w = layer()
+    parameter = torch.nn.Parameter(w)
+    general(x, parameter).sum().backward()
+    general(x.clone().requires_grad_(), w).sum().backward()
+    assert _C.filter_cache_bytes() == 0
+    with torch.no_grad():
+        y = general(x, parameter)
+    assert _C.filter_cache_bytes() > 0
+    assert torch.equal(y, plain(x, w))
+    with torch.inference_mode():
+        assert torch.equal(general(x, parameter), y)
+    parameter.data.neg_()
+    assert torch.equal(general(x, parameter.detach()), plain(x, parameter.detach()))
+
+
+def test_copies_are_not_kept():
+    x, w = layer()
+    cached(x.bfloat16(), w.bfloat16())
+    cached(x, w.expand_as(w).transpose(2, 3))
+    assert _C.filter_cache_bytes() == 0
+
+
+def test_explain_tells_its_bytes():
+    x, w = layer()
+    shape = ops.conv2d_shape(x.shape, w.shape, ARGS, False, False, False)
+    workspace, filters = _C.conv2d_cached_bytes(_C.FLOAT32, shape, torch.get_num_threads())
+    said = fastconv.explain(x, w, padding=1)["forward"]
+    assert said == f"winograd, {workspace} bytes, {filters} bytes of filters kept"
+    assert filters == filter_bytes()
+    for pair in ((x, torch.nn.Parameter(w)), (x.bfloat16(), w.bfloat16())):
+        assert "kept" not in fastconv.explain(*pair, padding=1)["forward"]
+
+
+def test_threads_calling_at_once():
+    _C.filter_cache_set_bound(2 * filter_bytes())
+    layers = [layer(seed) for seed in range(4)]
+    expected = [plain(*pair) for pair in layers]
+    wrong = []
+
+    def work(start: int) -> None:
+        for i in range(start, start + 60):
+            if i % 29 == 0:
+                fastconv.clear_filter_cache()
+            if not torch.equal(cached(*layers[i % 4]), expected[i % 4]):
+                wrong.append(i)
+
+    workers = [threading.Thread(target=work, args=(start,)) for start in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+    assert _C.filter_cache_bytes() <= _C.filter_cache_bound()
