@@ -31,7 +31,8 @@ def test_kernels_under(isa):
     )
     lanes = {"generic": 4, "avx2": 8, "avx512": 16}[isa]
     assert said.stdout.split() == [isa, str(lanes)], said.stderr
-    tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "test_kernels.py"))
+    files = [str(TESTS / name) for name in ("test_kernels.py", "test_kernels_pool.py")]
+    tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
     assert tests.returncode == 0, tests.stdout[-4000:]
 
 
