@@ -3,19 +3,21 @@
 Layer: beside the data sets, whose folders of pictures are decoded to one size instead.
 """
 
-import warnings
 from pathlib import Path
 
 import numpy
 import torch
 from PIL import Image, ImageOps
 
-from fastconv.data import DataError
-from fastconv.data.folder import FORMATS
-from fastconv.data.reading import unreadable
+from fastconv.data.folder import Advice, opened
 
 SAMPLES = ("china.jpg", "flower.jpg")  # come with scikit-learn
 GREY_MODES = ("1", "L")
+ADVICE = Advice(
+    missing=f": give a picture file, or {' or '.join(SAMPLES)}",
+    folder=": give a picture file",
+    damaged="",
+)
 
 
 def read(path: str | Path, grey: bool = False) -> torch.Tensor:
@@ -48,31 +50,9 @@ def read(path: str | Path, grey: bool = False) -> torch.Tensor:
 
 def _decode(path: Path) -> Image.Image:
     """In mode L or RGB, whatever is transparent on white."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if image.mode[0] in "IF":
-                    raise DataError(f"{path} has more than 8 bits per channel: convert it")
-                image = ImageOps.exif_transpose(image)
-                if image.has_transparency_data:
-                    white = Image.new("RGBA", image.size, "white")
-                    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-                return image.convert("L" if image.mode in GREY_MODES else "RGB")
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path} is missing: give a picture file, or {' or '.join(SAMPLES)}"
-        ) from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder: give a picture file") from error
-    except PermissionError as error:
-        raise unreadable(path, error) from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller"
-        ) from error
-    except Exception as error:  # decoders raise all kinds: OSError, SyntaxError, struct.error, ...
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"{path} is not an intact picture ({reason})") from error
+    with opened(path, ADVICE) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        return image.convert("L" if image.mode in GREY_MODES else "RGB")

@@ -1,23 +1,26 @@
-"""torch in float64 as the reference, and how far from it a result may be: derived, not tuned.
-
-A sum of n products, in any order, is off by about n * eps / 2 * sum |w||x| (Higham, 3.1; the sum by
-running on absolute values). Both sides round, fast algorithms add steps: hence factor 4 and n + 4.
-"""
+"""torch in float64 as the reference, and how far from it a result may be: derived, not tuned."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 F = torch.nn.functional
+WINOGRAD = 4
+Size = TypeVar("Size", float, Tensor)
 
 
-def eps(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).eps
+def dot_bound(terms: int, magnitude: Size, dtype: torch.dtype) -> Size:
+    """How far a sum of `terms` products may be from the exact one, in any order, with `dtype`
+    arithmetic.
 
-
-def bound(terms: int, magnitude: float, eps: float) -> float:
-    return 4 * eps * (terms + 4) * magnitude
+    `magnitude` is the same sum over absolute values. Higham, "Accuracy and Stability of Numerical
+    Algorithms", section 3.1: |error| <= gamma(n) * magnitude, gamma(n) = n u / (1 - n u), for n
+    roundings one after another; u = eps / 2. Two more roundings store the result and the reference.
+    """
+    n = (terms + 2) * torch.finfo(dtype).eps / 2
+    return n / (1 - n) * magnitude
 
 
 def magnitude(t: Tensor) -> float:
@@ -43,14 +46,18 @@ def conv2d_reference(x, w, bias, grad_y, **kwargs) -> list[Tensor | None]:
 
 
 def conv2d_bounds(x, w, bias, grad_y, dtype: torch.dtype, **kwargs) -> list[float]:
-    """How far [y, grad_x, grad_w, grad_bias] computed in `dtype` may be from exact ones."""
+    """How far [y, grad_x, grad_w, grad_bias] computed in `dtype` may be from exact ones.
+
+    By any path: WINOGRAD times the bound of plain sums, as its transforms round and magnify.
+    test_winograd.py has the bound of that arithmetic, element by element.
+    """
     sizes = [None if t is None else t.abs() for t in _double(x, w, bias)]
     of_absolutes = gradients(lambda *t: F.conv2d(*t, **kwargs), grad_y.double().abs(), *sizes)
     oc, group_ic, kh, kw = w.shape
     outputs = grad_y.numel() // oc  # summed by each gradient of the parameters
     terms = [group_ic * kh * kw + 1, oc // kwargs.get("groups", 1) * kh * kw, outputs, outputs]
     return [
-        0.0 if t is None else bound(n, magnitude(t), eps(dtype))
+        0.0 if t is None else WINOGRAD * dot_bound(n, magnitude(t), dtype)
         for n, t in zip(terms, of_absolutes, strict=True)
     ]
 
@@ -64,6 +71,15 @@ def assert_within(got: Tensor | None, want: Tensor | None, limit: float, what: s
     if want.numel():
         furthest = (got.double() - want.double()).abs().max().item()
         assert furthest <= limit, f"{what}: off by {furthest:.3g}, allowed {limit:.3g}"
+
+
+def assert_all_equal(got: object, want: object) -> None:
+    """Two trees of tensors, such as lists of them, are equal to the last bit, and in type."""
+    got, want = torch.utils._pytree.tree_leaves(got), torch.utils._pytree.tree_leaves(want)
+    assert len(got) == len(want)
+    for i, (a, b) in enumerate(zip(got, want, strict=True)):
+        assert a.shape == b.shape and a.dtype is b.dtype, i
+        assert torch.equal(a, b), f"{i}: off by {(a - b).abs().max()}"
 
 
 def assert_rounded_once(got: Tensor, exact: Tensor, limit: float, what: str = "") -> None:

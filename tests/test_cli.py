@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import error_of
 
 import fastconv
 from fastconv import models
@@ -17,13 +18,6 @@ from fastconv.cli import main
 # What imports packages that may be missing.
 USERS = ("fastconv.console", "fastconv.plots", "fastconv.train.tensorboard", "torch.utils.tensorb")
 QUICK = ("--epochs", "2", "--batch-size", "256", "--threads", "1")
-
-
-def error_of(capsys) -> str:
-    """The one line on stderr."""
-    text = capsys.readouterr().err
-    assert text.startswith("fastconv: ") and text.count("\n") == 1, text
-    return text
 
 
 def test_help_states_commands_and_defaults(capsys):

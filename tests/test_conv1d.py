@@ -5,19 +5,15 @@ The tables of test_modules.py have Conv1d too. Whole numbers in float64, as ther
 
 import pytest
 import torch
-from reference import assert_within, bound, eps
+from reference import assert_within, dot_bound
 from seen import Operators
+from tensors import whole
 from torch import Tensor, nn
 
 import fastconv
 from fastconv.functional1d import conv1d
 
 F = nn.functional
-
-
-def whole(*size: int) -> Tensor:
-    return torch.randint(-3, 4, size, generator=torch.Generator().manual_seed(sum(size))).double()
-
 
 # name: input size, weight size, keywords
 CASES = {
@@ -66,7 +62,7 @@ def test_types(dtype: torch.dtype):
     y = conv1d(x, w)
     exact, sizes = (F.conv1d(a.double(), b.double()) for a, b in ((x, w), (x.abs(), w.abs())))
     assert y.dtype is dtype
-    assert_within(y, exact, bound(20, sizes.max().item(), eps(dtype)))
+    assert_within(y, exact, dot_bound(20, sizes.max().item(), dtype))
 
 
 @pytest.mark.parametrize("transposed", [0, 1], ids=["input", "weight"])
@@ -161,18 +157,16 @@ def test_convert_and_revert():
     with Operators() as seen:
         got = model(x)
     assert seen.names == ["conv2d", "conv2d"]
-    assert_within(got, want, bound(12 + 18, 100.0, eps(x.dtype)))
+    assert_within(got, want, dot_bound(12 + 18, 100.0, x.dtype))
     assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))
     assert type(fastconv.revert(model)[0]) is nn.Conv1d
 
 
-def test_compile_export_and_trace():
+def test_compile_export_and_trace(fresh_compiler):
     conv = fastconv.Conv1d(4, 6, 3, padding=1).double()
     x = whole(2, 4, 9)
     want = conv(x)
-    torch._dynamo.reset()
     assert torch.equal(torch.compile(conv, backend="aot_eager", fullgraph=True)(x), want)
     assert torch.equal(torch.export.export(conv, (x,)).module()(x), want)
     assert torch.equal(torch.fx.symbolic_trace(conv)(x), want)
     assert torch.autograd.gradcheck(conv1d, (x.clone().requires_grad_(), conv.weight))
-    torch._dynamo.reset()

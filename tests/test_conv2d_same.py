@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from seen import Operators
+from tensors import fill, whole
 from torch import Tensor, nn
 
 import fastconv
@@ -19,18 +20,6 @@ from fastconv import models
 SETS = {name: models.layer_set(name).Conv2dSame for name in models.LAYER_SETS}
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 KERNELS = [(1, 1), (3, 1), (4, 1), (2, 3), ((2, 5), (3, 1)), (7, 2)]  # size, dilation
-
-
-def whole(*size: int) -> Tensor:
-    return torch.randint(-3, 4, size, generator=torch.Generator().manual_seed(sum(size))).double()
-
-
-def fill(conv: nn.Module) -> nn.Module:
-    conv.double()
-    with torch.no_grad():
-        for p in conv.parameters():
-            p.copy_(whole(*p.shape))
-    return conv
 
 
 def step(conv: nn.Module, x: Tensor) -> list[Tensor]:
@@ -150,11 +139,9 @@ def test_no_stride_and_no_padding_to_choose():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_compile_and_export(mode: str):
+def test_compile_and_export(mode: str, fresh_compiler):
     conv = fill(fastconv.Conv2dSame(3, 2, 4, padding_mode=mode))
-    torch._dynamo.reset()
     for x in (whole(2, 3, 9, 9), whole(2, 3, 2, 2)):
         compiled = torch.compile(conv, backend="aot_eager", fullgraph=True)
         assert torch.equal(compiled(x), conv(x))
         assert torch.equal(torch.export.export(conv, (x,)).module()(x), conv(x))
-    torch._dynamo.reset()

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from commands import error_of
 from PIL import Image
-from tolerance import dot_bound
+from reference import dot_bound
 from torch.nn import functional as F
 
 import fastconv
@@ -22,13 +23,6 @@ GEOMETRIES = [(1, 0, 1), (1, 1, 1), (2, 3, 1), (3, 2, 2), (1, 5, 5)]  # stride, 
 def photo() -> torch.Tensor:
     """The middle of a photograph, (3, 61, 67), 0 .. 1."""
     return picture.read("china.jpg")[:, 180:241, 290:357].float() / 255
-
-
-def error_of(capsys) -> str:
-    """The one line on stderr."""
-    text = capsys.readouterr().err
-    assert text.startswith("fastconv: ") and text.count("\n") == 1, text
-    return text
 
 
 @pytest.mark.parametrize("name", filters.NAMES)

@@ -11,6 +11,7 @@ import pytest
 from fastconv.extension import _C
 
 TESTS = Path(__file__).parent
+FILES = ["test_kernels.py", "test_kernels_pool.py", "test_winograd.py", "test_filter_cache.py"]
 SUPPORTED = [isa for isa, supported in _C.cpu_features().items() if supported]
 
 
@@ -24,7 +25,7 @@ def run(isa: str, *command: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("file", ["test_kernels.py", "test_winograd.py", "test_filter_cache.py"])
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("isa", [isa for isa in SUPPORTED if isa != _C.isa()])
 def test_kernels_under(isa, file):
     said = run(

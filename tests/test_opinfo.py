@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from reference import assert_rounded_once, assert_within, bound, eps, gradients, magnitude
+from reference import assert_rounded_once, assert_within, dot_bound, gradients, magnitude
+from tensors import FLOATS, SHORT
 from torch import Tensor
 from torch.testing._internal.common_methods_invocations import op_db
 
@@ -16,8 +17,7 @@ from fastconv import functional
 
 F = torch.nn.functional
 NAMES = ("conv2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")
-SHORT = (torch.float16, torch.bfloat16)
-FLOATS = (torch.float32, torch.float64, *SHORT)
+TYPES = (*FLOATS, *SHORT)
 OPINFOS = {name: next(o for o in op_db if o.name == f"nn.functional.{name}") for name in NAMES}
 
 
@@ -78,10 +78,10 @@ def check_forward(name, what, tensors, others, kwargs) -> None:
     sizes = calling(torchs, others, absolute(kwargs))(*at(tensors, lambda t: t.double().abs()))
     terms = sum_terms(name, tensors, others, kwargs, like)
     if y.dtype in SHORT:
-        limit = bound(terms, magnitude(sizes), eps(torch.float32))
+        limit = dot_bound(terms, magnitude(sizes), torch.float32)
         assert_rounded_once(y, want, limit, what)
     else:
-        assert_within(y, want, bound(terms, magnitude(sizes), eps(y.dtype)), what)
+        assert_within(y, want, dot_bound(terms, magnitude(sizes), y.dtype), what)
 
 
 def check_backward(name, what, tensors, others, kwargs) -> None:
@@ -100,14 +100,14 @@ def check_backward(name, what, tensors, others, kwargs) -> None:
     terms = sum_terms(name, tensors, others, kwargs, y)
     for g, reference, size in zip(got, want, sizes, strict=True):
         if reference is not None and g.dtype in SHORT:
-            limit = bound(terms, magnitude(size), eps(torch.float32))
+            limit = dot_bound(terms, magnitude(size), torch.float32)
             assert_rounded_once(g, reference, limit, f"{what}, backward")
         else:
-            limit = 0.0 if size is None else bound(terms, magnitude(size), eps(g.dtype))
+            limit = 0.0 if size is None else dot_bound(terms, magnitude(size), g.dtype)
             assert_within(g, reference, limit, f"{what}, backward")
 
 
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_samples(name: str, dtype: torch.dtype):
     """All of them forward; backward too, but for most of max_pool2d's."""
@@ -123,7 +123,7 @@ def test_samples(name: str, dtype: torch.dtype):
 
 @pytest.mark.parametrize("name", ["conv2d", "max_pool2d", "avg_pool2d"])
 def test_samples_of_other_types_equal_torchs(name: str):
-    others = {torch.int64} if name == "max_pool2d" else OPINFOS[name].dtypes - set(FLOATS)
+    others = {torch.int64} if name == "max_pool2d" else OPINFOS[name].dtypes - set(TYPES)
     assert others
     for dtype in others:
         for number, (what, tensors, rest, kwargs) in enumerate(samples(name, dtype)):

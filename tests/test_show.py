@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import error_of
 from PIL import Image
 
 import fastconv
@@ -39,13 +40,6 @@ def _start(model: str, out: Path) -> None:
     dataset = data.Dataset.from_splits("cifar10", split, split, CLASSES)
     config = Config.for_data("cifar10", model=model, layers="fastconv", classes=CLASSES)
     Trainer(config, dataset, out)
-
-
-def error_of(capsys) -> str:
-    """The one line on stderr."""
-    text = capsys.readouterr().err
-    assert text.startswith("fastconv: ") and text.count("\n") == 1, text
-    return text
 
 
 def answers_of(text: str) -> dict[str, float]:

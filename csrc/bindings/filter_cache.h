@@ -1,5 +1,5 @@
 // Transformed filters of earlier calls, for inference. Why the content of w is compared, and not
-// torch's version counter: docs/decisions/0006-filters-known-by-content.md. Layer: bindings.
+// torch's version counter: docs/decisions/0007-filters-known-by-content.md. Layer: bindings.
 #pragma once
 
 #include <array>

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy
 import torch
@@ -76,8 +76,19 @@ def decode(path: str, size: tuple[int, int], channels: int) -> torch.Tensor:
     return torch.from_numpy(numpy.array(picture)).view(IH, IW, channels).permute(2, 0, 1)
 
 
+class Advice(NamedTuple):
+    """What follows "PATH is missing", "PATH is a folder" and "PATH is not an intact picture"."""
+
+    missing: str = ""
+    folder: str = ", not a picture"
+    damaged: str = ": remove it"
+
+
+IN_A_DATA_SET = Advice()
+
+
 @contextmanager
-def opened(path: str | Path) -> Iterator["Image.Image"]:
+def opened(path: str | Path, advice: Advice = IN_A_DATA_SET) -> Iterator["Image.Image"]:
     """The picture at ``path``, to be decoded inside the ``with``, whose errors are translated.
 
     Raises:
@@ -97,9 +108,9 @@ def opened(path: str | Path) -> Iterator["Image.Image"]:
     except DataError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
+        raise DataError(f"{path} is missing{advice.missing}") from error
     except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder, not a picture") from error
+        raise DataError(f"{path} is a folder{advice.folder}") from error
     except PermissionError as error:
         raise unreadable(path, error) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -108,7 +119,7 @@ def opened(path: str | Path) -> Iterator["Image.Image"]:
         ) from error
     except Exception as error:  # decoders raise all kinds: OSError, SyntaxError, struct.error, ...
         reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"{path} is not an intact picture ({reason}): remove it") from error
+        raise DataError(f"{path} is not an intact picture ({reason}){advice.damaged}") from error
 
 
 def load(root: Path, download: bool) -> tuple[Split, Split, tuple[str, ...]]:

@@ -1,0 +1,118 @@
+"""The kernels on raw buffers, and the exact results beside them.
+
+NumPy arrays, for the kernels know nothing of tensors.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from cases import ConvCase
+
+from fastconv.extension import _C
+
+DTYPES = {torch.float32: _C.FLOAT32, torch.float64: _C.FLOAT64}
+
+LAYOUTS = {"nchw": (False, False, False), "nhwc": (True, True, True), "mixed": (True, False, True),
+           "mixed weight": (False, True, False)}  # fmt: skip
+DIRECTIONS = ["forward", "backward_input", "backward_weight"]
+
+
+def in_memory(t: torch.Tensor, channels_last: bool) -> np.ndarray:
+    """The elements of `t` in the order in which they lie in memory in that layout."""
+    if channels_last:
+        t = t.permute(0, 2, 3, 1)
+    return np.ascontiguousarray(t.numpy())
+
+
+def from_memory(a: np.ndarray, size: tuple, channels_last: bool) -> torch.Tensor:
+    n, c, h, w = size
+    t = torch.from_numpy(a)
+    return t.view(n, h, w, c).permute(0, 3, 1, 2) if channels_last else t.view(size)
+
+
+def unwritten(size: tuple, dtype: torch.dtype) -> np.ndarray:
+    return torch.full((int(np.prod(size)),), float("nan"), dtype=dtype).numpy()
+
+
+def buffer(a: np.ndarray) -> tuple[int, int]:
+    return a.ctypes.data, a.size
+
+
+class Conv:
+    """One case: inputs, the exact results, the bounds, and the kernels on raw buffers."""
+
+    def __init__(self, case: ConvCase, dtype: torch.dtype, layout: str):
+        self.case, self.dtype, self.last = case, dtype, LAYOUTS[layout]
+        x, w = torch.randn(case.input_size, dtype=dtype), torch.randn(case.weight_size, dtype=dtype)
+        bias = torch.randn(case.OC, dtype=dtype)
+        self.shape = _C.Conv2dShape(case.input_size, case.weight_size, case.stride, case.padding,
+                                    case.dilation, case.groups, *self.last)  # fmt: skip
+        self.y_size = (case.N, case.OC, self.shape.OH, self.shape.OW)
+        grad_y = torch.randn(self.y_size, dtype=dtype)
+        self.tensors = x, w, bias, grad_y
+        self.exact = self.reference(x, w, bias, grad_y)
+        self.magnitude = self.reference(x.abs(), w.abs(), bias.abs(), grad_y.abs())
+        self.x, self.w, self.bias = (
+            in_memory(x, self.last[0]),
+            in_memory(w, self.last[1]),
+            bias.numpy(),
+        )
+        self.grad_y = in_memory(grad_y, self.last[2])
+
+    def reference(self, x, w, bias, grad_y) -> dict[str, torch.Tensor]:
+        case, top, bottom, left, right = self.case, *self.case.padding
+        x, w, bias = (t.double().clone().requires_grad_() for t in (x, w, bias))
+        if case.IC == 0:  # torch gives such an output no channels
+            y = bias[None, :, None, None].expand(self.y_size)
+            return {
+                "forward": y.detach(),
+                "backward_input": x.detach(),
+                "backward_weight": w.detach(),
+                "bias": grad_y.double().sum((0, 2, 3)),
+            }
+        y = F.conv2d(
+            F.pad(x, (left, right, top, bottom)),
+            w,
+            bias,
+            case.stride,
+            0,
+            case.dilation,
+            case.groups,
+        )
+        y.backward(grad_y.double())
+        return {
+            "forward": y.detach(),
+            "backward_input": x.grad,
+            "backward_weight": w.grad,
+            "bias": bias.grad,
+        }
+
+    def terms(self, direction: str) -> int:
+        case, shape = self.case, self.shape
+        if direction == "forward":
+            return shape.terms + 1
+        if direction == "backward_input":
+            return case.OC // case.groups * case.KH * case.KW
+        return case.N * shape.OH * shape.OW
+
+    def run(self, direction: str, path: str, threads: int = 2) -> dict[str, np.ndarray]:
+        case, (x_last, w_last, y_last) = self.case, self.last
+        dtype, shape = DTYPES[self.dtype], self.shape
+        if direction == "forward":
+            y = unwritten(self.y_size, self.dtype)
+            _C.conv2d_forward(dtype, shape, *buffer(self.x), *buffer(self.w), *buffer(self.bias),
+                              *buffer(y), threads, path)  # fmt: skip
+            return {"forward": from_memory(y, self.y_size, y_last)}
+        if direction == "backward_input":
+            grad_x = unwritten(case.input_size, self.dtype)
+            _C.conv2d_backward_input(dtype, shape, *buffer(self.grad_y), *buffer(self.w),
+                                     *buffer(grad_x), threads, path)  # fmt: skip
+            return {"backward_input": from_memory(grad_x, case.input_size, x_last)}
+        grad_w, grad_bias = (
+            unwritten(case.weight_size, self.dtype),
+            unwritten((case.OC,), self.dtype),
+        )
+        _C.conv2d_backward_weight(dtype, shape, *buffer(self.grad_y), *buffer(self.x),
+                                  *buffer(grad_w), *buffer(grad_bias), threads, path)  # fmt: skip
+        return {"backward_weight": from_memory(grad_w, case.weight_size, w_last),
+                "bias": torch.from_numpy(grad_bias)}  # fmt: skip
