@@ -16,7 +16,11 @@ def report() -> str:
     import fastconv
 
     build = _C.build_info()
-    features = [name for name, present in _C.cpu_features().items() if present]
+    features = [
+        f"{name} (for tests)" if name == "avx2-wide" else name
+        for name, present in _C.cpu_features().items()
+        if present
+    ]
     lines = [
         ("fastconv", fastconv.__version__),
         ("kernels", _C.__file__),

@@ -13,6 +13,8 @@ from fastconv.extension import _C
 TESTS = Path(__file__).parent
 FILES = ["test_kernels.py", "test_kernels_pool.py", "test_winograd.py", "test_filter_cache.py"]
 SUPPORTED = [isa for isa, supported in _C.cpu_features().items() if supported]
+FOR_TESTS = "avx2-wide"  # AVX-512's lanes and tiles on any CPU with AVX2; never the default
+LANES = {"generic": 4, "avx2": 8, "avx512": 16, FOR_TESTS: 16}
 
 
 def run(isa: str, *command: str) -> subprocess.CompletedProcess:
@@ -31,21 +33,47 @@ def test_kernels_under(isa, file):
     said = run(
         isa, "-c", "from fastconv.extension import _C; print(_C.isa(), _C.lanes(_C.FLOAT32))"
     )
-    lanes = {"generic": 4, "avx2": 8, "avx512": 16}[isa]
-    assert said.stdout.split() == [isa, str(lanes)], said.stderr
+    assert said.stdout.split() == [isa, str(LANES[isa])], said.stderr
     tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / file))
     assert tests.returncode == 0, tests.stdout[-4000:]
+
+
+DIGESTS = """
+import hashlib, torch
+from cases import CONV_CASES
+from fastconv.extension import _C
+from raw_kernels import DIRECTIONS, Conv
+from test_winograd import CASES
+
+torch.manual_seed(0)
+for case in CONV_CASES + CASES:
+    for layout in ("nchw", "nhwc"):
+        conv = Conv(case, torch.float32, layout)
+        for direction in DIRECTIONS:
+            for path in _C.conv2d_accepting_paths(direction, conv.shape):
+                for name, result in conv.run(direction, path).items():
+                    digest = hashlib.sha1(result.numpy().tobytes()).hexdigest()
+                    print(case.name, layout, path, name, digest)
+"""
+
+
+@pytest.mark.skipif("avx512" not in SUPPORTED, reason="compares with AVX-512")
+def test_avx2_in_wide_vectors_gives_the_bits_of_avx512():
+    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + DIGESTS
+    wide, narrow = run("avx512", "-c", code), run(FOR_TESTS, "-c", code)
+    assert wide.returncode == narrow.returncode == 0, wide.stderr + narrow.stderr
+    assert "winograd" in wide.stdout and wide.stdout.splitlines() == narrow.stdout.splitlines()
 
 
 def test_widest_is_the_default():
     env = {k: v for k, v in os.environ.items() if k != "FASTCONV_ISA"}
     command = [sys.executable, "-c", "from fastconv.extension import _C; print(_C.isa())"]
     said = subprocess.run(command, env=env, cwd=TESTS.parent, capture_output=True, text=True)
-    assert said.stdout.strip() == SUPPORTED[-1]
+    assert said.stdout.strip() == [isa for isa in SUPPORTED if isa != FOR_TESTS][-1]
 
 
 def test_unknown_instruction_set_is_one_clear_sentence():
     failed = run("sse9", "-c", "import fastconv")
     assert failed.returncode != 0
     last = failed.stderr.strip().splitlines()[-1]
-    assert "FASTCONV_ISA=sse9 is not one of generic, avx2, avx512; unset it" in last
+    assert "FASTCONV_ISA=sse9 is not one of generic, avx2, avx512, avx2-wide; unset it" in last

@@ -17,6 +17,9 @@ DECLARE_TABLES(generic)
 #if defined(__x86_64__)
 DECLARE_TABLES(avx2)
 DECLARE_TABLES(avx512)
+namespace avx2_wide {
+extern const Kernels<float> FLOAT32;  // float64 is avx2's
+}
 #endif
 
 namespace {
@@ -27,8 +30,10 @@ struct Tables {
 };
 
 #if defined(__x86_64__)
-constexpr Tables<float> FLOAT32_TABLES{{&generic::FLOAT32, &avx2::FLOAT32, &avx512::FLOAT32}};
-constexpr Tables<double> FLOAT64_TABLES{{&generic::FLOAT64, &avx2::FLOAT64, &avx512::FLOAT64}};
+constexpr Tables<float> FLOAT32_TABLES{
+    {&generic::FLOAT32, &avx2::FLOAT32, &avx512::FLOAT32, &avx2_wide::FLOAT32}};
+constexpr Tables<double> FLOAT64_TABLES{
+    {&generic::FLOAT64, &avx2::FLOAT64, &avx512::FLOAT64, &avx2::FLOAT64}};
 #else
 constexpr Tables<float> FLOAT32_TABLES{{&generic::FLOAT32}};
 constexpr Tables<double> FLOAT64_TABLES{{&generic::FLOAT64}};
@@ -37,8 +42,7 @@ constexpr Tables<double> FLOAT64_TABLES{{&generic::FLOAT64}};
 template <class T>
 const Kernels<T>& narrowest(const Tables<T>& tables, int64_t channels) {
   const int chosen = static_cast<int>(isa());
-  const bool half =
-      chosen == static_cast<int>(Isa::avx512) && 2 * channels <= tables.of[chosen]->lanes;
+  const bool half = isa() >= Isa::avx512 && 2 * channels <= tables.of[chosen]->lanes;
   return *tables.of[half ? static_cast<int>(Isa::avx2) : chosen];
 }
 
@@ -49,7 +53,7 @@ bool isa_supported(Isa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return isa == Isa::generic || (avx2 && (isa == Isa::avx2 || avx512));
+  return isa == Isa::generic || (avx2 && (isa != Isa::avx512 || avx512));
 #else
   return isa == Isa::generic;
 #endif
@@ -58,7 +62,7 @@ bool isa_supported(Isa isa) {
 IsaChoice choose_isa() {
   const char* wanted = std::getenv("FASTCONV_ISA");
   if (!wanted || !*wanted) {
-    int widest = ISA_COUNT - 1;
+    int widest = static_cast<int>(Isa::avx512);
     while (!isa_supported(static_cast<Isa>(widest))) --widest;
     return {static_cast<Isa>(widest), nullptr};
   }
@@ -67,7 +71,7 @@ IsaChoice choose_isa() {
     if (isa_supported(static_cast<Isa>(i))) return {static_cast<Isa>(i), nullptr};
     return {Isa::generic, "is not supported by this CPU"};
   }
-  return {Isa::generic, "is not one of generic, avx2, avx512"};
+  return {Isa::generic, "is not one of generic, avx2, avx512, avx2-wide"};
 }
 
 Isa isa() {

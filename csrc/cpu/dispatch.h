@@ -4,9 +4,11 @@
 
 namespace fastconv::cpu {
 
-enum class Isa { generic, avx2, avx512 };
-constexpr int ISA_COUNT = 3;
-constexpr const char* ISA_NAMES[ISA_COUNT] = {"generic", "avx2", "avx512"};
+// In order of width: vectors of 16, 32, 64 and 64 bytes. avx2_wide (isa/avx2_wide.cpp) is for tests
+// and only ever forced.
+enum class Isa { generic, avx2, avx512, avx2_wide };
+constexpr int ISA_COUNT = 4;
+constexpr const char* ISA_NAMES[ISA_COUNT] = {"generic", "avx2", "avx512", "avx2-wide"};
 
 bool isa_supported(Isa isa);
 

@@ -8,6 +8,7 @@
 
 #define ISA avx2
 #define VECTOR_BYTES 32
+#define REGISTER_BYTES 32
 #define REGISTERS 16
 
 #if defined(__clang__)

@@ -8,6 +8,7 @@
 
 #define ISA avx512
 #define VECTOR_BYTES 64
+#define REGISTER_BYTES 64
 #define REGISTERS 32
 
 #if defined(__clang__)

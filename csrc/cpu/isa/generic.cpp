@@ -5,6 +5,7 @@
 
 #define ISA generic
 #define VECTOR_BYTES 16
+#define REGISTER_BYTES 16
 #define REGISTERS 16
 
 #include "kernels.inl"

@@ -1,5 +1,6 @@
 // The leaf kernels of one instruction set, and the table of them. Included by isa/<isa>.cpp, which
-// has set ISA, VECTOR_BYTES and REGISTERS and switched the compiler to that instruction set.
+// has set ISA, VECTOR_BYTES, REGISTER_BYTES (of the CPU) and REGISTERS, and switched the compiler to
+// that instruction set.
 
 #define FASTCONV_LEAF inline __attribute__((always_inline))
 
@@ -109,6 +110,8 @@ constexpr Kernels<T> make_kernels() {
 }  // namespace
 
 extern const Kernels<float> FLOAT32 = make_kernels<float>();
+#if VECTOR_BYTES == REGISTER_BYTES  // split vectors are for tests, which float suffices for
 extern const Kernels<double> FLOAT64 = make_kernels<double>();
+#endif
 
 }  // namespace fastconv::cpu::ISA

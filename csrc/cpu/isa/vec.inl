@@ -1,6 +1,6 @@
-// Vec<T>: VECTOR_BYTES of T in one register (GCC vector extensions), and the few operations on it
-// that leaf kernels need. The only file with vector types and intrinsics. Included once per
-// instruction set, inside its namespace.
+// Vec<T>: VECTOR_BYTES of T (GCC vector extensions), in one register unless REGISTER_BYTES are
+// fewer, and the few operations on it that leaf kernels need. The only file with vector types and
+// intrinsics. Included once per instruction set, inside its namespace.
 
 template <class T>
 struct VecOf {
@@ -34,9 +34,9 @@ FASTCONV_LEAF Vec<T> broadcast(T value) {
 // again and again.
 template <class V>
 FASTCONV_LEAF void keep_in_register(V& v) {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   asm("" : "+v"(v));
-#elif defined(__x86_64__)
+#elif defined(__x86_64__) && VECTOR_BYTES == REGISTER_BYTES
   asm("" : "+x"(v));
 #else
   (void)v;
@@ -46,7 +46,7 @@ FASTCONV_LEAF void keep_in_register(V& v) {
 // The first `count` lanes; other lanes are 0 and other memory is not touched. 0 <= count <= LANES.
 template <class T>
 FASTCONV_LEAF Vec<T> load_partial(const T* from, int count) {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   if constexpr (sizeof(T) == 4) {
     const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
     return (Vec<T>)_mm512_maskz_loadu_epi32(mask, from);
@@ -62,16 +62,16 @@ FASTCONV_LEAF Vec<T> load_partial(const T* from, int count) {
                                          first_lanes_64(count));
   }
 #else
+  if (count == LANES<T>) return load(from);
   Vec<T> v{};
-  for (int i = 0; i < LANES<T>; ++i)
-    if (i < count) v[i] = from[i];
+  __builtin_memcpy(&v, from, count * sizeof(T));
   return v;
 #endif
 }
 
 template <class T>
 FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   if constexpr (sizeof(T) == 4) {
     _mm512_mask_storeu_epi32(to, static_cast<__mmask16>((1u << count) - 1), (__m512i)v);
   } else {
@@ -84,8 +84,8 @@ FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
     _mm256_maskstore_epi64(reinterpret_cast<long long*>(to), first_lanes_64(count), (__m256i)v);
   }
 #else
-  for (int i = 0; i < LANES<T>; ++i)
-    if (i < count) to[i] = v[i];
+  if (count == LANES<T>) return store(to, v);
+  __builtin_memcpy(to, &v, count * sizeof(T));
 #endif
 }
 
@@ -157,7 +157,7 @@ FASTCONV_LEAF void store_first(T* to, Vec<T> v, int count) {
 // A range of lanes: those whose memory may be touched.
 template <class T>
 struct LaneRange {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   uint32_t bits;
 #else
   int first, end;
@@ -169,7 +169,7 @@ template <class T>
 FASTCONV_LEAF LaneRange<T> lane_range(int64_t first, int64_t end) {
   const int low = static_cast<int>(first < 0 ? 0 : first > LANES<T> ? LANES<T> : first);
   const int high = static_cast<int>(end < low ? low : end > LANES<T> ? LANES<T> : end);
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   return {((1u << high) - 1) & ~((1u << low) - 1)};
 #else
   return {low, high};
@@ -187,7 +187,7 @@ FASTCONV_LEAF __m256i lane_mask(LaneRange<T> range) {
 // The lanes of `range` from memory, the others `fill`.
 template <class T>
 FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   if constexpr (sizeof(T) == 4) {
     return (Vec<T>)_mm512_mask_loadu_epi32((__m512i)broadcast(fill),
                                            static_cast<__mmask16>(range.bits), from);
@@ -206,7 +206,8 @@ FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
 #else
   if (range.first == 0 && range.end == LANES<T>) return load(from);
   Vec<T> v = broadcast(fill);
-  for (int i = range.first; i < range.end; ++i) v[i] = from[i];
+  __builtin_memcpy(reinterpret_cast<T*>(&v) + range.first, from + range.first,
+                   (range.end - range.first) * sizeof(T));
   return v;
 #endif
 }
@@ -215,7 +216,7 @@ FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
 // int32 in memory.
 template <class T, class Code>
 FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   if constexpr (sizeof(Code) == 1 && sizeof(T) == 4)
     return _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1),
                                             (__m512i)v);
@@ -229,7 +230,7 @@ FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
 
 template <class T, class Code>
 FASTCONV_LEAF Vec<LaneInteger<T>> load_codes(const Code* from, LaneRange<T> range) {
-#if VECTOR_BYTES == 64
+#if REGISTER_BYTES == 64
   if constexpr (sizeof(Code) == 1) {
     const __m128i bytes = _mm_maskz_loadu_epi8(static_cast<__mmask16>(range.bits), from);
     if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi32(bytes);
