@@ -56,7 +56,7 @@ else:
         "fastconv._torch",
         TORCH_SOURCES,
         depends=HEADERS,
-        extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
+        extra_compile_args=["-O1", "-g0", "-fvisibility=hidden"],
         optional=True,
     )
 
