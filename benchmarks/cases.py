@@ -35,6 +35,7 @@ __all__ = [
     "resized",
     "select",
     "shape_text",
+    "square",
 ]
 
 SMALL_IMAGE = 128  # extents up to here are trained in batches of 64, larger ones of 8
@@ -62,14 +63,15 @@ CORE = (
 )
 
 
-def _square(name: str, N: int, IC: int, OC: int) -> ConvCase:
-    return ConvCase(name, N, IC, 28, 28, OC, 3, 3, padding=(1, 1, 1, 1))
+def square(name: str, N: int, C: int, extent: int, K: int = 3) -> ConvCase:
+    """C to C channels, padded so that maps keep their extent."""
+    return ConvCase(name, N, C, extent, extent, C, K, K, padding=(K // 2,) * 4)
 
 
 # How cost grows: one extent of a 3x3 layer on 28 x 28 pixels changes, the others stay.
 GROWTH = {
-    "batch": [_square(f"batch {N}", N, 64, 64) for N in (1, 2, 4, 8, 16, 32, 64)],
-    "channels": [_square(f"channels {C}", 8, C, C) for C in (4, 8, 16, 32, 64, 128, 256)],
+    "batch": [square(f"batch {N}", N, 64, 28) for N in (1, 2, 4, 8, 16, 32, 64)],
+    "channels": [square(f"channels {C}", 8, C, 28) for C in (4, 8, 16, 32, 64, 128, 256)],
 }
 
 

@@ -33,7 +33,9 @@ def commit() -> str:
 
 
 # Files of benchmarks/ that a measurement does not depend on.
-NOT_MEASURING = set("bench compare commits phases pictures plan report results tables".split())
+NOT_MEASURING = set(
+    "accuracy bench compare commits page paths phases pictures plan report results steps tables".split()
+)
 
 
 def code_id() -> str:

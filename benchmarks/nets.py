@@ -84,7 +84,7 @@ def resident_bytes() -> int:
 
 def _peak_memory(job: dict, layers: str) -> dict:
     before = resident_bytes()
-    step = _step(job, layers)
+    step = make_step(job, layers)
     for _ in range(2):  # the second has the optimizer's state and the gradients of the first
         step()
     return {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before}
@@ -99,7 +99,7 @@ def _net(job: dict, layers: str) -> tuple[nn.Module, Tensor]:
     return model.train(job["mode"] == "training"), x
 
 
-def _step(job: dict, layers: str) -> Callable[[], object]:
+def make_step(job: dict, layers: str) -> Callable[[], object]:
     model, x = _net(job, layers)
     if layers == "channels_last":
         model, x = (t.to(memory_format=torch.channels_last) for t in (model, x))
@@ -154,7 +154,7 @@ def _times(job: dict, seconds: float) -> dict:
     for name in (OURS, *job["peers"]):
         try:
             own = name in ("onnxruntime", "openvino")
-            calls[name] = _inference_peer(job, name) if own else Call(_step(job, name))
+            calls[name] = _inference_peer(job, name) if own else Call(make_step(job, name))
         except Unavailable as reason:
             absent[name] = str(reason)
             continue

@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmarks.problems import ConvProblem, PoolProblem
 from benchmarks.timing import Call
 from fastconv import functional, ops
+from fastconv.extension import _C
 
 aten = torch.ops.aten
 OURS = "fastconv"
@@ -58,6 +59,32 @@ def _of_torch(problem: Problem, direction: str, ours: bool, channels_last: bool)
     rest = ([case.OC], stride, pad, dilation, False, [0, 0], groups, mask)
     wanted = slice(0, 1) if into_x else slice(1, 3)
     return lambda: aten.convolution_backward(grad_y, x, w, *rest)[wanted]
+
+
+def kernel(
+    problem: ConvProblem, direction: str, path: str, threads: int
+) -> Callable[[], tuple[Tensor, ...]]:
+    """fastconv's kernel of that path, whichever the rule would choose, NCHW.
+
+    Every call writes the same tensors and returns them: y, or grad_x, or grad_w and grad_bias.
+    """
+    x, w, bias, grad_y, case = problem.x, problem.w, problem.bias, problem.grad_y, problem.case
+    given, like = {
+        "forward": ((x, w, bias), (grad_y,)),
+        "backward_input": ((grad_y, w), (x,)),
+        "backward_weight": ((grad_y, x), (w, bias)),
+    }[direction]
+    args = (case.stride, case.padding, case.dilation, case.groups)
+    shape = ops.conv2d_shape(x.shape, w.shape, args, False, False, False)
+    tensors = (*given, *map(torch.empty_like, like))
+    buffers = [value for t in tensors for value in (t.data_ptr(), t.numel())]
+    compute, dtype = getattr(_C, f"conv2d_{direction}"), ops.KERNEL_DTYPES[problem.dtype]
+
+    def run() -> tuple[Tensor, ...]:
+        compute(dtype, shape, *buffers, threads, path)
+        return tensors[len(given) :]
+
+    return run
 
 
 def _pool(

@@ -62,6 +62,10 @@ def number(value: float | None, digits: int = 2) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
+def with_quartiles(median: float, low: float, high: float, digits: int = 2) -> str:
+    return f"{median:.{digits}f} ({low:.{digits}f} - {high:.{digits}f})"
+
+
 def table(rows: list[list], headers: list[str]) -> str:
     """Numbers to the right."""
     align = ["left" if i == 0 else "right" for i in range(len(headers))]
@@ -151,7 +155,7 @@ def _with_quartiles(entry: dict) -> str:
         return "wrong result"
     if "ratio" not in entry:
         return ""
-    return f"{entry['ratio']:.2f} ({entry['ratio_low']:.2f} - {entry['ratio_high']:.2f})"
+    return with_quartiles(entry["ratio"], entry["ratio_low"], entry["ratio_high"])
 
 
 def _peaks(result: dict) -> str:
