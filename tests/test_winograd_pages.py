@@ -1,0 +1,71 @@
+"""The pages that measure Winograd: its choice, its accuracy, training steps with and without it."""
+
+import argparse
+import json
+
+import pytest
+import torch
+from cases import ConvCase
+
+from benchmarks import accuracy, cases, paths, peers, problems, steps
+from benchmarks.tables import DIRECTIONS
+from fastconv.extension import _C
+
+
+def row(ratio: float, chosen: str, **other) -> dict:
+    told = {"case": "a cell", "direction": "forward", "filter": 3, "batch": 1, "channels": 16,
+            "map": 7, "low": ratio, "high": ratio, "noisy": False}  # fmt: skip
+    return told | {"ratio": ratio, "chosen": chosen} | other
+
+
+def test_choices_are_judged_by_the_slower_one():
+    rows = [row(2.0, "winograd"), row(0.5, "direct"), row(0.99, "winograd")]
+    assert paths.wrong_choices(rows) == "None."
+    wrong = paths.wrong_choices([*rows, row(1.5, "direct"), row(0.4, "winograd")]).splitlines()
+    assert [line.split("|")[4].split()[0] for line in wrong[2:]] == ["0.40", "1.50"]
+
+
+def test_the_grid_is_measured_and_drawn(tmp_path):
+    options = "--channels 16 32 --maps 6 --batches 1 --minutes 0.05 --threads 1".split()
+    paths.main([*options, "--out", str(tmp_path), "--pictures", str(tmp_path)])
+    (page,) = tmp_path.glob("paths-*.md")
+    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
+    assert {r["channels"] for r in rows} == {16, 32} and all(r["ratio"] > 0 for r in rows)
+    assert {r["direction"] for r in rows} == set(DIRECTIONS)
+    assert "## 3x3, batch 1, forward" in page.read_text()
+    assert (tmp_path / "paths.png").stat().st_size > 10_000
+
+
+def test_kernels_by_path_agree():
+    problem = problems.ConvProblem(cases.square("a layer", 2, 16, 8), torch.float64)
+    for direction in DIRECTIONS:
+        results = [peers.kernel(problem, direction, path, 1)() for path in ("winograd", "direct")]
+        for one, other in zip(*results, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+            assert one.abs().max() > 0
+
+
+def test_distance_from_float64():
+    exact = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    assert accuracy.distance(torch.tensor([3.0, -3.0]), exact) == (0.25, 0.2)
+
+
+def test_accuracy_of_a_layer(tmp_path):
+    case = ConvCase("a layer", 2, 16, 9, 9, 16, 3, 3, padding=(1, 1, 1, 1))
+    for direction in DIRECTIONS:
+        found = accuracy.errors(case, "normal + 3", direction, 1)
+        assert list(found) == ["winograd", "direct", "torch"]
+        assert all(0 < largest < 1e-5 and 0 < rms < 1e-5 for largest, rms in found.values())
+    accuracy.main(["--channels", "16", "--threads", "1", "--out", str(tmp_path)])
+    (page,) = tmp_path.glob("accuracy-*.md")
+    assert page.read_text().count("| 3x3") == len(DIRECTIONS) * len(accuracy.DATA)
+
+
+def test_steps_of_a_net(tmp_path):
+    options = "--nets cifar_net@32:2 --minutes 0.02 --threads 1 --out".split()
+    steps.main([*options, str(tmp_path)])
+    (page,) = tmp_path.glob("steps-*.md")
+    assert "cifar_net" in page.read_text() and "winograd=False" in page.read_text()
+    assert _C.conv2d_path_is_on("winograd")
+    with pytest.raises(argparse.ArgumentTypeError):
+        steps.job_of("no_such_net@32:2")
