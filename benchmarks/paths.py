@@ -148,7 +148,8 @@ def draw(rows: list[dict], path: Path) -> None:
     panels[-1][count // 2].set_xlabel("rows and columns of the map; bold: a wrong choice")
     ticks = [2.0**e for e in range(-2, 3)]
     plain = FuncFormatter(lambda value, _: f"{value:g}")
-    bar = figure.colorbar(image, ax=panels, ticks=ticks, format=plain, shrink=0.5, aspect=40)
+    bar = figure.colorbar(image, ax=panels, ticks=ticks, format=plain, shrink=0.5, aspect=40,
+                          extend="both")  # fmt: skip
     bar.minorticks_off()
     write(figure, path)
 
@@ -158,11 +159,11 @@ def _heat_map(axes: Axes, rows: list[dict], channels: list[int], maps: list[int]
     for row in rows:
         y, x = channels.index(row["channels"]), maps.index(row["map"])
         ratios[y, x] = row["ratio"]
-        wrong = lost(row) > LOSS
+        wrong, dark = lost(row) > LOSS, abs(np.log2(row["ratio"])) > 1.3
         if row["chosen"] == "winograd":
             axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, fill=False, lw=1.8, ec=INK))
         axes.text(x, y, tables.number(row["ratio"]), ha="center", va="center", fontsize=8,
-                  color=INK, fontweight="bold" if wrong else None)  # fmt: skip
+                  color="white" if dark else INK, fontweight="bold" if wrong else None)  # fmt: skip
     axes.set_xticks(range(len(maps)), maps)
     axes.set_yticks(range(len(channels)), channels)
     norm = LogNorm(1 / SPAN, SPAN)

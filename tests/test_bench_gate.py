@@ -47,6 +47,13 @@ def test_a_wrong_kernel_is_not_timed(direction, monkeypatch):
     assert bench.wrong_rows([row]) and not results.timed([row])
 
 
+def test_winograd_passes_where_an_element_sums_few_products():
+    """A corner tap of a 2x2 map meets one pixel; its rounding comes from the whole tile."""
+    case = ConvCase("corner", 1, 256, 2, 2, 256, 3, 3, padding=(1, 1, 1, 1))
+    row = layer_row.measure_layer(job_of(case, "backward_weight"), PEAKS, 0.001)
+    assert row["path"] == "winograd" and "wrong" not in row["contenders"][peers.OURS]
+
+
 def test_the_gate_takes_no_nan():
     problem = problems.of(TINY[0], torch.float32)
     checks = list(problem.checks("forward"))

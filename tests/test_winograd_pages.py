@@ -12,6 +12,13 @@ from benchmarks.tables import DIRECTIONS
 from fastconv.extension import _C
 
 
+@pytest.fixture(autouse=True)
+def unpinned(monkeypatch):
+    """The tools bind their process to its threads; this one has other tests to run."""
+    for tool in (accuracy, paths, steps):
+        monkeypatch.setattr(tool, "pin", lambda threads: None)
+
+
 def row(ratio: float, chosen: str, **other) -> dict:
     told = {"case": "a cell", "direction": "forward", "filter": 3, "batch": 1, "channels": 16,
             "map": 7, "low": ratio, "high": ratio, "noisy": False}  # fmt: skip

@@ -45,7 +45,7 @@ bool winograd_runs(const Conv2dShape& s) {
 namespace {
 
 // Transforms cost C + M per tile and point, products C * M: with few channels the direct sum is
-// faster. Measured over channels, maps and batches, see docs/performance-log.md.
+// faster. Measured over channels, maps and batches: benchmarks/results/paths-*.md.
 bool enough_channels(const Conv2dShape& s, int64_t products_3x3, int64_t products_5x5) {
   const int64_t C = s.group_IC(), M = s.group_OC();
   return min64(C, M) >= 16 && C * M >= (s.KH == 3 ? products_3x3 : products_5x5);
@@ -57,7 +57,7 @@ bool winograd_pays(const Conv2dShape& s) { return enough_channels(s, 256, 512); 
 
 bool winograd_weight_pays(const Conv2dShape& s) {
   // The points of the filters are transformed back once, however few tiles there are.
-  constexpr int64_t FEW_TILES = 32, MANY_PRODUCTS = 1 << 16;
+  constexpr int64_t FEW_TILES = 8, MANY_PRODUCTS = 1 << 16;
   const int64_t out = WINOGRAD_POINTS + 1 - s.KH;
   const bool few = product_below(FEW_TILES, s.N, ceil_div(s.OH(), out), ceil_div(s.OW(), out));
   return enough_channels(s, few ? MANY_PRODUCTS : 256, few ? MANY_PRODUCTS : 1024);
