@@ -19,6 +19,7 @@ from cases import (  # noqa: E402
 )
 
 __all__ = [
+    "BESIDE_PEERS",
     "CORE",
     "GROWTH",
     "NETS",
@@ -58,6 +59,20 @@ CORE = (
     "vgg16@32.conv11",
     "depthwise 3x3",
     "cifar_net.pool1",
+    "resnet18.maxpool",
+    "resnet18.avgpool",
+)
+# Where torch.compile, ONNX Runtime, OpenVINO and JAX are measured too: compiling takes seconds.
+BESIDE_PEERS = (
+    "lenet5.conv1",
+    "cifar_net.conv2",
+    "alexnet.conv2",
+    "resnet18.conv1",
+    "resnet18.layer1.0.conv1",
+    "resnet18.layer2.0.conv1",
+    "resnet18.layer4.0.conv2",
+    "resnet50.layer1.1.conv1",
+    "depthwise 3x3",
     "resnet18.maxpool",
     "resnet18.avgpool",
 )

@@ -13,7 +13,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 
 import torch
@@ -38,7 +38,10 @@ def head(job: dict) -> dict:
 def measure_net(job: dict, seconds: float) -> dict:
     """A row of the result."""
     row = head(job)
-    told = _forked(partial(_times, job, seconds * MEASURED_SHARE))
+    errors = _errors(job["net"], job["extent"])
+    if "died" in errors:
+        return row | {"left_out": errors["died"]}
+    told = _forked(partial(_times, job, seconds * MEASURED_SHARE, errors))
     if "died" in told:
         return row | {"left_out": told["died"]}
     for name in (OURS, "eager"):
@@ -149,7 +152,7 @@ def _inference_peer(job: dict, peer: str) -> Call:
     return Call(peer_module.runner(stream.getvalue(), x.numpy()), peer)
 
 
-def _times(job: dict, seconds: float) -> dict:
+def _times(job: dict, seconds: float, errors: dict[str, tuple[float, bool]]) -> dict:
     calls, entries, absent = {}, {}, {}
     for name in (OURS, *job["peers"]):
         try:
@@ -159,7 +162,7 @@ def _times(job: dict, seconds: float) -> dict:
             absent[name] = str(reason)
             continue
         entries[name] = {}
-    for name, (share, right) in _errors(job).items():
+    for name, (share, right) in errors.items():
         entries[name] |= {"error": share}
         if not right:
             entries[name]["wrong"] = True
@@ -180,13 +183,19 @@ def _times(job: dict, seconds: float) -> dict:
     return {"contenders": entries, "absent": absent, "noisy": measured.noisy} | facts
 
 
-def _errors(job: dict) -> dict[str, tuple[float, bool]]:
+@lru_cache
+def _errors(net: str, extent: int) -> dict:
+    """`_errors_of` in a process of its own, once for all batches and modes."""
+    return _forked(partial(_errors_of, net, extent))
+
+
+def _errors_of(net: str, extent: int) -> dict[str, tuple[float, bool]]:
     """Of the logits of one image against the net in float64: ours and torch's.
 
     Through a whole net no bound can be derived that means anything; ours may be ten times as far
     from float64 as torch's, or off by 1e-5 of the largest logit.
     """
-    single = job | {"mode": "inference", "batch": 1}
+    single = {"net": net, "extent": extent, "mode": "inference", "batch": 1}
     with torch.no_grad():
         model, x = _net(single, "eager")
         exact = model.double()(x.double())

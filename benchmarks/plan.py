@@ -29,8 +29,8 @@ SINGLE = ("forward", "backward_input", "backward_weight")
 TORCH_PEERS = ("eager", "channels_last")
 ALL_PEERS = (*TORCH_PEERS, "compile", "onnxruntime", "openvino", "jax")
 COMPILED_NETS = ("lenet5", "cifar_net")  # for others torch.compile takes longer than all the rest
-MOST_STEP_FLOP = 220e9  # of a net's step
-MOST_LAYER_FLOP = 16e9  # of a forward pass of another batch than the layer's own
+MOST_STEP_FLOP = 140e9  # of a net's step
+MOST_LAYER_FLOP = 6e9  # of a forward pass of another batch than the layer's own
 
 
 class Stage(NamedTuple):
@@ -130,13 +130,14 @@ def full(threads: int) -> list[Stage]:
     def stage(name: str, share: float, malloc: str = "default", count: int = threads) -> Stage:
         return Stage(name, count, malloc, share, [])
 
+    peers = cases.select(cases.BESIDE_PEERS)
     types = [c for c in core if c.name in ("cifar_net.conv2", "resnet18.layer1.0.conv1")]
     return [
-        layer_jobs(stage("layers", 42), every, SINGLE, TORCH_PEERS),
-        net_jobs(stage("nets", 20), cases.NETS, (1, 16, 64), COMPILED_NETS),
-        layer_jobs(stage("peers", 12), core, both, ALL_PEERS),
-        layer_jobs(stage("malloc", 8, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
-        layer_jobs(stage("one thread", 6, count=1), core, SINGLE, TORCH_PEERS),
+        layer_jobs(stage("layers", 33), every, SINGLE, TORCH_PEERS),
+        net_jobs(stage("nets", 33), cases.NETS, (1, 16, 64), COMPILED_NETS),
+        layer_jobs(stage("peers", 11), peers, both, ALL_PEERS),
+        layer_jobs(stage("malloc", 7, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
+        layer_jobs(stage("one thread", 5, count=1), core, SINGLE, TORCH_PEERS),
         layer_jobs(stage("batches", 6), _other_batches(core), both, TORCH_PEERS),
         layer_jobs(stage("growth", 3), growth, both, TORCH_PEERS),
         layer_jobs(stage("types", 1), types, both, ("eager",), ("float64", "bfloat16")),

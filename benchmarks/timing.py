@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 NOISE_BOUND = 0.15  # quartile distance of a ratio, as a share of it, above which a row is noisy
 WARM_UPS = 3  # glibc's heap needs some to have room for large outputs
+LONG_CALL_SECONDS = 0.25  # warmed up by one
 REPEATS = 2  # of a noisy row, at most
 SAMPLE_SECONDS = 5e-4  # a sample calls so often that it lasts about so long
 LONGEST_SAMPLE = 20 * SAMPLE_SECONDS  # of several calls, if they turn out slower than thought
@@ -88,6 +89,14 @@ def _sample(call: Call, count: int, clock: Callable[[], float]) -> tuple[float, 
     return seconds / done, faults / done
 
 
+def _warm_up(call: Call, clock: Callable[[], float]) -> list[float]:
+    """Seconds of each; a single one of a call that takes as long as many outputs."""
+    times = [_sample(call, 1, clock)[0]]
+    while len(times) < WARM_UPS and times[0] < LONG_CALL_SECONDS:
+        times.append(_sample(call, 1, clock)[0])
+    return times
+
+
 def alternate(
     calls: Mapping[str, Call], seconds: float, clock: Callable[[], float] = time.perf_counter
 ) -> _Run:
@@ -98,7 +107,7 @@ def alternate(
     """
     counts = {}
     for name, call in calls.items():
-        once = min(_sample(call, 1, clock)[0] for _ in range(WARM_UPS))
+        once = min(_warm_up(call, clock))
         counts[name] = max(1, min(1000, int(SAMPLE_SECONDS / max(once, 1e-7))))
     seen = _Run({name: [] for name in calls}, {name: [] for name in calls})
     order, runtime, start = list(calls), None, clock()
