@@ -17,7 +17,8 @@ ALLOWED_INCLUDES = {
     "cpu/isa": [r"<(cstdint|cstring|immintrin\.h)>", r'"\.\./kernels\.h"', r'"[a-z_0-9]+\.inl"'],
     "bindings": [STANDARD, r"<Python\.h>", r'"\.\./shape\.h"', r'"\.\./cpu/[a-z_0-9]+\.h"',
                  r'"[a-z_0-9]+\.h"', r"<pybind11/[a-z_0-9]+\.h>"],
-    "torch": [STANDARD, r"<(Python\.h|ATen/.*|c10/.*|torch/.*)>", r'"\.\./bindings/host\.h"'],
+    "torch": [STANDARD, r"<(Python\.h|ATen/.*|c10/.*|torch/.*)>", r'"\.\./bindings/host\.h"',
+              r'"[a-z_0-9]+\.h"'],
 }  # fmt: skip
 SOURCES = [p for p in CSRC.rglob("*") if p.suffix in {".h", ".cpp", ".inl"}]
 

@@ -1,0 +1,249 @@
+// The node of the graph behind every y of a plain call (formulas: ../shape.h), and what its backward
+// computes. Layer: torch host.
+//
+// A backward pass goes straight to the kernels, without the GIL, where its tensors are plain and
+// nobody watches. Otherwise, and where its result is to be differentiated in turn, it calls
+// fastconv/eager.py, which applies the Functions of fastconv/autograd.py.
+//
+// Included by host.cpp alone: torch's headers take longer to compile than all that is here.
+#pragma once
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/sum.h>
+#include <Python.h>
+#include <torch/csrc/Exceptions.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/dynamo/compiled_autograd.h>
+#include <torch/csrc/utils/object_ptr.h>
+
+#include <cstring>
+#include <optional>
+#include <type_traits>
+
+#include "tensors.h"
+
+namespace fastconv::torch_host {
+namespace {
+
+using torch::autograd::Node;
+using torch::autograd::SavedVariable;
+using torch::autograd::variable_list;
+using torch::dynamo::autograd::CompiledNodeArgs;
+using torch::dynamo::autograd::PackedArgs;
+using torch::dynamo::autograd::SwapSavedVariables;
+
+const bindings::Kernels* kernels = nullptr;
+// By operator: what computes gradients where the kernels alone do not do; see eager.py.
+PyObject* general_backwards = nullptr;
+
+// Whether a backward pass may go straight to the kernels.
+bool direct(const Tensor& grad_y, const Layout& layout, c10::ScalarType type) {
+  return !at::GradMode::is_enabled() && !watched() && layout.fits(grad_y, type);
+}
+
+// The arguments of a call as fastconv/ops.py has them; a new reference.
+PyObject* python_call(const Call& call) {
+  if (call.op == bindings::CONV2D) {
+    const Conv2dShape& s = call.conv;
+    return Py_BuildValue("(((LL)(LLLL)(LL)L)(LLLL)(LLLL)NN)", s.stride_h, s.stride_w, s.pad_top,
+                         s.pad_bottom, s.pad_left, s.pad_right, s.dilation_h, s.dilation_w,
+                         s.groups, s.N, s.IC, s.IH, s.IW, s.OC, s.group_IC(), s.KH, s.KW,
+                         PyBool_FromLong(s.x_channels_last), PyBool_FromLong(s.w_channels_last));
+  }
+  const Pool2dShape& s = call.pool;
+  PyObject* args = nullptr;
+  if (call.op == bindings::MAX_POOL2D)
+    args = Py_BuildValue("((LL)(LL)(LL)(LL)N)", s.KH, s.KW, s.stride_h, s.stride_w, s.pad_h,
+                         s.pad_w, s.dilation_h, s.dilation_w, PyBool_FromLong(call.ceil_mode));
+  else if (call.op == bindings::AVG_POOL2D)
+    args = Py_BuildValue(
+        "((LL)(LL)(LL)NNN)", s.KH, s.KW, s.stride_h, s.stride_w, s.pad_h, s.pad_w,
+        PyBool_FromLong(call.ceil_mode), PyBool_FromLong(s.count_include_pad),
+        s.divisor_override == 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(s.divisor_override));
+  else
+    args = Py_BuildValue("((LL))", s.OH, s.OW);
+  return Py_BuildValue("(N(LLLL)N)", args, s.N, s.C, s.IH, s.IW, PyBool_FromLong(s.channels_last));
+}
+
+using Needed = std::vector<bool>;  // of the gradients of x, w and bias, or of x
+
+// general_backwards[op](call, needed, grad_y, *saved) -> a gradient or None for each tensor.
+variable_list general_backward(const Call& call, const Needed& needed, const Tensor& grad_y,
+                               const variable_list& saved) {
+  const pybind11::gil_scoped_acquire gil;
+  THPObjectPtr args(PyTuple_New(static_cast<Py_ssize_t>(3 + saved.size())));
+  PyObject* wanted = PyTuple_New(static_cast<Py_ssize_t>(needed.size()));
+  for (size_t i = 0; i < needed.size(); ++i)
+    PyTuple_SET_ITEM(wanted, i, PyBool_FromLong(needed[i]));
+  PyTuple_SET_ITEM(args.get(), 0, python_call(call));
+  PyTuple_SET_ITEM(args.get(), 1, wanted);
+  PyTuple_SET_ITEM(args.get(), 2, THPVariable_Wrap(grad_y));
+  for (size_t i = 0; i < saved.size(); ++i)
+    PyTuple_SET_ITEM(args.get(), 3 + i, THPVariable_Wrap(saved[i]));  // None if undefined
+  THPObjectPtr result(
+      PyObject_Call(PyList_GET_ITEM(general_backwards, call.op), args.get(), nullptr));
+  if (!result) {
+    python_error error;
+    error.persist();
+    throw error;
+  }
+  variable_list gradients;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(result.get()); ++i) {
+    PyObject* gradient = PyTuple_GET_ITEM(result.get(), i);
+    gradients.push_back(gradient == Py_None ? Tensor() : THPVariable_Unpack(gradient));
+  }
+  return gradients;
+}
+
+// saved: x, w
+variable_list conv2d_backward(const Call& call, const Needed& needed, const Tensor& grad_y,
+                              const variable_list& saved) {
+  const Tensor &x = saved[0], &w = saved[1];
+  const auto type = type_of(call);
+  if (!direct(grad_y, y_layout(call.conv), type) ||
+      (needed[0] && !w_layout(call.conv).fits(w, type)) ||
+      (needed[1] && !x_layout(call.conv).fits(x, type)))
+    return general_backward(call, needed, grad_y, saved);
+  const int threads = at::get_num_threads();
+  variable_list result(3);
+  if (needed[0]) {
+    result[0] = x_layout(call.conv).make(type);
+    kernels->conv2d_backward_input(call, buffer(grad_y), buffer(w), buffer(result[0]), threads);
+  }
+  if (needed[1]) {
+    result[1] = w_layout(call.conv).make(type);
+    if (needed[2]) result[2] = at::detail::empty_cpu({call.conv.OC}, type, false, std::nullopt);
+    kernels->conv2d_backward_weight(call, buffer(grad_y), buffer(x), buffer(result[1]),
+                                    buffer(result[2]), threads);
+  } else if (needed[2]) {
+    result[2] = grad_y.sum(at::IntArrayRef{0, 2, 3});
+  }
+  return result;
+}
+
+// saved: codes of max_pool2d
+variable_list pool_backward(const Call& call, const Tensor& grad_y, const variable_list& saved) {
+  const Layout layout = y_layout(call.pool);
+  const bool codes = call.op == bindings::MAX_POOL2D;
+  if (!direct(grad_y, layout, type_of(call)) ||
+      (codes && !layout.fits(saved[0], codes_type(call.pool))))
+    return general_backward(call, {true}, grad_y, saved);
+  Tensor grad_x = x_layout(call.pool).make(type_of(call));
+  const int threads = at::get_num_threads();
+  if (codes)
+    kernels->max_pool2d_backward(call, buffer(grad_y), buffer(saved[0]), buffer(grad_x), threads);
+  else
+    kernels->avg_pool2d_backward(call, buffer(grad_y), buffer(grad_x), threads);
+  return {grad_x};
+}
+
+variable_list backward(const Call& call, const Needed& needed, const Tensor& grad_y,
+                       const variable_list& saved) {
+  if (!grad_y.defined()) return variable_list(needed.size());
+  return call.op == bindings::CONV2D ? conv2d_backward(call, needed, grad_y, saved)
+                                     : pool_backward(call, grad_y, saved);
+}
+
+// The node of the graph behind every y.
+class Gradient final : public Node {
+ public:
+  Gradient(const Call& its_call, const variable_list& tensors) : call(its_call) {
+    saved.reserve(tensors.size());
+    for (const Tensor& t : tensors) saved.emplace_back(t, false);
+  }
+
+  std::string name() const override {
+    constexpr const char* NAMES[] = {"FastconvConv2dBackward", "FastconvMaxPool2dBackward",
+                                     "FastconvAvgPool2dBackward",
+                                     "FastconvAdaptiveAvgPool2dBackward"};
+    return NAMES[call.op];
+  }
+
+  variable_list apply(variable_list&& grads) override {
+    variable_list tensors;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);  // against release_variables
+      tensors = unpacked();
+    }
+    return backward(call, needed(), grads[0], tensors);
+  }
+
+  void release_variables() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (SavedVariable& tensor : saved) tensor.reset_data();
+  }
+
+  // Compiled autograd calls backward() as it is, between the parts of the graph that it compiles.
+  void compiled_args(CompiledNodeArgs& args) const override {
+    args.collect(name());
+    args.collect(call_bytes());
+    args.collect(saved, false);
+  }
+
+  variable_list apply_with_saved(const variable_list& grads, SwapSavedVariables& swap) override {
+    swap.before(saved);
+    PackedArgs packed;
+    packed.pack(call_bytes());
+    packed.pack(needed());
+    packed.pack(unpacked());
+    const std::vector<c10::IValue> args = std::move(packed).vec();
+    std::vector<c10::TypePtr> schema;
+    for (const c10::IValue& value : args)
+      schema.push_back(value.isTensor() ? c10::TensorType::get() : value.type());
+    const auto& compiler = torch::dynamo::autograd::getPyCompilerInterface();
+    const std::string function = compiler->bind_function(
+        swap.get_py_compiler(), name(), &run_packed, schema, /*is_custom_function=*/true,
+        /*is_traceable=*/false);
+    using Metadata = std::vector<std::optional<torch::autograd::InputMetadata>>;
+    variable_list gradients =
+        compiler->call_function(swap.get_py_compiler(), "apply_functional", function, grads, args,
+                                torch::dynamo::autograd::IValuePacker<Metadata>::pack(
+                                    torch::dynamo::autograd::get_input_metadata(next_edges())));
+    swap.after(saved);
+    return gradients;
+  }
+
+ private:
+  std::string call_bytes() const {
+    static_assert(std::is_trivially_copyable_v<Call>);
+    return std::string(reinterpret_cast<const char*>(&call), sizeof call);
+  }
+
+  Needed needed() const {
+    Needed result(num_outputs());
+    for (size_t i = 0; i < result.size(); ++i) result[i] = task_should_compute_output(i);
+    return result;
+  }
+
+  variable_list unpacked() const {
+    variable_list tensors;
+    for (const SavedVariable& tensor : saved) tensors.push_back(tensor.unpack());
+    return tensors;
+  }
+
+  static variable_list run_packed(const variable_list& grads,
+                                  const std::vector<c10::IValue>& args) {
+    PackedArgs packed(args);
+    Call call;
+    std::memcpy(&call, packed.unpack<std::string>().data(), sizeof call);
+    const Needed needed = packed.unpack<Needed>();
+    return backward(call, needed, grads[0], packed.unpack<variable_list>());
+  }
+
+  Call call;
+  std::vector<SavedVariable> saved;
+};
+
+// y with its gradient recorded, for the edges of the tensors that it came from.
+Tensor recorded(Tensor y, const Call& call, torch::autograd::edge_list edges,
+                const variable_list& saved) {
+  const auto node = c10::make_intrusive<Gradient>(call, saved);
+  node->set_next_edges(std::move(edges));
+  torch::autograd::set_history(y, node);
+  return y;
+}
+
+}  // namespace
+}  // namespace fastconv::torch_host

@@ -1,0 +1,84 @@
+// Tensors as the kernels need them: plain or not, addresses, layouts of a call; and who is watching.
+// Layer: torch host.
+#pragma once
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/PythonTorchFunctionTLS.h>
+#include <ATen/TracerMode.h>
+#include <ATen/autocast_mode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/core/impl/TorchDispatchModeTLS.h>
+#include <torch/csrc/autograd/forward_grad.h>
+#include <torch/csrc/profiler/orchestration/observer.h>
+
+#include "../bindings/host.h"
+
+namespace fastconv::torch_host {
+
+using at::Tensor;
+using bindings::Buffer;
+using bindings::Call;
+
+// Whether a tracer, profiler, mode, transform or autocast would want to see operators.
+inline bool watched() {
+  return c10::impl::dispatch_mode_enabled() || at::impl::torch_function_mode_enabled() ||
+         c10::impl::tls_is_dispatch_key_included(
+             c10::DispatchKey::FuncTorchDynamicLayerFrontMode) ||
+         torch::profiler::impl::profilerEnabled() || at::tracer::impl::is_dispatch_enabled() ||
+         at::autocast::is_autocast_enabled(at::kCPU) ||
+         torch::autograd::ForwardADLevel::try_get_by_idx(0) != nullptr;
+}
+
+// Whether a tensor is its memory alone, on the CPU: no wrapper, pending negation, other layout.
+inline bool is_plain(const Tensor& t) {
+  constexpr c10::DispatchKeySet PLAIN({c10::DispatchKey::CPU, c10::DispatchKey::ADInplaceOrView,
+                                       c10::DispatchKey::AutogradCPU,
+                                       c10::DispatchKey::AutocastCPU});
+  return PLAIN.isSupersetOf(t.key_set()) && t.has_storage() && t.const_data_ptr() != nullptr;
+}
+
+inline Buffer buffer(const Tensor& t) {
+  if (!t.defined()) return {};
+  return {reinterpret_cast<uintptr_t>(t.const_data_ptr()), t.numel()};
+}
+
+inline c10::ScalarType type_of(const Call& call) {
+  return call.dtype == 0 ? at::kFloat : at::kDouble;
+}
+
+inline at::MemoryFormat format(bool channels_last) {
+  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
+// Sizes and layout of a 4-D tensor of a call.
+struct Layout {
+  int64_t sizes[4];
+  bool channels_last;
+
+  Tensor make(c10::ScalarType type) const {
+    return at::detail::empty_cpu(sizes, type, false, format(channels_last));
+  }
+  // Whether kernels may read it as it is.
+  bool fits(const Tensor& t, c10::ScalarType type) const {
+    return is_plain(t) && t.scalar_type() == type && t.sizes() == at::IntArrayRef(sizes) &&
+           t.is_contiguous(format(channels_last));
+  }
+};
+
+inline Layout x_layout(const Conv2dShape& s) {
+  return {{s.N, s.IC, s.IH, s.IW}, s.x_channels_last};
+}
+inline Layout w_layout(const Conv2dShape& s) {
+  return {{s.OC, s.group_IC(), s.KH, s.KW}, s.w_channels_last};
+}
+inline Layout y_layout(const Conv2dShape& s) {
+  return {{s.N, s.OC, s.OH(), s.OW()}, s.y_channels_last};
+}
+inline Layout x_layout(const Pool2dShape& s) { return {{s.N, s.C, s.IH, s.IW}, s.channels_last}; }
+inline Layout y_layout(const Pool2dShape& s) { return {{s.N, s.C, s.OH, s.OW}, s.channels_last}; }
+
+inline c10::ScalarType codes_type(const Pool2dShape& s) {
+  return s.byte_codes() ? at::kByte : at::kInt;
+}
+
+}  // namespace fastconv::torch_host
