@@ -2,22 +2,11 @@
 // they are tested on every machine: the compiler splits each vector in two and spills much of a
 // tile. Slow, never chosen by default. float alone, for double would double the time to compile.
 #if defined(__x86_64__)
-#include <cstdint>
-
-#include "../kernels.h"
-
+#define TARGET "avx2,fma"
 #define ISA avx2_wide
 #define VECTOR_BYTES 64
 #define REGISTER_BYTES 32
 #define REGISTERS 32
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC target("avx2,fma")
-#endif
 #include "kernels.inl"
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
 #endif

@@ -1,8 +1,4 @@
 // The leaf kernels for any CPU: 16-byte vectors.
-#include <cstdint>
-
-#include "../kernels.h"
-
 #define ISA generic
 #define VECTOR_BYTES 16
 #define REGISTER_BYTES 16

@@ -1,6 +1,25 @@
 // The leaf kernels of one instruction set, and the table of them. Included by isa/<isa>.cpp, which
-// has set ISA, VECTOR_BYTES, REGISTER_BYTES (of the CPU) and REGISTERS, and switched the compiler to
-// that instruction set.
+// has set ISA, VECTOR_BYTES, REGISTER_BYTES (of the CPU), REGISTERS, and TARGET: what to compile for,
+// beyond the least of all CPUs.
+
+#if defined(TARGET)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+
+#include "../kernels.h"
+
+// From here on functions are compiled for TARGET; what is included above is not.
+#if defined(TARGET)
+#define FASTCONV_PRAGMA(text) _Pragma(#text)
+#define FASTCONV_EXPANDED(text) FASTCONV_PRAGMA(text)
+#if defined(__clang__)
+FASTCONV_EXPANDED(clang attribute push(__attribute__((target(TARGET))), apply_to = function))
+#else
+FASTCONV_EXPANDED(GCC target(TARGET))
+#endif
+#endif
 
 #define FASTCONV_LEAF inline __attribute__((always_inline))
 
@@ -22,6 +41,8 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 
 #include "conv_tiles.inl"
 #include "pool_rows.inl"
+
+#include "pool_gradient_rows.inl"
 #include "pool_pixels.inl"
 #include "rows.inl"
 #include "winograd.inl"
@@ -115,3 +136,7 @@ extern const Kernels<double> FLOAT64 = make_kernels<double>();
 #endif
 
 }  // namespace fastconv::cpu::ISA
+
+#if defined(TARGET) && defined(__clang__)
+#pragma clang attribute pop
+#endif
