@@ -4,16 +4,14 @@
 
 #include <pybind11/stl.h>
 
-#include <atomic>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <vector>
 
 #include "../cpu/checksum.h"
 #include "../cpu/conv2d.h"
 #include "buffers.h"
 #include "filter_cache.h"
+#include "path_switch.h"
 
 namespace py = pybind11;
 
@@ -24,33 +22,6 @@ using cpu::BackwardInputBuffers;
 using cpu::BackwardWeightBuffers;
 using cpu::Conv2dPath;
 using cpu::ForwardBuffers;
-
-// Paths that are switched off, by name. Backward passes ask without the GIL, hence the lock; the
-// count spares ordinary calls of it.
-struct SwitchedOff {
-  std::atomic<int> count{0};
-  std::mutex lock;
-  std::set<std::string> names;
-
-  bool has(const std::string& name) {
-    if (count.load(std::memory_order_acquire) == 0) return false;
-    const std::lock_guard<std::mutex> guard(lock);
-    return names.count(name) != 0;
-  }
-  void set(const std::string& name, bool off) {
-    const std::lock_guard<std::mutex> guard(lock);
-    if (off)
-      names.insert(name);
-    else
-      names.erase(name);
-    count.store(static_cast<int>(names.size()), std::memory_order_release);
-  }
-};
-
-SwitchedOff& switched_off() {
-  static auto& paths = *new SwitchedOff;
-  return paths;
-}
 
 // Whether a path is the one to run a shape, if those before it are not.
 template <class Path>
@@ -70,21 +41,20 @@ const Conv2dPath<Buffers<T>>& choose(const Conv2dShape& shape, const std::string
   throw std::invalid_argument("no path is named '" + name + "'");
 }
 
-template <template <class> class Buffers, class T>
-void run(const Conv2dShape& shape, const Buffers<T>& io, int threads, const std::string& name) {
+template <class Buffers>
+void run(const Conv2dPath<Buffers>& path, const Conv2dShape& shape, const Buffers& io,
+         int threads) {
   check_threads(threads);
-  const auto& path = choose<Buffers, T>(shape, name);
   const ReleaseGil nogil(shape.multiply_adds());
   const TrimWorkspace trim;
   path.run(shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
 }
 
-// How the path runs with cached filters; null if it has no use for them, or they are too many.
+// Whether the path has a use for cached filters, and they are not too many.
 template <class T>
-const cpu::ReadyFilters<ForwardBuffers<T>>* cacheable(const Conv2dPath<ForwardBuffers<T>>& path,
-                                                      const Conv2dShape& shape) {
+bool cacheable(const Conv2dPath<ForwardBuffers<T>>& path, const Conv2dShape& shape) {
   const auto* ready = path.ready_filters;
-  return ready && ready->bytes(shape) <= filter_cache().bound() ? ready : nullptr;
+  return ready && ready->bytes(shape) <= filter_cache().bound();
 }
 
 // From the cache, or made now and put there.
@@ -115,17 +85,15 @@ FilterCache::Filters filters_of(const cpu::ReadyFilters<ForwardBuffers<T>>& read
   return filters;
 }
 
+// With filters from the cache, of a path that is cacheable.
 template <class T>
-void run_with_cached_filters(const Conv2dShape& s, ForwardBuffers<T> io, int threads,
-                             const std::string& name) {
+void run_ready(const Conv2dPath<ForwardBuffers<T>>& path, const Conv2dShape& s,
+               ForwardBuffers<T> io, int threads) {
   check_threads(threads);
-  const auto& path = choose<ForwardBuffers, T>(s, name);
-  const auto* ready = cacheable(path, s);
-  if (!ready) return run<ForwardBuffers, T>(s, io, threads, name);
   const ReleaseGil nogil(s.multiply_adds());
   const TrimWorkspace trim;
-  void* space = workspace(ready->workspace_bytes(s, threads));
-  const FilterCache::Filters filters = filters_of(*ready, s, io, space, threads);
+  void* space = workspace(path.ready_filters->workspace_bytes(s, threads));
+  const FilterCache::Filters filters = filters_of(*path.ready_filters, s, io, space, threads);
   io.filters = static_cast<const T*>(filters.get());
   path.run(s, io, space, threads);
 }
@@ -141,10 +109,11 @@ void conv2d_forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_coun
                                buffer<const T>("w", w, w_count, s.w_count()),
                                buffer<const T>("bias", bias, bias_count, s.OC, true),
                                buffer<T>("y", y, y_count, s.y_count())};
-    if (cache_filters)
-      run_with_cached_filters<T>(s, io, threads, path);
+    const auto& taken = choose<ForwardBuffers, T>(s, path);
+    if (cache_filters && cacheable(taken, s))
+      run_ready(taken, s, io, threads);
     else
-      run<ForwardBuffers, T>(s, io, threads, path);
+      run(taken, s, io, threads);
   });
 }
 
@@ -153,11 +122,10 @@ void conv2d_backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, in
                            int threads, const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    run<BackwardInputBuffers, T>(s,
-                                 {buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
-                                  buffer<const T>("w", w, w_count, s.w_count()),
-                                  buffer<T>("grad_x", grad_x, grad_x_count, s.x_count())},
-                                 threads, path);
+    const BackwardInputBuffers<T> io{buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
+                                     buffer<const T>("w", w, w_count, s.w_count()),
+                                     buffer<T>("grad_x", grad_x, grad_x_count, s.x_count())};
+    run(choose<BackwardInputBuffers, T>(s, path), s, io, threads);
   });
 }
 
@@ -167,12 +135,12 @@ void conv2d_backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, i
                             const std::string& path) {
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
-    run<BackwardWeightBuffers, T>(s,
-                                  {buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
-                                   buffer<const T>("x", x, x_count, s.x_count()),
-                                   buffer<T>("grad_w", grad_w, grad_w_count, s.w_count()),
-                                   buffer<T>("grad_bias", grad_bias, grad_bias_count, s.OC, true)},
-                                  threads, path);
+    const BackwardWeightBuffers<T> io{
+        buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
+        buffer<const T>("x", x, x_count, s.x_count()),
+        buffer<T>("grad_w", grad_w, grad_w_count, s.w_count()),
+        buffer<T>("grad_bias", grad_bias, grad_bias_count, s.OC, true)};
+    run(choose<BackwardWeightBuffers, T>(s, path), s, io, threads);
   });
 }
 
@@ -234,9 +202,9 @@ std::pair<int64_t, int64_t> cached_bytes(int dtype, const Conv2dShape& shape, in
   return with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const auto& path = choose<ForwardBuffers, T>(shape, name);
-    const auto* ready = cacheable(path, shape);
-    return ready ? std::pair(ready->workspace_bytes(shape, threads), ready->bytes(shape))
-                 : std::pair(path.workspace_bytes(shape, threads), int64_t(0));
+    if (!cacheable(path, shape)) return std::pair(path.workspace_bytes(shape, threads), int64_t(0));
+    const auto& ready = *path.ready_filters;
+    return std::pair(ready.workspace_bytes(shape, threads), ready.bytes(shape));
   });
 }
 
