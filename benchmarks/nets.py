@@ -7,7 +7,6 @@ torch.profiler, in a step of its own: time of operators named so, with all that 
 """
 
 import contextlib
-import io
 import multiprocessing
 import os
 import resource
@@ -17,13 +16,11 @@ from functools import lru_cache, partial
 from importlib import import_module
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.net_calls import FOREIGN, call, first_line, make_step, net
 from benchmarks.peers import OURS, Unavailable
-from benchmarks.timing import Call, measure
-from fastconv import models
+from benchmarks.timing import measure
 
 MODES = ("inference", "training")
 MEASURED_SHARE = 0.5  # of a net's seconds; the rest is for building, memory and shares
@@ -41,13 +38,26 @@ def measure_net(job: dict, seconds: float) -> dict:
     errors = _errors(job["net"], job["extent"])
     if "died" in errors:
         return row | {"left_out": errors["died"]}
-    told = _forked(partial(_times, job, seconds * MEASURED_SHARE, errors))
+    told = _times_of_survivors(job, seconds * MEASURED_SHARE, errors)
     if "died" in told:
         return row | {"left_out": told["died"]}
     for name in (OURS, "eager"):
         if "median" in told["contenders"].get(name, {}):
             told["contenders"][name] |= _forked(partial(_peak_memory, job, name))
     return row | told
+
+
+def _times_of_survivors(job: dict, seconds: float, errors: dict) -> dict:
+    """`_times` in a process of its own; if that dies, once more without the foreign runtimes."""
+    told = _forked(partial(_times, job, seconds, errors))
+    foreign = [peer for peer in job["peers"] if peer in FOREIGN]
+    if "died" not in told or not foreign:
+        return told
+    own = job | {"peers": [peer for peer in job["peers"] if peer not in FOREIGN]}
+    again = _forked(partial(_times, own, seconds, errors))
+    if "died" not in again:
+        again["absent"] |= dict.fromkeys(foreign, f"beside {' and '.join(foreign)} {told['died']}")
+    return again
 
 
 def load() -> None:
@@ -65,8 +75,8 @@ def _forked(function: Callable[[], dict]) -> dict:
     def run() -> None:
         try:
             there.send(function())
-        except (RuntimeError, MemoryError) as error:
-            there.send({"died": str(error).splitlines()[0]})
+        except (RuntimeError, ValueError, MemoryError) as error:
+            there.send({"died": first_line(error)})
 
     child = context.Process(target=run)
     child.start()
@@ -88,76 +98,17 @@ def resident_bytes() -> int:
 def _peak_memory(job: dict, layers: str) -> dict:
     before = resident_bytes()
     step = make_step(job, layers)
-    for _ in range(2):  # the second has the optimizer's state and the gradients of the first
+    # A second training step has the optimizer's state and the gradients of the first.
+    for _ in range(2 if job["mode"] == "training" else 1):
         step()
     return {"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before}
-
-
-def _net(job: dict, layers: str) -> tuple[nn.Module, Tensor]:
-    """The net with the same weights for either layer set, and images."""
-    torch.manual_seed(0)
-    channels = models.input_shape(job["net"])[0]
-    model = models.build(job["net"], layers="fastconv" if layers == OURS else "torch")
-    x = torch.randn(job["batch"], channels, job["extent"], job["extent"])
-    return model.train(job["mode"] == "training"), x
-
-
-def make_step(job: dict, layers: str) -> Callable[[], object]:
-    model, x = _net(job, layers)
-    if layers == "channels_last":
-        model, x = (t.to(memory_format=torch.channels_last) for t in (model, x))
-    return _step_of(job, torch.compile(model) if layers == "compile" else model, x)
-
-
-def _step_of(job: dict, model: nn.Module, x: Tensor) -> Callable[[], object]:
-    """Forward without gradients; or zero_grad, forward, loss, backward and a step of SGD."""
-    if job["mode"] == "inference":
-
-        def infer() -> Tensor:
-            with torch.no_grad():
-                return model(x)
-
-        return infer
-    classes = models.MODELS[job["net"]].num_classes
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    target = torch.randint(max(classes, 2), (len(x),))
-
-    def train() -> None:
-        optimizer.zero_grad()
-        y = model(x)
-        if classes == 1:
-            loss = F.binary_cross_entropy_with_logits(y[:, 0], target.float())
-        else:
-            loss = F.cross_entropy(y, target)
-        loss.backward()
-        optimizer.step()
-
-    return train
-
-
-def _inference_peer(job: dict, peer: str) -> Call:
-    """
-    Raises:
-        Unavailable: training, or the package is missing.
-    """
-    if job["mode"] != "inference":
-        raise Unavailable("inference only")
-    model, x = _net(job, "eager")
-    stream = io.BytesIO()
-    try:
-        torch.onnx.export(model, (x,), stream, dynamo=False, input_names=["x"])
-        peer_module = import_module(f"benchmarks.peer_{peer}")
-    except ImportError as error:
-        raise Unavailable(f"not installed ({error.name or error})") from error
-    return Call(peer_module.runner(stream.getvalue(), x.numpy()), peer)
 
 
 def _times(job: dict, seconds: float, errors: dict[str, tuple[float, bool]]) -> dict:
     calls, entries, absent = {}, {}, {}
     for name in (OURS, *job["peers"]):
         try:
-            own = name in ("onnxruntime", "openvino")
-            calls[name] = _inference_peer(job, name) if own else Call(make_step(job, name))
+            calls[name] = call(job, name)
         except Unavailable as reason:
             absent[name] = str(reason)
             continue
@@ -184,26 +135,26 @@ def _times(job: dict, seconds: float, errors: dict[str, tuple[float, bool]]) -> 
 
 
 @lru_cache
-def _errors(net: str, extent: int) -> dict:
+def _errors(name: str, extent: int) -> dict:
     """`_errors_of` in a process of its own, once for all batches and modes."""
-    return _forked(partial(_errors_of, net, extent))
+    return _forked(partial(_errors_of, name, extent))
 
 
-def _errors_of(net: str, extent: int) -> dict[str, tuple[float, bool]]:
+def _errors_of(name: str, extent: int) -> dict[str, tuple[float, bool]]:
     """Of the logits of one image against the net in float64: ours and torch's.
 
     Through a whole net no bound can be derived that means anything; ours may be ten times as far
     from float64 as torch's, or off by 1e-5 of the largest logit.
     """
-    single = {"net": net, "extent": extent, "mode": "inference", "batch": 1}
+    single = {"net": name, "extent": extent, "mode": "inference", "batch": 1}
     with torch.no_grad():
-        model, x = _net(single, "eager")
+        model, x = net(single, "eager")
         exact = model.double()(x.double())
         distances = {}
-        for name in (OURS, "eager"):
-            model, x = _net(single, name)
+        for layers in (OURS, "eager"):
+            model, x = net(single, layers)
             distance = (model(x).double() - exact).abs().max() / exact.abs().max()
-            distances[name] = distance.item()
+            distances[layers] = distance.item()
     limit = max(10 * distances["eager"], 1e-5)
     return {name: (d, name != OURS or d <= limit) for name, d in distances.items()}
 
@@ -216,8 +167,7 @@ def _kind(name: str) -> str | None:
 
 
 def _shares(step: Callable[[], object]) -> dict[str, float]:
-    """Shares of the time of a step that convolution and pooling take."""
-    step()
+    """Shares of the time of a step that convolution and pooling take; it was run before."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         start = time.perf_counter()
         step()

@@ -29,7 +29,7 @@ SINGLE = ("forward", "backward_input", "backward_weight")
 TORCH_PEERS = ("eager", "channels_last")
 ALL_PEERS = (*TORCH_PEERS, "compile", "onnxruntime", "openvino", "jax")
 COMPILED_NETS = ("lenet5", "cifar_net")  # for others torch.compile takes longer than all the rest
-MOST_STEP_FLOP = 140e9  # of a net's step
+MOST_STEP_FLOP = 100e9  # of a net's step
 MOST_LAYER_FLOP = 6e9  # of a forward pass of another batch than the layer's own
 
 
@@ -71,6 +71,14 @@ def job_id(job: dict) -> str:
 def step_flop(net: str, extent: int, batch: int, mode: str) -> float:
     """Of convolutions and linear layers; a training step takes three times a forward pass."""
     return 2 * batch * _multiply_adds(net, extent) * (3 if mode == "training" else 1)
+
+
+def dearest_first(jobs: list[dict]) -> list[dict]:
+    """Nets in the order of their steps: what is left of the time is then shared by those that can
+    use less or more of it.
+    """
+    names = ("net", "extent", "batch", "mode")
+    return sorted(jobs, key=lambda job: -step_flop(*(job[name] for name in names)))
 
 
 @lru_cache
