@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
+from fastconv.tensors import conv2d_output_size, pooled_size
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
@@ -92,7 +93,7 @@ def conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) ->
         return None
     if bias_size is not None and (len(bias_size) != 1 or bias_size[0] != w_size[0]):
         return None
-    y_size = ops.conv2d_output_size(x_size, w_size, args)
+    y_size = conv2d_output_size(x_size, w_size, args)
     if min(y_size[2:]) < 1:
         return None
     if not torch.compiler.is_compiling() and prod(y_size) * prod(w_size[1:]) >= _MAX_PRODUCT:
@@ -112,7 +113,7 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
                 return False
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         return False
-    return min(ops.pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
+    return min(pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
 
 
 def batched_size(input: Tensor) -> tuple:

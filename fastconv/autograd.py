@@ -11,28 +11,18 @@ Each Function comes twice. torch.compile traces the base class (it takes no jvp,
 Function inside a backward); the eager class adds jvp, vmap and differentiable backwards.
 """
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from fastconv import ops
-
-_functorch_active = torch._C._are_functorch_transforms_active
-
-
-def transforming() -> bool:
-    """Whether forward mode or a torch.func transform is on: Functions then run in any case."""
-    return forward_ad._current_level >= 0 or _functorch_active()
-
-
-def _differentiable_backward() -> bool:
-    """Inside a backward: whether its result may be differentiated in turn (create_graph)."""
-    return not torch.compiler.is_compiling() and (torch.is_grad_enabled() or transforming())
-
+from fastconv.autograd_base import (
+    EagerFunction,
+    differentiable_backward,
+    forward_mode,
+    transforming,
+)
+from fastconv.batching import batched, fold_channels, more_groups, times, unfold_channels
+from fastconv.tensors import conv2d_output_size, is_channels_last
 
 _will_execute = getattr(torch._C, "_will_engine_execute_node", None)
 
@@ -57,35 +47,6 @@ def wanted(ctx) -> tuple[bool, ...]:
     return tuple(n and use for n, use in zip(needed, uses + (False,) * (3 - tensors), strict=True))
 
 
-def direct_apply(function: type) -> Callable:
-    """Function.apply without its inspection of the signature of forward on every call, which costs
-    several times all the rest and serves default arguments, of which there are none here. Not for
-    use inside torch.func transforms.
-    """
-    return super(torch.autograd.Function, function).apply
-
-
-class _Eager(torch.autograd.Function):
-    @classmethod
-    def apply(cls, *args: Any) -> Any:
-        return super().apply(*args) if _functorch_active() else direct_apply(cls)(*args)
-
-
-def forward_mode(jvp: Callable) -> Callable:
-    """Calls jvp(ctx, saved tensors, *tangents) so that it can itself be differentiated forward.
-
-    torch switches forward mode off inside a jvp, which would lose the tangents of outer levels.
-    """
-
-    @wraps(jvp)
-    def wrapped(ctx, *tangents):
-        with forward_ad._set_fwd_grad_enabled(True):
-            saved = tuple(forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            return jvp(ctx, saved, *tangents)
-
-    return wrapped
-
-
 def _save(ctx, *tensors: Tensor) -> None:
     ctx.save_for_backward(*tensors)
     if transforming():
@@ -95,31 +56,6 @@ def _save(ctx, *tensors: Tensor) -> None:
 def _sum(*terms: Tensor | None) -> Tensor | None:
     present = [t for t in terms if t is not None]
     return sum(present[1:], start=present[0]) if present else None
-
-
-# ---- vmap over a batch of B ----------------------------------------------------------------------
-
-
-def _batched(t: Tensor, dim: int | None, batch: int) -> Tensor:
-    return t.expand(batch, *t.shape) if dim is None else t.movedim(dim, 0)
-
-
-def _fold_channels(t: Tensor) -> Tensor:
-    """(B, N, C, H, W) -> (N, B*C, H, W): B convolutions are B times as many groups."""
-    return t.movedim(0, 1).flatten(1, 2)
-
-
-def _unfold_channels(t: Tensor, batch: int) -> Tensor:
-    return t.unflatten(1, (batch, t.shape[1] // batch)).movedim(1, 0)
-
-
-def _more_groups(args: tuple, batch: int) -> tuple:
-    stride, padding, dilation, groups = args
-    return stride, padding, dilation, groups * batch
-
-
-def _times(size: tuple, dim: int, batch: int) -> tuple:
-    return (*size[:dim], size[dim] * batch, *size[dim + 1 :])
 
 
 # ---- convolution; args = (stride, padding, dilation, groups) -------------------------------------
@@ -135,7 +71,7 @@ class Conv2d(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output):
         x, w, _, args = inputs
-        ctx.call = (args, x.shape, w.shape, ops.is_channels_last(x), ops.is_channels_last(w))
+        ctx.call = (args, x.shape, w.shape, is_channels_last(x), is_channels_last(w))
         if transforming():
             return _save(ctx, x, w)
         needed = ctx.needs_input_grad
@@ -162,7 +98,7 @@ class Conv2dBackwardWeight(torch.autograd.Function):
         return ops.conv2d_backward_weight(grad_y, x, w_size, *args, channels_last, False)[0]
 
 
-class EagerConv2d(_Eager, Conv2d):
+class EagerConv2d(EagerFunction, Conv2d):
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, x_t, w_t, bias_t, *_):
@@ -174,7 +110,7 @@ class EagerConv2d(_Eager, Conv2d):
         if bias_t is not None:
             by_bias = bias_t[:, None, None]
             if by_x is None and by_w is None:
-                by_bias = by_bias.expand(ops.conv2d_output_size(x_size, w_size, args))
+                by_bias = by_bias.expand(conv2d_output_size(x_size, w_size, args))
         return _sum(by_x, by_w, by_bias)
 
     @staticmethod
@@ -183,26 +119,26 @@ class EagerConv2d(_Eager, Conv2d):
         x_dim, w_dim, bias_dim, *_ = in_dims
         inner_bias = bias if bias_dim is None and w_dim is None else None
         if w_dim is None:
-            x = _batched(x, x_dim, batch)
+            x = batched(x, x_dim, batch)
             y = _conv2d(x.flatten(0, 1), w, inner_bias, args).unflatten(0, x.shape[:2])
         else:
-            w = _batched(w, w_dim, batch).flatten(0, 1)
+            w = batched(w, w_dim, batch).flatten(0, 1)
             if x_dim is None and args[3] == 1:  # every filter looks at the same input
                 y = _conv2d(x, w, None, args)
             else:
-                x = _fold_channels(_batched(x, x_dim, batch))
-                y = _conv2d(x, w, None, _more_groups(args, batch))
-            y = _unfold_channels(y, batch)
+                x = fold_channels(batched(x, x_dim, batch))
+                y = _conv2d(x, w, None, more_groups(args, batch))
+            y = unfold_channels(y, batch)
         if bias is not None and inner_bias is None:
-            y = y + _batched(bias, bias_dim, batch)[:, None, :, None, None]
+            y = y + batched(bias, bias_dim, batch)[:, None, :, None, None]
         return y, 0
 
 
-class EagerConv2dBackwardInput(_Eager, Conv2dBackwardInput):
+class EagerConv2dBackwardInput(EagerFunction, Conv2dBackwardInput):
     @staticmethod
     def setup_context(ctx, inputs, output):
         grad_y, w, *ctx.rest = inputs
-        ctx.y_last, ctx.w_last = ops.is_channels_last(grad_y), ops.is_channels_last(w)
+        ctx.y_last, ctx.w_last = is_channels_last(grad_y), is_channels_last(w)
         _save(ctx, grad_y, w)
 
     @staticmethod
@@ -229,20 +165,20 @@ class EagerConv2dBackwardInput(_Eager, Conv2dBackwardInput):
     @staticmethod
     def vmap(info, in_dims, grad_y, w, x_size, args, channels_last):
         batch, apply = info.batch_size, EagerConv2dBackwardInput.apply
-        grad_y = _batched(grad_y, in_dims[0], batch)
+        grad_y = batched(grad_y, in_dims[0], batch)
         if in_dims[1] is None:
-            folded = apply(grad_y.flatten(0, 1), w, _times(x_size, 0, batch), args, channels_last)
+            folded = apply(grad_y.flatten(0, 1), w, times(x_size, 0, batch), args, channels_last)
             return folded.unflatten(0, (batch, x_size[0])), 0
-        w = _batched(w, in_dims[1], batch).flatten(0, 1)
-        size, more = _times(x_size, 1, batch), _more_groups(args, batch)
-        return _unfold_channels(apply(_fold_channels(grad_y), w, size, more, False), batch), 0
+        w = batched(w, in_dims[1], batch).flatten(0, 1)
+        size, more = times(x_size, 1, batch), more_groups(args, batch)
+        return unfold_channels(apply(fold_channels(grad_y), w, size, more, False), batch), 0
 
 
-class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
+class EagerConv2dBackwardWeight(EagerFunction, Conv2dBackwardWeight):
     @staticmethod
     def setup_context(ctx, inputs, output):
         grad_y, x, *ctx.rest = inputs
-        ctx.x_last = ops.is_channels_last(x)
+        ctx.x_last = is_channels_last(x)
         _save(ctx, grad_y, x)
 
     @staticmethod
@@ -270,10 +206,10 @@ class EagerConv2dBackwardWeight(_Eager, Conv2dBackwardWeight):
     def vmap(info, in_dims, grad_y, x, w_size, args, channels_last):
         batch = info.batch_size
         grad_w = EagerConv2dBackwardWeight.apply(
-            _fold_channels(_batched(grad_y, in_dims[0], batch)),
-            _fold_channels(_batched(x, in_dims[1], batch)),
-            _times(w_size, 0, batch),
-            _more_groups(args, batch),
+            fold_channels(batched(grad_y, in_dims[0], batch)),
+            fold_channels(batched(x, in_dims[1], batch)),
+            times(w_size, 0, batch),
+            more_groups(args, batch),
             False,
         )
         return grad_w.unflatten(0, (batch, w_size[0])), 0
@@ -298,13 +234,13 @@ def _conv2d(x, w, bias, args) -> Tensor:
 
 
 def _backward_input(grad_y, w, x_size, args, channels_last) -> Tensor:
-    if _differentiable_backward():
+    if differentiable_backward():
         return EagerConv2dBackwardInput.apply(grad_y, w, x_size, args, channels_last)
     return ops.conv2d_backward_input(grad_y, w, x_size, *args, channels_last)
 
 
 def _backward_weight(grad_y, x, w_size, args, channels_last, with_bias) -> tuple:
-    if _differentiable_backward():
+    if differentiable_backward():
         grad_w = EagerConv2dBackwardWeight.apply(grad_y, x, w_size, args, channels_last)
         return grad_w, grad_y.sum((0, 2, 3)) if with_bias else None
     grad_w, grad_bias = ops.conv2d_backward_weight(

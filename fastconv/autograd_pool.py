@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.autograd import _batched, _differentiable_backward, _Eager, forward_mode
+from fastconv.autograd_base import EagerFunction, differentiable_backward, forward_mode
+from fastconv.batching import batched
+from fastconv.tensors import is_channels_last
 
 
 def flat_indices(codes: Tensor, args: tuple, x_size: tuple) -> Tensor:
@@ -46,7 +48,7 @@ class MaxPool2d(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output):
         x, args = inputs
-        ctx.call = (args, x.shape, ops.is_channels_last(x))
+        ctx.call = (args, x.shape, is_channels_last(x))
         codes = output[1]
         ctx.mark_non_differentiable(codes)
         ctx.set_materialize_grads(False)
@@ -63,12 +65,12 @@ def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
     """That of x; call: (args, x_size, channels_last)."""
     args, x_size, channels_last = call
     rest = (x_size, *args, channels_last)
-    if _differentiable_backward():
+    if differentiable_backward():
         return EagerMaxPool2dBackward.apply(grad_y, codes, rest)
     return ops.max_pool2d_backward(grad_y, codes, *rest)
 
 
-class EagerMaxPool2d(_Eager, MaxPool2d):
+class EagerMaxPool2d(EagerFunction, MaxPool2d):
     @staticmethod
     def setup_context(ctx, inputs, output):
         MaxPool2d.setup_context(ctx, inputs, output)
@@ -87,7 +89,7 @@ class EagerMaxPool2d(_Eager, MaxPool2d):
         return (y.unflatten(0, x.shape[:2]), codes.unflatten(0, x.shape[:2])), (0, 0)
 
 
-class EagerMaxPool2dBackward(_Eager):
+class EagerMaxPool2dBackward(EagerFunction):
     """grad_y, codes, (x_size, *args, channels_last) -> grad_x"""
 
     @staticmethod
@@ -115,8 +117,8 @@ class EagerMaxPool2dBackward(_Eager):
     def vmap(info, in_dims, grad_y, codes, rest):
         batch, (n, *plane), args = info.batch_size, rest[0], rest[1:]
         grad_x = EagerMaxPool2dBackward.apply(
-            _batched(grad_y, in_dims[0], batch).flatten(0, 1),
-            _batched(codes, in_dims[1], batch).flatten(0, 1),
+            batched(grad_y, in_dims[0], batch).flatten(0, 1),
+            batched(codes, in_dims[1], batch).flatten(0, 1),
             ((n * batch, *plane), *args),
         )
         return grad_x.unflatten(0, (batch, n)), 0
@@ -144,7 +146,7 @@ class AvgPool2d(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output):
         x, args = inputs
-        ctx.call = (args, x.shape, ops.is_channels_last(x))
+        ctx.call = (args, x.shape, is_channels_last(x))
 
     @staticmethod
     def backward(ctx, grad_y):
@@ -154,12 +156,12 @@ class AvgPool2d(torch.autograd.Function):
 def average_gradient(call, grad_y) -> Tensor:
     """That of x; call: (args, x_size, channels_last)."""
     args, x_size, channels_last = call
-    if _differentiable_backward():
+    if differentiable_backward():
         return EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
     return _average_backward(grad_y, x_size, args, channels_last)
 
 
-class EagerAvgPool2d(_Eager, AvgPool2d):
+class EagerAvgPool2d(EagerFunction, AvgPool2d):
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, x_t, *_):
@@ -171,7 +173,7 @@ class EagerAvgPool2d(_Eager, AvgPool2d):
         return EagerAvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
 
 
-class EagerAvgPool2dBackward(_Eager):
+class EagerAvgPool2dBackward(EagerFunction):
     """grad_y, x_size, args, channels_last -> grad_x"""
 
     @staticmethod

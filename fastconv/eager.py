@@ -20,7 +20,8 @@ from torch.autograd import forward_ad
 
 from fastconv import ops
 from fastconv.arguments import adaptive_args, avg_pool2d_args, conv2d_args, max_pool2d_args
-from fastconv.autograd import Conv2d, conv2d_gradients, direct_apply
+from fastconv.autograd import Conv2d, conv2d_gradients
+from fastconv.autograd_base import direct_apply
 from fastconv.autograd_pool import (
     AvgPool2d,
     MaxPool2d,
@@ -28,6 +29,7 @@ from fastconv.autograd_pool import (
     max_pool2d_gradient,
 )
 from fastconv.extension import _C
+from fastconv.tensors import WATCHERS, is_channels_last, is_dense, new_tensor
 
 
 class _Plain(torch.autograd.Function):
@@ -68,13 +70,13 @@ def _prototype(t: Tensor) -> Tensor:
 
 def _plan_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> tuple | None:
     args = conv2d_args(x.shape, w.shape, None if bias is None else bias.shape, *given)
-    x_last, w_last = ops.is_channels_last(x), ops.is_channels_last(w)
-    if args is None or not (ops.is_dense(x, x_last) and ops.is_dense(w, w_last)):
+    x_last, w_last = is_channels_last(x), is_channels_last(w)
+    if args is None or not (is_dense(x, x_last) and is_dense(w, w_last)):
         return None
     if bias is not None and not bias.is_contiguous():
         return None
     shape = ops.conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
-    y = ops.new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
+    y = new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
     call = (args, x.shape, w.shape, x_last, w_last)
     extras = _prototype(y), None, call
     return shape, ops.KERNEL_DTYPES[x.dtype], False, extras
@@ -89,8 +91,8 @@ def _pool_planner(arguments: Callable) -> Callable:
     """`arguments`: the function that checks those of a pool."""
 
     def plan(x: Tensor, *given: object) -> tuple | None:
-        args, last = arguments(x.shape, *given), ops.is_channels_last(x)
-        if args is None or not ops.is_dense(x, last):
+        args, last = arguments(x.shape, *given), is_channels_last(x)
+        if args is None or not is_dense(x, last):
             return None
         shape = ops.pool2d_shape(x.shape, args, last)
         y = ops.new_pooled(x, shape, last)
@@ -134,7 +136,7 @@ def _python_host() -> object | None:
     return api and _C.python_host(
         exchange_api=api,
         types=[Tensor, torch.nn.Parameter],
-        watchers=[*ops.WATCHERS, torch._C._is_any_autocast_enabled],
+        watchers=[*WATCHERS, torch._C._is_any_autocast_enabled],
         grad_enabled=torch.is_grad_enabled,
         threads=torch.get_num_threads,
         empty_like=torch.empty_like,

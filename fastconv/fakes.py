@@ -1,7 +1,5 @@
 """What compilers and tracers need to know of the operators: sizes, memory formats and
 multiply-adds. Layer: operators.
-
-The extents are those of csrc/shape.h, written again because here they may be symbols.
 """
 
 import torch
@@ -9,7 +7,8 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch.utils.flop_counter import register_flop_formula
 
-from fastconv.ops import code_dtype, conv2d_output_size, pooled_size
+from fastconv.ops import code_dtype
+from fastconv.tensors import conv2d_output_size, pooled_size
 
 _ops = torch.ops.fastconv
 

@@ -19,7 +19,8 @@ from fastconv.arguments import (
     max_pool2d_args,
     refusal,
 )
-from fastconv.autograd import Conv2d, EagerConv2d, transforming
+from fastconv.autograd import Conv2d, EagerConv2d
+from fastconv.autograd_base import transforming
 from fastconv.autograd_pool import (
     AvgPool2d,
     EagerAvgPool2d,

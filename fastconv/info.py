@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fastconv import arguments, eager, functional, ops
 from fastconv.extension import _C
+from fastconv.tensors import is_channels_last
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -69,7 +70,7 @@ def explain(
     if args is None:
         return {"torch": "arguments"}
     number = ops.KERNEL_DTYPES[x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32]
-    x_last, w_last = ops.is_channels_last(x), ops.is_channels_last(weight)
+    x_last, w_last = is_channels_last(x), is_channels_last(weight)
     shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
     threads = torch.get_num_threads()
     said = {

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 import fastconv
+from fastconv import eager
+from fastconv.extension import _C
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +19,25 @@ def no_handovers():
     fastconv.handovers(reset=True)
     yield
     fastconv.handovers(reset=True)
+
+
+@pytest.fixture(params=["_torch", "_C"])
+def host(request):
+    """The library that answers for torch in plain eager calls."""
+    if request.param not in eager.hosts:
+        pytest.skip(f"fastconv.{request.param} has no host for this torch")
+    eager.use(request.param)
+    yield request.param
+    eager.use(next(iter(eager.hosts)))
+
+
+@pytest.fixture
+def empty_filter_cache():
+    """No transformed filters from other tests, nor left for them, within the default bound."""
+    fastconv.clear_filter_cache()
+    yield
+    _C.filter_cache_set_bound(_C.FILTER_CACHE_BOUND)
+    fastconv.clear_filter_cache()
 
 
 @pytest.fixture

@@ -11,7 +11,13 @@ import pytest
 from fastconv.extension import _C
 
 TESTS = Path(__file__).parent
-FILES = ["test_kernels.py", "test_kernels_pool.py", "test_winograd.py", "test_filter_cache.py"]
+FILES = [
+    "test_kernels.py",
+    "test_kernels_pool.py",
+    "test_winograd.py",
+    "test_filter_cache.py",
+    "test_filter_cache_changes.py",
+]
 SUPPORTED = [isa for isa, supported in _C.cpu_features().items() if supported]
 FOR_TESTS = "avx2-wide"  # AVX-512's lanes and tiles on any CPU with AVX2; never the default
 LANES = {"generic": 4, "avx2": 8, "avx512": 16, FOR_TESTS: 16}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cases import ConvCase
-from test_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv
+from raw_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv
 from winograd_matrices import Magnitudes, evaluate, filter_matrix, input_matrix, tensor, transposed
 
 import fastconv

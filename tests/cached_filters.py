@@ -1,0 +1,20 @@
+"""A small layer that Winograd computes, with its filters kept between calls and without."""
+
+import torch
+
+from fastconv import ops
+
+ARGS = ((1, 1), (1, 1, 1, 1), (1, 1), 1)  # stride, padding, dilation, groups
+
+
+def layer(seed: int = 0, channels: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(seed)
+    return torch.randn(1, channels, 8, 8), torch.randn(channels, channels, 3, 3)
+
+
+def cached(x, w, bias=None):
+    return ops.conv2d(x, w, bias, *ARGS, True)
+
+
+def plain(x, w, bias=None):
+    return ops.conv2d(x, w, bias, *ARGS)
