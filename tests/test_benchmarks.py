@@ -10,6 +10,7 @@ from cases import CONV_CASES, NETS, ConvCase, PoolCase, layers_of, net_layers
 from benchmarks import cases as bench_cases
 from benchmarks import (
     layer_row,
+    net_calls,
     nets,
     plan,
     problems,
@@ -194,6 +195,41 @@ def test_dear_steps_are_left_out():
         ("training", 1),
         ("inference", 1),
     }
+
+
+def test_dearest_nets_come_first():
+    stage = plan.net_jobs(plan.Stage("nets", 2, "default", 1, []), bench_cases.NETS, (1, 16))
+    steps = [
+        plan.step_flop(job["net"], job["extent"], job["batch"], job["mode"])
+        for job in plan.dearest_first(stage.jobs)
+    ]
+    assert steps == sorted(steps, reverse=True)
+    assert len(steps) == len(stage.jobs)
+
+
+def test_a_net_is_measured_without_a_peer_that_dies(monkeypatch):
+    def times(job, seconds, errors):
+        if "openvino" in job["peers"]:
+            return {"died": "the process ended with status -11"}
+        return {"contenders": {}, "absent": {}}
+
+    monkeypatch.setattr(nets, "_forked", lambda function: function())
+    monkeypatch.setattr(nets, "_times", times)
+    told = nets._times_of_survivors({"peers": ["eager", "openvino"]}, 1, {})
+    assert told["absent"] == {"openvino": "beside openvino the process ended with status -11"}
+    assert nets._times_of_survivors({"peers": ["eager"]}, 1, {})["absent"] == {}
+
+
+def test_weights_of_nets_are_filled_alike():
+    job = {"net": "resnet18", "extent": 32, "batch": 2, "mode": "inference"}
+    (ours, x), (torchs, same_x) = (net_calls.net(job, layers) for layers in ("fastconv", "eager"))
+    assert torch.equal(x, same_x)
+    for name, t in ours.state_dict().items():
+        assert torch.equal(t, torchs.state_dict()[name]), name
+    # He: variance 2 / 1152, of 294,912 normal numbers; the estimate's own error is 1 in 768
+    w = ours.state_dict()["layer2.1.conv1.weight"]
+    assert w.var().item() == pytest.approx(2 / 1152, rel=0.01)
+    assert ours(x).isfinite().all()
 
 
 # ---- the process that measures ------------------------------------------------------------------
