@@ -130,6 +130,8 @@ struct WinogradKernels {
 };
 
 // c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k * b_row + n], or c + that.
+// Meanwhile lines that are needed next are fetched: by step k line k % next_lines of row
+// k / next_lines of `next` (next_lines: a power of 2).
 template <class T>
 struct PanelProduct {
   int64_t K;
@@ -140,6 +142,8 @@ struct PanelProduct {
   T* c;
   int64_t c_row;
   bool add;
+  const T* next;
+  int64_t next_row, next_lines;
 };
 
 template <class T>

@@ -162,7 +162,7 @@ void multiply_block(const Plan<T>& p, const WinogradBuffers<T>& io, const TileBl
                     Own<T>& own) {
   const WinogradConv& c = p.c;
   const int64_t end = min64(c.M, (first_panel + count) * p.panel);
-  for (int xi = 0; xi < POINT_COUNT; ++xi)
+  for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
     for (int64_t channel = 0; channel < c.C; channel += SUM_LENGTH)
       for (int64_t i = 0; i < count; ++i) {
         const int64_t channels = min64(p.panel, c.M - (first_panel + i) * p.panel);
@@ -176,7 +176,11 @@ void multiply_block(const Plan<T>& p, const WinogradBuffers<T>& io, const TileBl
         product.c = own.m + xi * p.m_point + i * p.m_panel;
         product.c_row = p.panel;
         product.add = channel > 0;
-        multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), block.tiles(), product);
+        const T* next = i + 1 < count                ? product.a
+                        : channel + SUM_LENGTH < c.C ? product.a + SUM_LENGTH
+                                                     : v + (xi + 1) % POINT_COUNT * p.v_point;
+        multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), block.tiles(), product,
+                       next);
       }
   own.clock.stamp(PRODUCT);
 

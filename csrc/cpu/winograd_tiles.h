@@ -185,14 +185,25 @@ void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scr
         w[tap / conv.K * ws.h + tap % conv.K * ws.w + lane * ws.n] = scratch[lane];
 }
 
-// c[rows] (+)= a b for a panel of `vectors` vectors.
+// c[rows] (+)= a b for a panel of `vectors` vectors. Every register tile reads rows of a for the
+// first time, from L2 or L3 and too little of each for the CPU to foresee the next: so it fetches
+// those of the next tile. `next`: the a of the product that follows.
 template <class T>
-void multiply_panel(const Kernels<T>& k, int vectors, int64_t rows, PanelProduct<T> p) {
+void multiply_panel(const Kernels<T>& k, int vectors, int64_t rows, PanelProduct<T> p,
+                    const T* next) {
+  constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
+  const bool along_k = p.a_step == 1;
+  p.next_row = along_k ? p.a_row : p.a_step;
+  p.next_lines = 1;
+  while (along_k && p.next_lines * LINE < p.K) p.next_lines *= 2;
   for (int tile = 0; rows > 0; ++tile)
     for (; rows >= k.panel_rows[tile]; rows -= k.panel_rows[tile]) {
+      const int64_t done = k.panel_rows[tile];
+      // Not along k: columns that begin in a line that is there and end in the one to fetch.
+      p.next = (rows > done ? p.a + done * p.a_row : next) + (along_k ? 0 : done - 1);
       k.panel_products[vectors - 1][tile](p);
-      p.a += k.panel_rows[tile] * p.a_row;
-      p.c += k.panel_rows[tile] * p.c_row;
+      p.a += done * p.a_row;
+      p.c += done * p.c_row;
     }
 }
 

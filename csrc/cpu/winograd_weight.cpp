@@ -130,7 +130,7 @@ void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi,
     product.c = u + xi * p.u_point;
     product.c_row = p.panel;
     product.add = add || t > 0;
-    multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), p.c.C, product);
+    multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), p.c.C, product, product.a);
   }
 }
 
@@ -177,10 +177,10 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
     });
     for (int64_t i = 0; i < strip.rows; ++i) p.k.add(width, b.bias + i * width, total);
     if (p.one_strip()) break;
-    parallel_jobs(p.threads, POINT_COUNT * p.panels, [&](int64_t job, int thread) {
+    parallel_jobs(p.threads, POINT_COUNT, [&](int64_t xi, int thread) {
       PhaseClock clock(p.seconds, thread);
-      const int64_t panel = job % p.panels;
-      sum_point(p, b, strip.tiles(), job / p.panels, panel, index > 0, b.u + panel * p.u_panel);
+      for (int64_t panel = 0; panel < p.panels; ++panel)
+        sum_point(p, b, strip.tiles(), xi, panel, index > 0, b.u + panel * p.u_panel);
       clock.stamp(PRODUCT);
     });
   }

@@ -167,7 +167,11 @@ void panel_product(const PanelProduct<T>& p) {
     for (int v = 0; v < VECTORS; ++v) acc[m][v] = Vec<T>{};
   const T* __restrict__ b = p.b;
   const T* __restrict__ a = p.a;
+  constexpr int64_t LINE = 64 / int64_t(sizeof(T));
+  const int64_t line_mask = p.next_lines - 1;
+  const int line_bits = __builtin_ctzll(p.next_lines);
   for (int64_t k = 0; k < p.K; ++k, b += p.b_row, a += p.a_step) {
+    __builtin_prefetch(p.next + (k >> line_bits) * p.next_row + (k & line_mask) * LINE);
     Vec<T> row[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
