@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t STRIP_BYTES = int64_t(8) << 20;  // with dU within reach of the L3
 constexpr int64_t STRIP_TILES = 448;               // beyond, sums get long for nothing
-constexpr int64_t SUM_TILES = 192;                 // 24 KiB of a panel of dM
+constexpr int64_t SUM_TILES = 64;                  // 8 KiB of a panel of dM
 constexpr int64_t MANY_PANELS = 8;
 constexpr int64_t FILTER_CHUNK = 16;
 
