@@ -1,1 +1,1 @@
-"""Measurements; see layers.py and overhead.py."""
+"""Measurements, one question a file; CONTRIBUTING.md lists the commands."""

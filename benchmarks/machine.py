@@ -34,8 +34,8 @@ def commit() -> str:
 
 # Files of benchmarks/ that a measurement does not depend on.
 NOT_MEASURING = {
-    "accuracy", "bench", "commits", "compare", "page", "paths", "phases", "pictures", "plan",
-    "report", "results", "steps", "tables",
+    "accuracy", "bench", "commits", "compare", "filters", "page", "paths", "phases", "pictures",
+    "plan", "report", "results", "steps", "tables",
 }  # fmt: skip
 
 

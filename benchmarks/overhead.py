@@ -1,18 +1,17 @@
 """Microseconds per call on a 1x1x8x8 input, where kernels cost next to nothing, layer by layer of
 the stack: what a call costs before anything is computed.
 
-python -m benchmarks.overhead
+python -m benchmarks.overhead    ten seconds; writes benchmarks/results/overhead-<date>-<isa>.md
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from tabulate import tabulate
 
 import fastconv
+from benchmarks import page, tables
 from benchmarks.machine import pin
 from benchmarks.peers import aten
 from benchmarks.timing import Call, measure
@@ -20,9 +19,13 @@ from fastconv import autograd, eager, functional, ops
 from fastconv.extension import _C
 
 CALLS = 100
+SECONDS = 10.0  # for all rows
 ARGS = ((1, 1), (0, 0, 0, 0), (1, 1), 1)  # stride, padding, dilation, groups of the kernels
 WINDOW = ((2, 2), (2, 2), (0, 0), (1, 1), False)
 Row = tuple[str, str, Callable, Callable | None]  # what, layer of the stack, ours, torch's
+METHOD = f"""\
+Medians of rounds of {CALLS} calls in which both took turns in one process; a ratio is the median of
+the ratios of the rounds. Below 1 fastconv is faster."""
 
 
 def _repeated(function: Callable) -> Callable[[], None]:
@@ -99,25 +102,18 @@ def measure_overhead(job: dict, seconds: float) -> dict:
     return {"stage": job["stage"], "threads": job["threads"], "calls": calls}
 
 
-def table(calls: list[dict]) -> str:
-    """Microseconds per call, in Markdown."""
-    lines = []
-    for call in calls:
-        times = call["microseconds"]
-        row = [call["what"], call["layer"], f"{times['fastconv'][0]:.1f}"]
-        if "ratio" in call:
-            median, low, high = call["ratio"]
-            row += [f"{times['torch'][0]:.1f}", f"{median:.2f}", f"{low:.2f} - {high:.2f}"]
-        lines.append([*row, "noisy" if call["noisy"] else ""])
-    headers = ["call", "entered at", "fastconv us", "torch us", "fastconv / torch", "quartiles", ""]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
-
-
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    pin(1)
-    job = {"stage": "overhead", "threads": 1}
-    print(table(measure_overhead(job, 10)["calls"]))
+def main(arguments: list[str] | None = None) -> None:
+    made = page.parser("overhead", __doc__)
+    made.set_defaults(threads=1)
+    options = made.parse_args(arguments)
+    pin(options.threads)
+    job = {"stage": "overhead", "threads": options.threads}
+    text = tables.overhead(measure_overhead(job, SECONDS)["calls"])
+    result = page.result([], options.threads)
+    host = f"Plain calls go {eager.describe()}."
+    print(text)
+    title = "Microseconds per call on a 1x1x8x8 input"
+    print(page.write("overhead", result, title, [METHOD, host, text], options.out))
 
 
 if __name__ == "__main__":

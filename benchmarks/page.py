@@ -30,7 +30,8 @@ def result(rows: list[dict], threads: int) -> dict:
 def write(name: str, made: dict, title: str, parts: Iterable[str], folder: Path) -> Path:
     """The page <name>-<date>-<isa>.md; its path."""
     path = folder / f"{name}-{made['finished'][:10]}-{made['machine']['isa']}.md"
-    about = f"`python -m benchmarks.{name}`, {made['threads']} threads, {tables.about(made)}."
+    threads = f"{made['threads']} thread{'s' * (made['threads'] > 1)}"
+    about = f"`python -m benchmarks.{name}`, {threads}, {tables.about(made)}."
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n\n".join([f"# {title}", about, *parts]) + "\n")
     return path

@@ -1,17 +1,15 @@
 """Where Winograd's time goes: the share of each phase, and the product's part of the FMA peak.
 
-python -m benchmarks.phases
+python -m benchmarks.phases    half a minute; writes benchmarks/results/phases-<date>-<isa>.md
 """
 
-import argparse
-import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import torch
-from tabulate import tabulate
+from tqdm import tqdm
 
-from benchmarks import cases, machine, results, roofline
+from benchmarks import cases, page, roofline, tables
+from benchmarks.machine import pin
 from fastconv import ops
 from fastconv.extension import _C
 
@@ -23,10 +21,14 @@ LAYERS = (
     "vgg16.conv11",
     "resnet18.layer[1-4].0.conv[12]",
 )
-DIRECTIONS = ("forward", "backward_input", "backward_weight")
 PHASES = ("input transform", "filter transform", "product", "output transform")
 POINTS = 6  # along each axis of a tile
 SECONDS = 0.5  # for a layer and direction
+METHOD = """\
+Float32. Times are those of the fastest run: of all threads together, over their number; waiting for
+each other is not in them. Transforms include gathering and scattering pixels. backward_weight:
+filter transform is points to taps, output transform is grad_y to points. GFLOP/s are per thread, of
+the 36 matrix products alone."""
 
 
 class Row(NamedTuple):
@@ -56,7 +58,7 @@ def product_flop(case: cases.ConvCase, direction: str) -> int:
     return 2 * POINTS**2 * tiles * case.IC * case.OC // case.groups
 
 
-def measure(case: cases.ConvCase, direction: str, threads: int, seconds: float = SECONDS) -> Row:
+def measure(case: cases.ConvCase, direction: str, threads: int, seconds: float) -> Row:
     args = (case.stride, case.padding, case.dilation, case.groups)
     shape = ops.conv2d_shape(case.input_size, case.weight_size, args, False, False, False)
 
@@ -72,7 +74,7 @@ def measure(case: cases.ConvCase, direction: str, threads: int, seconds: float =
 
 
 def table(rows: Iterable[Row], peak: float | None) -> str:
-    """In Markdown; `peak`: operations per second and thread, None where there is none measured."""
+    """`peak`: operations per second and thread, None where there is none measured."""
     lines = []
     for row in rows:
         shares = [f"{row.shares[phase]:.0%}" for phase in PHASES]
@@ -80,24 +82,12 @@ def table(rows: Iterable[Row], peak: float | None) -> str:
         name = (row.case.name, cases.shape_text(row.case), row.direction)
         lines.append([*name, f"{row.milliseconds:.1f}", *shares, f"{row.rate / 1e9:.0f}", part])
     headers = ["layer", "shape", "direction", "ms", *PHASES, "product GFLOP/s", "of FMA peak"]
-    return tabulate(lines, headers, tablefmt="github", disable_numparse=True)
+    return tables.table(lines, headers)
 
 
-def report(rows: list[Row], peak: float | None, threads: int) -> str:
-    about = machine.machine()
-    told = f"{peak / 1e9:.0f} GFLOP/s" if peak else "not measured"
-    return f"""# Winograd by phase
-
-`python -m benchmarks.phases` at commit {about["commit"]}, {about["cpu"]}, {about["isa"]}, \
-{threads} threads, float32. FMA peak in the same run: {told} per thread.
-
-Times are those of the fastest run: of all threads together, over their number; waiting for each
-other is not in them.
-Transforms include gathering and scattering pixels. backward_weight: filter transform is points to
-taps, output transform is grad_y to points. GFLOP/s are per thread, of the 36 matrix products alone.
-
-{table(rows, peak)}
-"""
+def peak_text(peak: float | None) -> str:
+    told = f"{peak / 1e9:.0f} GFLOP/s per thread" if peak else "not measured"
+    return f"FMA peak in the same run: {told}."
 
 
 def fma_peak(threads: int) -> float | None:
@@ -106,19 +96,19 @@ def fma_peak(threads: int) -> float | None:
     return rate and rate / threads
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    threads = parser.parse_args().threads
-    machine.pin(threads)
+def main(arguments: list[str] | None = None) -> None:
+    options = page.parser("phases", __doc__).parse_args(arguments)
+    threads = options.threads
+    pin(threads)
     before = fma_peak(threads)
-    rows = [measure(case, direction, threads) for case in layers() for direction in DIRECTIONS]
+    jobs = [(case, direction) for case in layers() for direction in tables.DIRECTIONS]
+    bar = tqdm(jobs, unit="row", disable=None)
+    rows = [measure(case, direction, threads, SECONDS) for case, direction in bar]
     peak = before and max(before, fma_peak(threads))  # clocks may rise or fall meanwhile
-    text = report(rows, peak, threads)
+    text = table(rows, peak)
     print(text)
-    path = results.FOLDER / f"phases-{time.strftime('%Y-%m-%d')}-{_C.isa()}.md"
-    path.write_text(text)
-    print(path)
+    parts = [METHOD, peak_text(peak), text]
+    print(page.write("phases", page.result([], threads), "Winograd by phase", parts, options.out))
 
 
 if __name__ == "__main__":

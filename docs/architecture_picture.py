@@ -9,57 +9,81 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-LAYERS = [  # from the top: name, files, what it knows, colour
-    ("cli, train, plots, data, models", "users of the layers below", "#f0e6d2"),
-    ("modules", "Conv2d, MaxPool2d, ... : torch.nn with only the computation replaced", "#d9e8f5"),
-    ("functional", "signatures of torch.nn.functional; plans; hand-over to torch", "#d9e8f5"),
-    ("autograd", "Functions closed under differentiation; jvp, vmap; compiled twins", "#d9e8f5"),
-    ("ops", "torch.ops.fastconv.*, and the plain calls behind them", "#d9e8f5"),
-    ("bindings", "pybind11: addresses and counts, checked; GIL released", "#e3dcf0"),
-    ("cpu: drivers", "path lists, packing, cache blocking, threads", "#d8edd8"),
+LEFT, RIGHT = 1.7, 10.7  # of the boxes
+SPLIT, GAP = 6.5, 0.35  # between bindings and torch host: middle, half of its width
+USERS, PYTHON, BINDINGS, HOST, KERNELS, SHAPE = (
+    "#f0e6d2", "#d9e8f5", "#e3dcf0", "#f5dfe4", "#d8edd8", "#eeeeee")  # fmt: skip
+LAYERS = [  # from below: name, what it knows, colour
+    ("shape", "extents and formulas", SHAPE),
     (
         "cpu/isa: leaf kernels",
-        "register tiles: generic | AVX2 | AVX-512 from one source",
-        "#d8edd8",
+        "tiles, Winograd, pools and gradients: generic | AVX2 | AVX-512 from one source",
+        KERNELS,
     ),
-    ("shape", "extents and formulas", "#eeeeee"),
+    ("cpu: drivers", "path lists, packing, cache blocking, threads", KERNELS),
+    ("bindings", "pybind11: checked buffers; GIL; kept filters", BINDINGS),
+    ("ops", "torch.ops.fastconv.*, and the plain calls behind them", PYTHON),
+    ("autograd", "Functions closed under differentiation; jvp, vmap; compiled twins", PYTHON),
+    ("eager", "plans of plain calls; which host answers for torch", PYTHON),
+    ("functional", "signatures of torch.nn.functional; hand-over to torch", PYTHON),
+    ("modules", "Conv2d, MaxPool2d, ... : torch.nn with only the computation replaced", PYTHON),
+    ("cli, train, plots, data, models", "users of the layers below", USERS),
 ]
+ROW = {name: row + 0.5 for row, (name, _, _) in enumerate(LAYERS)}  # middles
+BINDINGS_ROW = int(ROW["bindings"])
+PLAIN, WATCHED, LINE = "#1b6ca8", "#a85b1b", "#777777"
+
+
+def box(
+    axes: Axes, row: int, left: float, right: float, name: str, knows: str, colour: str
+) -> None:
+    size = (right - left, 0.74)
+    style = {"boxstyle": "round,pad=0.04", "facecolor": colour, "edgecolor": "#666"}
+    axes.add_patch(FancyBboxPatch((left, row + 0.12), *size, **style))
+    axes.text(left + 0.2, row + 0.64, name, weight="bold", va="center", fontsize=11)
+    axes.text(left + 0.2, row + 0.32, knows, va="center", fontsize=9, color="#333")
+
+
+def arrow(axes: Axes, start: tuple, end: tuple, colour: str, style: str = "-|>") -> None:
+    look = {"arrowstyle": style, "mutation_scale": 14, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0}
+    axes.add_patch(FancyArrowPatch(start, end, color=colour, **look))
+
+
+def way(axes: Axes, x: float, names: list[str], colour: str) -> None:
+    """Arrows from layer to layer, with gaps between them."""
+    for above, below in zip(names, names[1:], strict=False):
+        arrow(axes, (x, ROW[above] - 0.08), (x, ROW[below] + 0.08), colour)
 
 
 def main() -> None:
-    figure, axes = plt.subplots(figsize=(9.6, 6.4))
-    axes.set(xlim=(0, 10), ylim=(-0.2, len(LAYERS) + 0.2))
+    matplotlib.rcParams["svg.hashsalt"] = "fastconv"  # the same file every time
+    figure, axes = plt.subplots(figsize=(10.8, 7.0))
+    axes.set(xlim=(0, 12.4), ylim=(-0.1, len(LAYERS) + 0.1))
     axes.axis("off")
-    for i, (name, knows, colour) in enumerate(reversed(LAYERS)):
-        box = FancyBboxPatch(
-            (1.3, i + 0.12),
-            7.4,
-            0.74,
-            boxstyle="round,pad=0.04",
-            facecolor=colour,
-            edgecolor="#666",
-        )
-        axes.add_patch(box)
-        axes.text(1.5, i + 0.62, name, weight="bold", va="center", fontsize=11)
-        axes.text(1.5, i + 0.32, knows, va="center", fontsize=9, color="#333")
-    arrows = [
-        (9.0, 6.5, 3.5, "ordinary call:\nstraight to\nthe kernel", "#1b6ca8"),
-        (9.0, 3.4, 2.5, "", "#1b6ca8"),
-        (9.0, 2.4, 1.5, "", "#1b6ca8"),
-    ]
-    for x, start, end, text, colour in arrows:
-        style = {"arrowstyle": "-|>", "mutation_scale": 14, "color": colour, "linewidth": 1.6}
-        axes.add_patch(FancyArrowPatch((x, start), (x, end), **style))
-        axes.text(x + 0.1, (start + end) / 2, text, fontsize=9, color=colour, va="center")
-    watched = {"arrowstyle": "-|>", "mutation_scale": 14, "color": "#a85b1b", "linewidth": 1.6}
-    for start, end in ((6.5, 5.5), (5.4, 4.5), (4.4, 3.5)):
-        axes.add_patch(FancyArrowPatch((1.0, start), (1.0, end), **watched))
-    axes.text(0.05, 5.0, "watched\nor with\ngradients", fontsize=9, color="#a85b1b", va="center")
-    axes.plot([0.2, 9.8], [4.0, 4.0], color="#999", linestyle="--", linewidth=1)
-    axes.text(0.05, 4.12, "torch", fontsize=9, color="#777")
-    axes.text(0.05, 3.78, "no torch", fontsize=9, color="#777")
+    for row, (name, knows, colour) in enumerate(LAYERS):
+        right = SPLIT - GAP if name == "bindings" else RIGHT
+        box(axes, row, LEFT, right, name, knows, colour)
+    told = ("torch host: fastconv._torch", "optional: tensors, nodes of the graph")
+    box(axes, BINDINGS_ROW, SPLIT + GAP, RIGHT, *told, HOST)
+    ends = ((SPLIT + side * (GAP - 0.07), ROW["bindings"]) for side in (-1, 1))
+    arrow(axes, *ends, PLAIN, "<|-|>")
+
+    down = ["functional", "eager", "bindings", "cpu: drivers", "cpu/isa: leaf kernels"]
+    way(axes, RIGHT + 0.3, down, PLAIN)
+    plain = "plain call:\none C call,\ngradient\nincluded"
+    axes.text(RIGHT + 0.45, ROW["autograd"], plain, fontsize=9, color=PLAIN, va="center")
+    way(axes, LEFT - 0.3, ["functional", "autograd", "ops", "bindings"], WATCHED)
+    watched = "watched,\nor not plain"
+    axes.text(0.05, ROW["eager"], watched, fontsize=9, color=WATCHED, va="center")
+
+    above, below = BINDINGS_ROW + 1, BINDINGS_ROW
+    axes.plot([0.05, SPLIT, SPLIT, 12.3], [above, above, below, below], color=LINE, ls="--", lw=1)
+    for x, y in ((0.05, above), (RIGHT + 0.7, below)):
+        axes.text(x, y + 0.14, "torch", fontsize=9, color=LINE, va="center")
+        axes.text(x, y - 0.16, "no torch", fontsize=9, color=LINE, va="center")
     out = Path(__file__).with_name("architecture.svg")
     figure.savefig(out, bbox_inches="tight", metadata={"Date": None})
 

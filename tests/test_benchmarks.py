@@ -1,6 +1,7 @@
 """How the benchmarks measure: statistics, roofline, cases, the gate of correctness."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from benchmarks import (
     layer_row,
     net_calls,
     nets,
+    overhead,
     plan,
     problems,
     results,
@@ -230,6 +232,24 @@ def test_weights_of_nets_are_filled_alike():
     w = ours.state_dict()["layer2.1.conv1.weight"]
     assert w.var().item() == pytest.approx(2 / 1152, rel=0.01)
     assert ours(x).isfinite().all()
+
+
+# ---- overhead ------------------------------------------------------------------------------------
+
+
+def test_the_page_of_overhead(monkeypatch, tmp_path):
+    rows = [row for row in overhead._rows() if row[1] in ("kernel and binding", "module")][:2]
+    monkeypatch.setattr(overhead, "_rows", lambda: rows)
+    monkeypatch.setattr(overhead, "pin", lambda threads: None)
+    overhead.main(["--out", str(tmp_path)])
+    (page,) = tmp_path.glob("overhead-*.md")
+    text = page.read_text()
+    assert "`python -m benchmarks.overhead`, 1 thread, cpu " in text
+    alone, beside = ([cell.strip() for cell in line.split("|")[1:-1]]
+                     for line in text.splitlines() if line.startswith("| conv2d"))  # fmt: skip
+    assert float(alone[2]) > 0 and alone[3:5] == ["", ""]  # torch has no such layer
+    ratio, low, high = re.fullmatch(r"([\d.]+) \(([\d.]+) - ([\d.]+)\)", beside[4]).groups()
+    assert float(beside[3]) > 0 and float(low) <= float(ratio) <= float(high)
 
 
 # ---- the process that measures ------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from cases import ConvCase
 
 from benchmarks import phases
+from benchmarks.tables import DIRECTIONS
 from fastconv.extension import _C
 
 CASE = ConvCase("small", 3, 20, 30, 34, 40, 3, 3, padding=(1, 1, 1, 1))
@@ -17,7 +18,7 @@ def shape(case: ConvCase):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("direction", phases.DIRECTIONS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
 def test_phases_fill_the_time_of_the_threads_at_most(direction, threads):
     for case in (CASE, CASE._replace(N=1, IC=256, OC=300, IH=6, IW=6)):
         start = time.perf_counter()
@@ -44,15 +45,27 @@ def test_operations_of_the_product():
     assert phases.product_flop(case, "backward_input") == 4 * 2 * 36 * 2 * 5
 
 
-def test_a_row_of_the_report():
+def test_a_row_of_the_page():
     row = phases.measure(CASE, "forward", 1, seconds=0.01)
     assert sum(row.shares.values()) == pytest.approx(1)
     # Share of the product times the whole is the product's time.
     seconds = row.milliseconds / 1e3 * row.shares["product"]
     assert row.rate * seconds == pytest.approx(phases.product_flop(CASE, "forward"))
-    text = phases.report([row], 2 * row.rate, 1)
-    assert "| small" in text and "| 50%" in text
-    assert "not measured" in phases.report([row], None, 1)
+    text = phases.table([row], 2 * row.rate)
+    assert "| small" in text and " 50% |" in text
+
+
+def test_the_page(monkeypatch, tmp_path):
+    monkeypatch.setattr(phases, "pin", lambda threads: None)
+    monkeypatch.setattr(phases, "layers", lambda: [CASE])
+    monkeypatch.setattr(phases, "SECONDS", 0.01)
+    for peak, said in ((125e9, "125 GFLOP/s per thread."), (None, "not measured.")):
+        monkeypatch.setattr(phases, "fma_peak", lambda threads, peak=peak: peak)
+        phases.main(["--threads", "1", "--out", str(tmp_path)])
+        (page,) = tmp_path.glob("phases-*.md")
+        text = page.read_text()
+        assert text.count("| small") == len(DIRECTIONS) and said in text
+        assert "`python -m benchmarks.phases`, 1 thread, cpu " in text
 
 
 def test_layers_are_those_of_winograd():

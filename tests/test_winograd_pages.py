@@ -1,4 +1,6 @@
-"""The pages that measure Winograd: its choice, its accuracy, training steps with and without it."""
+"""The pages that measure Winograd: its choice, its accuracy, training steps with and without it,
+kept filters.
+"""
 
 import argparse
 import json
@@ -7,7 +9,8 @@ import pytest
 import torch
 from cases import ConvCase
 
-from benchmarks import accuracy, cases, paths, peers, problems, steps
+import fastconv
+from benchmarks import accuracy, cases, filters, paths, peers, problems, steps, timing
 from benchmarks.tables import DIRECTIONS
 from fastconv.extension import _C
 
@@ -15,7 +18,7 @@ from fastconv.extension import _C
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch):
     """The tools bind their process to its threads; this one has other tests to run."""
-    for tool in (accuracy, paths, steps):
+    for tool in (accuracy, filters, paths, steps):
         monkeypatch.setattr(tool, "pin", lambda threads: None)
 
 
@@ -76,3 +79,47 @@ def test_steps_of_a_net(tmp_path):
     assert _C.conv2d_path_is_on("winograd")
     with pytest.raises(argparse.ArgumentTypeError):
         steps.job_of("no_such_net@32:2")
+
+
+def test_default_layers_keep_their_filters():
+    for case in filters.grid(filters.CHANNELS, filters.MAPS, filters.BATCHES):
+        x, w = torch.empty(case.input_size), torch.empty(case.weight_size)
+        assert "filters kept" in fastconv.explain(x, w, padding=1)["forward"], case.name
+
+
+def test_timed_calls_find_filters_or_none(monkeypatch):
+    """WITHOUT drops what KEPT keeps: an untimed call before each sample makes it again."""
+    calls = filters.calls_of(cases.square("a layer", 1, 32, 8))
+    found, sample = [], timing._sample
+
+    def watched(call, count, clock):
+        found.append((call.runtime, _C.filter_cache_bytes()))
+        return sample(call, count, clock)
+
+    monkeypatch.setattr(timing, "_sample", watched)
+    timing.alternate(calls, 0.05)
+    rounds = found[len(calls) * timing.WARM_UPS :]
+    assert rounds[0][0] == filters.WITHOUT  # the only one with no untimed call before it
+    assert all((kept > 0) == (name != filters.WITHOUT) for name, kept in rounds[1:]
+               if name in (filters.KEPT, filters.WITHOUT))  # fmt: skip
+    assert sum(name == filters.KEPT for name, _ in rounds) >= timing.FEWEST_ROUNDS
+
+
+def test_means_of_kept_filters():
+    measured = []
+    for N, slower in ((1, 2.0), (1, 8.0), (8, 3.0)):
+        times = {name: [slower] * 3 for name in filters.OTHERS} | {filters.KEPT: [1.0] * 3}
+        measured.append((cases.square("x", N, 64, 7), timing.Measurement(times, {}, 0, False)))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]]
+            for line in filters.means(measured).splitlines()[2:]]  # fmt: skip
+    assert rows == [["1", "2", *["4.00"] * 3], ["8", "1", *["3.00"] * 3]]
+
+
+def test_the_page_of_kept_filters(tmp_path):
+    options = "--channels 16 32 --maps 6 --batches 1 2 --minutes 0.02 --threads 1 --out".split()
+    filters.main([*options, str(tmp_path)])
+    (page,) = tmp_path.glob("filters-*.md")
+    text = page.read_text()
+    assert text.count("| 16 channels, 6x6 |") == text.count("| 32 channels, 6x6 |") == 2
+    assert "`python -m benchmarks.filters`, 1 thread, cpu " in text
+    assert _C.filter_cache_bound() == _C.FILTER_CACHE_BOUND
