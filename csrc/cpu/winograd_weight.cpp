@@ -2,8 +2,9 @@
 //
 //   strip          at most STRIP_BYTES of V and dM, so that memory does not grow with the batch
 //     tile row     parallel; x and grad_y to points
-//     xi, panel    parallel; dU[xi] += V[xi]^T dM[xi]
-//       t          SUM_TILES at a time: a panel of dM stays in L1 while the channels pass by
+//     xi           parallel; V[xi] stays in L2
+//       panel      dU[xi] += V[xi]^T dM[xi]
+//         t        SUM_TILES at a time: a panel of dM stays in L1 while the channels pass by
 //   filter         parallel; points to taps
 // Where all tiles fit one strip (large filters, small maps) a panel goes through all 36 xi and to
 // its taps in one job, so that dU never leaves L2.
