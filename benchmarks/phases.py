@@ -3,7 +3,7 @@
 python -m benchmarks.phases    half a minute; writes benchmarks/results/phases-<date>-<isa>.md
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -28,12 +28,13 @@ METHOD = """\
 Float32. Times are those of the fastest run: of all threads together, over their number; waiting for
 each other is not in them. Transforms include gathering and scattering pixels. backward_weight:
 filter transform is points to taps, output transform is grad_y to points. GFLOP/s are per thread, of
-the 36 matrix products alone."""
+the 36 matrix products alone; the FMA peak is the higher of those measured right before and right
+after a row, by as many threads."""
 
 
 class Row(NamedTuple):
     """`shares`: of the phases' time, by phase; `rate`: operations per second and thread in the
-    product, of the channels that exist.
+    product, of the channels that exist; `peak`: of multiply-adds, around that time.
     """
 
     case: cases.ConvCase
@@ -41,6 +42,7 @@ class Row(NamedTuple):
     milliseconds: float
     shares: dict[str, float]
     rate: float
+    peak: float | None
 
 
 def layers() -> list[cases.ConvCase]:
@@ -58,7 +60,13 @@ def product_flop(case: cases.ConvCase, direction: str) -> int:
     return 2 * POINTS**2 * tiles * case.IC * case.OC // case.groups
 
 
-def measure(case: cases.ConvCase, direction: str, threads: int, seconds: float) -> Row:
+def measure(
+    case: cases.ConvCase,
+    direction: str,
+    threads: int,
+    seconds: float,
+    fma_peak: Callable[[], float] | None,
+) -> Row:
     args = (case.stride, case.padding, case.dilation, case.groups)
     shape = ops.conv2d_shape(case.input_size, case.weight_size, args, False, False, False)
 
@@ -66,48 +74,36 @@ def measure(case: cases.ConvCase, direction: str, threads: int, seconds: float) 
         return _C.winograd_phases(direction, _C.FLOAT32, shape, threads, rounds)
 
     once = sum(phases(1).values()) / threads
+    before = fma_peak and fma_peak()
     spent = phases(max(1, round(seconds / once)))
+    peak = before and max(before, fma_peak())
     whole = sum(spent.values())
     shares = {phase: spent[phase] / whole for phase in PHASES}
     rate = product_flop(case, direction) / spent["product"]
-    return Row(case, direction, whole / threads * 1e3, shares, rate)
+    return Row(case, direction, whole / threads * 1e3, shares, rate, peak)
 
 
-def table(rows: Iterable[Row], peak: float | None) -> str:
-    """`peak`: operations per second and thread, None where there is none measured."""
+def table(rows: Iterable[Row]) -> str:
     lines = []
     for row in rows:
         shares = [f"{row.shares[phase]:.0%}" for phase in PHASES]
-        part = f"{row.rate / peak:.0%}" if peak else ""
+        part = f"{row.rate / row.peak:.0%}" if row.peak else "not measured"
         name = (row.case.name, cases.shape_text(row.case), row.direction)
         lines.append([*name, f"{row.milliseconds:.1f}", *shares, f"{row.rate / 1e9:.0f}", part])
     headers = ["layer", "shape", "direction", "ms", *PHASES, "product GFLOP/s", "of FMA peak"]
     return tables.table(lines, headers)
 
 
-def peak_text(peak: float | None) -> str:
-    told = f"{peak / 1e9:.0f} GFLOP/s per thread" if peak else "not measured"
-    return f"FMA peak in the same run: {told}."
-
-
-def fma_peak(threads: int) -> float | None:
-    """Operations per second of one of `threads` threads that all compute."""
-    rate = roofline.measure_peaks(threads)["fma"].get("float32")
-    return rate and rate / threads
-
-
 def main(arguments: list[str] | None = None) -> None:
     options = page.parser("phases", __doc__).parse_args(arguments)
     threads = options.threads
     pin(threads)
-    before = fma_peak(threads)
+    fma_peak = roofline.fma_meter(threads)
     jobs = [(case, direction) for case in layers() for direction in tables.DIRECTIONS]
     bar = tqdm(jobs, unit="row", disable=None)
-    rows = [measure(case, direction, threads, SECONDS) for case, direction in bar]
-    peak = before and max(before, fma_peak(threads))  # clocks may rise or fall meanwhile
-    text = table(rows, peak)
+    text = table(measure(case, direction, threads, SECONDS, fma_peak) for case, direction in bar)
     print(text)
-    parts = [METHOD, peak_text(peak), text]
+    parts = [METHOD, text]
     print(page.write("phases", page.result([], threads), "Winograd by phase", parts, options.out))
 
 

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -64,6 +65,18 @@ def _fma_rate(library: ctypes.CDLL, dtype: str, threads: int) -> float:
 
     together()
     return threads * ROUNDS * flop() / best_seconds(together)
+
+
+def fma_meter(threads: int) -> Callable[[], float] | None:
+    """A call that measures the multiply-adds in float32 of one of `threads` threads that all
+    compute, in operations per second; None where there is no compiler.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # what is loaded stays
+            library = _fma_library(folder)
+    except OSError:
+        return None
+    return lambda: _fma_rate(library, "float32", threads) / threads
 
 
 def copy_rate(size: int) -> float:

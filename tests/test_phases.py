@@ -46,26 +46,31 @@ def test_operations_of_the_product():
 
 
 def test_a_row_of_the_page():
-    row = phases.measure(CASE, "forward", 1, seconds=0.01)
+    row = phases.measure(CASE, "forward", 1, 0.01, None)
     assert sum(row.shares.values()) == pytest.approx(1)
     # Share of the product times the whole is the product's time.
     seconds = row.milliseconds / 1e3 * row.shares["product"]
     assert row.rate * seconds == pytest.approx(phases.product_flop(CASE, "forward"))
-    text = phases.table([row], 2 * row.rate)
+    assert " not measured |" in phases.table([row])
+    text = phases.table([row._replace(peak=2 * row.rate)])
     assert "| small" in text and " 50% |" in text
+
+
+def test_the_peak_is_the_higher_of_both_sides():
+    peaks = iter([100e9, 125e9])
+    assert phases.measure(CASE, "forward", 1, 0.01, lambda: next(peaks)).peak == 125e9
 
 
 def test_the_page(monkeypatch, tmp_path):
     monkeypatch.setattr(phases, "pin", lambda threads: None)
     monkeypatch.setattr(phases, "layers", lambda: [CASE])
     monkeypatch.setattr(phases, "SECONDS", 0.01)
-    for peak, said in ((125e9, "125 GFLOP/s per thread."), (None, "not measured.")):
-        monkeypatch.setattr(phases, "fma_peak", lambda threads, peak=peak: peak)
-        phases.main(["--threads", "1", "--out", str(tmp_path)])
-        (page,) = tmp_path.glob("phases-*.md")
-        text = page.read_text()
-        assert text.count("| small") == len(DIRECTIONS) and said in text
-        assert "`python -m benchmarks.phases`, 1 thread, cpu " in text
+    monkeypatch.setattr(phases.roofline, "fma_meter", lambda threads: None)
+    phases.main(["--threads", "1", "--out", str(tmp_path)])
+    (page,) = tmp_path.glob("phases-*.md")
+    text = page.read_text()
+    assert text.count("| small") == text.count("not measured") == len(DIRECTIONS)
+    assert "`python -m benchmarks.phases`, 1 thread, cpu " in text
 
 
 def test_layers_are_those_of_winograd():

@@ -129,21 +129,20 @@ struct WinogradKernels {
   void (*filter_gradient)(const WinogradTiles<T>&);  // adjoint of filter
 };
 
-// c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k * b_row + n], or c + that.
-// Meanwhile lines that are needed next are fetched: by step k line k % next_lines of row
-// k / next_lines of `next` (next_lines: a power of 2).
+// Channels of a part of Winograd's V, [t][PART]: the length of a sum in registers.
+constexpr int64_t WINOGRAD_PART = 64;
+
+// c[m][n] = sum over k of a(m, k) * b[k * b_row + n], or c + that, where a is a part of V and a(m, k)
+// is a[m][k] or, in transposed products, a[k][m]. `next`: the a of the product that follows.
 template <class T>
 struct PanelProduct {
   int64_t K;
-  const T* a;
-  int64_t a_row, a_step;
-  const T* b;
+  const T *a, *b;
   int64_t b_row;
   T* c;
   int64_t c_row;
   bool add;
   const T* next;
-  int64_t next_row, next_lines;
 };
 
 template <class T>
@@ -166,8 +165,9 @@ struct Kernels {
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
 
   WinogradKernels<T> winograd_3x3, winograd_5x5;
-  int panel_rows[PANEL_TILES];                                                 // descending to 1
-  void (*panel_products[PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);  // [vectors - 1]
+  int panel_rows[PANEL_TILES];  // descending to 1
+  // [transposed][vectors - 1]
+  void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
 
   MaxPoolKernels<T, uint8_t> max_pool_bytes;
   MaxPoolKernels<T, int32_t> max_pool_words;

@@ -6,7 +6,7 @@
 //   block        parallel; V of the block, all channels, stays in L2
 //     panels     of M: CHUNK_CHANNELS at a time
 //       xi       U[xi] of the panels streams from L2 / L3
-//         c      SUM_LENGTH at a time: sums of sums round less, and the panel of U is in L1
+//         part   of c: sums of sums round less, and the panel of U is in L1
 //       tile row transformed back and written
 //
 // Filters private (U would not stay in cache, or too few tiles to share them among): V of up to
@@ -28,8 +28,6 @@ namespace {
 constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured, see docs/performance-log.md
 constexpr int64_t BLOCK_BYTES = int64_t(4) << 20;  // of V at most, where channels are very many
 constexpr int64_t CHUNK_CHANNELS = 64;
-constexpr int64_t SUM_LENGTH =
-    64;  // a third less rounding than 256 with 256 channels, for 3 % of the time
 constexpr int64_t FILTER_CHUNK = 16;  // input channels whose filters are gathered at a time
 constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
 constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
@@ -43,8 +41,8 @@ struct Plan {
   int threads;
   WinogradSeconds* seconds;
   TileGrid grid;
-  int64_t lanes, panel, panels;     // channels of a vector and of a panel; panels of a group
-  int64_t v_row, v_point, v_block;  // elements of V between tiles, points, blocks
+  int64_t lanes, panel, panels;      // channels of a vector and of a panel; panels of a group
+  int64_t v_part, v_point, v_block;  // elements of V between parts, points, blocks
   int64_t u_point, u_panel;
   int64_t chunk, m_point, m_panel;  // panels per chunk
   bool filters_private;
@@ -63,8 +61,8 @@ struct Plan {
     panel = panel_channels<T>(c, lanes);
     panels = ceil_div(c.M, panel);
     // A line more than needed keeps the 36 points of one tile out of one cache set.
-    v_row = round_up(c.C, lanes) + line;
-    v_point = grid.block_tiles() * v_row + line;
+    v_part = grid.block_tiles() * WINOGRAD_PART;
+    v_point = ceil_div(c.C, WINOGRAD_PART) * v_part + line;
     v_block = POINT_COUNT * v_point;
     u_point = c.C * panel + line;
     u_panel = POINT_COUNT * u_point;
@@ -163,24 +161,22 @@ void multiply_block(const Plan<T>& p, const WinogradBuffers<T>& io, const TileBl
   const WinogradConv& c = p.c;
   const int64_t end = min64(c.M, (first_panel + count) * p.panel);
   for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
-    for (int64_t channel = 0; channel < c.C; channel += SUM_LENGTH)
+    for (int64_t channel = 0; channel < c.C; channel += WINOGRAD_PART)
       for (int64_t i = 0; i < count; ++i) {
         const int64_t channels = min64(p.panel, c.M - (first_panel + i) * p.panel);
         PanelProduct<T> product{};
-        product.K = min64(SUM_LENGTH, c.C - channel);
-        product.a = v + xi * p.v_point + channel;
-        product.a_row = p.v_row;
-        product.a_step = 1;
+        product.K = min64(WINOGRAD_PART, c.C - channel);
+        product.a = v + xi * p.v_point + channel / WINOGRAD_PART * p.v_part;
         product.b = u + i * p.u_panel + xi * p.u_point + channel * p.panel;
         product.b_row = p.panel;
         product.c = own.m + xi * p.m_point + i * p.m_panel;
         product.c_row = p.panel;
         product.add = channel > 0;
-        const T* next = i + 1 < count                ? product.a
-                        : channel + SUM_LENGTH < c.C ? product.a + SUM_LENGTH
-                                                     : v + (xi + 1) % POINT_COUNT * p.v_point;
-        multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), block.tiles(), product,
-                       next);
+        product.next = i + 1 < count                   ? product.a
+                       : channel + WINOGRAD_PART < c.C ? product.a + p.v_part
+                                                       : v + (xi + 1) % POINT_COUNT * p.v_point;
+        multiply_panel<T, false>(p.k, static_cast<int>(ceil_div(channels, p.lanes)), block.tiles(),
+                                 product);
       }
   own.clock.stamp(PRODUCT);
 

@@ -8,7 +8,8 @@
 //   U[xi][c][m]       points of the filters            backward_input   the same, filters turned
 //   M[xi][t][m]       points of the output tiles       backward_weight  dU[xi] = V[xi]^T dM[xi]
 //
-// with xi one of the 36 points, t a tile, c and m the channels summed over and written. m comes in
+// with xi one of the 36 points, t a tile, c and m the channels summed over and written. c comes in
+// parts of PART channels, whose products are summed in registers: V[xi][c / PART][t][c % PART]; m in
 // panels of PANEL channels: U[m / PANEL][xi][c][m % PANEL], M[m / PANEL][xi][t][m % PANEL].
 #pragma once
 

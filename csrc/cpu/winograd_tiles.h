@@ -126,9 +126,10 @@ void input_to_points(const Plan& p, const T* x, const TileBlock& block, int64_t 
                           at.ow - c.left};
   WinogradTiles<T> tiles{};
   tiles.count = block.columns;
-  tiles.points_out = v + i * block.columns * p.v_row + channel;
+  tiles.points_out = v + channel / WINOGRAD_PART * p.v_part + i * block.columns * WINOGRAD_PART +
+                     channel % WINOGRAD_PART;
   tiles.point = p.v_point;
-  tiles.point_tile = p.v_row;
+  tiles.point_tile = WINOGRAD_PART;
   pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
                    scratch);
 }
@@ -185,24 +186,17 @@ void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scr
         w[tap / conv.K * ws.h + tap % conv.K * ws.w + lane * ws.n] = scratch[lane];
 }
 
-// c[rows] (+)= a b for a panel of `vectors` vectors. Every register tile reads rows of a for the
-// first time, from L2 or L3 and too little of each for the CPU to foresee the next: so it fetches
-// those of the next tile. `next`: the a of the product that follows.
-template <class T>
-void multiply_panel(const Kernels<T>& k, int vectors, int64_t rows, PanelProduct<T> p,
-                    const T* next) {
-  constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
-  const bool along_k = p.a_step == 1;
-  p.next_row = along_k ? p.a_row : p.a_step;
-  p.next_lines = 1;
-  while (along_k && p.next_lines * LINE < p.K) p.next_lines *= 2;
+// c[rows] (+)= a b for a panel of `vectors` vectors; p.next: a of the product that follows.
+template <class T, bool TRANSPOSED>
+void multiply_panel(const Kernels<T>& k, int vectors, int64_t rows, PanelProduct<T> p) {
+  const auto& products = k.panel_products[TRANSPOSED][vectors - 1];
+  const T* after = p.next;
   for (int tile = 0; rows > 0; ++tile)
     for (; rows >= k.panel_rows[tile]; rows -= k.panel_rows[tile]) {
-      const int64_t done = k.panel_rows[tile];
-      // Not along k: columns that begin in a line that is there and end in the one to fetch.
-      p.next = (rows > done ? p.a + done * p.a_row : next) + (along_k ? 0 : done - 1);
-      k.panel_products[vectors - 1][tile](p);
-      p.a += done * p.a_row;
+      const int64_t done = k.panel_rows[tile], step = done * (TRANSPOSED ? 1 : WINOGRAD_PART);
+      p.next = rows > done ? p.a + step : after;
+      products[tile](p);
+      p.a += step;
       p.c += done * p.c_row;
     }
 }

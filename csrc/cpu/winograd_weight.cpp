@@ -33,9 +33,9 @@ struct Plan {
   int threads;
   WinogradSeconds* seconds;
   int64_t lanes, panel, panels;
-  int64_t v_row;  // elements of V between tiles
+  int64_t parts;  // of the channels of V
   TileGrid grid;
-  int64_t v_point, m_point, m_panel, u_point, u_panel;
+  int64_t v_part, v_point, m_point, m_panel, u_point, u_panel;
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases = nullptr)
       : c(conv),
@@ -46,11 +46,12 @@ struct Plan {
         lanes(k.lanes),
         panel(panel_channels<T>(conv, lanes)),
         panels(ceil_div(conv.M, panel)),
-        v_row(round_up(conv.C, lanes) + line()),
-        grid(conv,
-             clamp64(STRIP_BYTES / (POINT_COUNT * (v_row + panels * panel) * int64_t(sizeof(T))), 1,
-                     STRIP_TILES)) {
-    v_point = grid.block_tiles() * v_row + line();
+        parts(ceil_div(conv.C, WINOGRAD_PART)),
+        grid(conv, clamp64(STRIP_BYTES / (POINT_COUNT * (parts * WINOGRAD_PART + panels * panel) *
+                                          int64_t(sizeof(T))),
+                           1, STRIP_TILES)) {
+    v_part = grid.block_tiles() * WINOGRAD_PART;
+    v_point = parts * v_part + line();
     m_panel = grid.block_tiles() * panel + line();
     m_point = panels * m_panel;
     u_point = c.C * panel + line();
@@ -120,19 +121,23 @@ template <class T>
 void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi, int64_t panel,
                bool add, T* u) {
   const int64_t channels = min64(p.panel, p.c.M - panel * p.panel);
-  for (int64_t t = 0; t < tiles; t += SUM_TILES) {
-    PanelProduct<T> product{};
-    product.K = min64(SUM_TILES, tiles - t);
-    product.a = b.v + xi * p.v_point + t * p.v_row;
-    product.a_row = 1;
-    product.a_step = p.v_row;
-    product.b = b.m + xi * p.m_point + panel * p.m_panel + t * p.panel;
-    product.b_row = p.panel;
-    product.c = u + xi * p.u_point;
-    product.c_row = p.panel;
-    product.add = add || t > 0;
-    multiply_panel(p.k, static_cast<int>(ceil_div(channels, p.lanes)), p.c.C, product, product.a);
-  }
+  const T* v = b.v + xi * p.v_point;
+  for (int64_t t = 0; t < tiles; t += SUM_TILES)
+    for (int64_t part = 0; part < p.parts; ++part) {
+      PanelProduct<T> product{};
+      product.K = min64(SUM_TILES, tiles - t);
+      product.a = v + part * p.v_part + t * WINOGRAD_PART;
+      product.b = b.m + xi * p.m_point + panel * p.m_panel + t * p.panel;
+      product.b_row = p.panel;
+      product.c = u + xi * p.u_point + part * WINOGRAD_PART * p.panel;
+      product.c_row = p.panel;
+      product.add = add || t > 0;
+      product.next = part + 1 < p.parts      ? product.a + p.v_part
+                     : t + SUM_TILES < tiles ? v + (t + SUM_TILES) * WINOGRAD_PART
+                                             : v;
+      multiply_panel<T, true>(p.k, static_cast<int>(ceil_div(channels, p.lanes)),
+                              min64(WINOGRAD_PART, p.c.C - part * WINOGRAD_PART), product);
+    }
 }
 
 // u of one panel, FILTER_CHUNK channels c of it, to grad_w.

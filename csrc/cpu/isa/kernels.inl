@@ -79,8 +79,10 @@ constexpr WinogradKernels<T> winograd_kernels() {
 template <class T, int TILE, int ROWS>
 constexpr void add_panel_products(Kernels<T>& k) {
   k.panel_rows[TILE] = ROWS;
-  k.panel_products[0][TILE] = panel_product<T, 1, ROWS>;
-  k.panel_products[1][TILE] = panel_product<T, 2, ROWS>;
+  k.panel_products[0][0][TILE] = panel_product<T, false, 1, ROWS>;
+  k.panel_products[0][1][TILE] = panel_product<T, false, 2, ROWS>;
+  k.panel_products[1][0][TILE] = panel_product<T, true, 1, ROWS>;
+  k.panel_products[1][1][TILE] = panel_product<T, true, 2, ROWS>;
 }
 
 template <class T, class Code>

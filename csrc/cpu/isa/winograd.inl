@@ -148,18 +148,24 @@ void from_points(const WinogradTiles<T>& t) {
   }
 }
 
-//   c[m][n] (+)= sum over k of a[m * a_row + k * a_step] * b[k][n]
+//   c[m][n] (+)= sum over k of a(m, k) * b[k][n]
 //
 //           n ->  VECTORS * LANES      b: a packed panel, read once, in order
-//         +---------+---------+        a: ROWS streams of broadcasts
-//       m | acc[m][v]         |
+//         +---------+---------+        a: ROWS broadcasts at fixed distances, so that addresses cost
+//       m | acc[m][v]         |           no instructions
 //         +---------+---------+        per k: VECTORS loads + ROWS broadcasts feed
 //                                      ROWS * VECTORS multiply-adds
 // With `add`, the finished sum is added to c: long sums are sums of shorter ones.
-template <class T, int VECTORS, int ROWS>
+// Every register tile reads its lines of a for the first time, from L2 or L3, and too few of them at
+// a stretch for the CPU to foresee: so a line of what comes next is fetched in every step.
+template <class T, bool TRANSPOSED, int VECTORS, int ROWS>
 void panel_product(const PanelProduct<T>& p) {
   static_assert(ROWS * VECTORS + VECTORS + 1 <= REGISTERS,
                 "accumulators, one row of b and one broadcast stay in registers");
+  constexpr int64_t A_ROW = TRANSPOSED ? 1 : WINOGRAD_PART, A_STEP = TRANSPOSED ? WINOGRAD_PART : 1;
+  // Transposed, the ROWS columns begin in a line that is there and end in the one to fetch.
+  constexpr int64_t NEXT = TRANSPOSED ? ROWS - 1 : 0;
+  constexpr int64_t NEXT_STEP = TRANSPOSED ? WINOGRAD_PART : 64 / int64_t(sizeof(T));
   Vec<T> acc[ROWS][VECTORS];
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m)
@@ -167,11 +173,9 @@ void panel_product(const PanelProduct<T>& p) {
     for (int v = 0; v < VECTORS; ++v) acc[m][v] = Vec<T>{};
   const T* __restrict__ b = p.b;
   const T* __restrict__ a = p.a;
-  constexpr int64_t LINE = 64 / int64_t(sizeof(T));
-  const int64_t line_mask = p.next_lines - 1;
-  const int line_bits = __builtin_ctzll(p.next_lines);
-  for (int64_t k = 0; k < p.K; ++k, b += p.b_row, a += p.a_step) {
-    __builtin_prefetch(p.next + (k >> line_bits) * p.next_row + (k & line_mask) * LINE);
+  const T* next = p.next + NEXT;
+  for (int64_t k = 0; k < p.K; ++k, b += p.b_row, a += A_STEP, next += NEXT_STEP) {
+    __builtin_prefetch(next);
     Vec<T> row[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
@@ -180,7 +184,7 @@ void panel_product(const PanelProduct<T>& p) {
     }
 #pragma GCC unroll 16
     for (int m = 0; m < ROWS; ++m) {
-      const Vec<T> weight = broadcast(a[m * p.a_row]);
+      const Vec<T> weight = broadcast(a[m * A_ROW]);
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) acc[m][v] += weight * row[v];
     }
