@@ -66,7 +66,6 @@ CORE = (
 BESIDE_PEERS = (
     "lenet5.conv1",
     "cifar_net.conv2",
-    "alexnet.conv2",
     "resnet18.conv1",
     "resnet18.layer1.0.conv1",
     "resnet18.layer2.0.conv1",

@@ -29,8 +29,9 @@ SINGLE = ("forward", "backward_input", "backward_weight")
 TORCH_PEERS = ("eager", "channels_last")
 ALL_PEERS = (*TORCH_PEERS, "compile", "onnxruntime", "openvino", "jax")
 COMPILED_NETS = ("lenet5", "cifar_net")  # for others torch.compile takes longer than all the rest
-MOST_STEP_FLOP = 100e9  # of a net's step
+MOST_STEP_FLOP = 40e9  # of a net's step with more than one image
 MOST_LAYER_FLOP = 6e9  # of a forward pass of another batch than the layer's own
+MOST_LAYER_BYTES = 100e6  # of a tensor of such a one
 
 
 class Stage(NamedTuple):
@@ -98,7 +99,7 @@ def net_jobs(
     for net, extent in nets:
         for mode in ("training", "inference"):
             for batch in batches:
-                if step_flop(net, extent, batch, mode) > MOST_STEP_FLOP:
+                if batch > 1 and step_flop(net, extent, batch, mode) > MOST_STEP_FLOP:
                     continue
                 peers = list(TORCH_PEERS)
                 peers += ["compile"] if net in compiled else []
@@ -114,17 +115,25 @@ def _overhead(share: float) -> Stage:
     return stage
 
 
-def _paged(case: cases.Case) -> bool:
+def _largest_bytes(case: cases.Case) -> int:
     sizes = [case.N * case[2] * case.IH * case.IW]
     if isinstance(case, cases.ConvCase):
         N, OC, OH, OW = case.output_size
         sizes.append(N * OC * OH * OW)
-    return 4 * max(sizes) >= PAGED_BYTES
+    return 4 * max(sizes)
+
+
+def _paged(case: cases.Case) -> bool:
+    return _largest_bytes(case) >= PAGED_BYTES
 
 
 def _other_batches(core: Iterable[cases.Case]) -> list[cases.Case]:
     others = (cases.resized(c, N) for c in core for N in (1, 8, 64) if N != c.N)
-    return [c for c in others if cases.forward_flop(c) <= MOST_LAYER_FLOP]
+    return [
+        c
+        for c in others
+        if cases.forward_flop(c) <= MOST_LAYER_FLOP and _largest_bytes(c) <= MOST_LAYER_BYTES
+    ]
 
 
 def full(threads: int) -> list[Stage]:
@@ -141,15 +150,15 @@ def full(threads: int) -> list[Stage]:
     peers = cases.select(cases.BESIDE_PEERS)
     types = [c for c in core if c.name in ("cifar_net.conv2", "resnet18.layer1.0.conv1")]
     return [
-        layer_jobs(stage("layers", 33), every, SINGLE, TORCH_PEERS),
-        net_jobs(stage("nets", 33), cases.NETS, (1, 16, 64), COMPILED_NETS),
-        layer_jobs(stage("peers", 11), peers, both, ALL_PEERS),
-        layer_jobs(stage("malloc", 7, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
-        layer_jobs(stage("one thread", 5, count=1), core, SINGLE, TORCH_PEERS),
-        layer_jobs(stage("batches", 6), _other_batches(core), both, TORCH_PEERS),
-        layer_jobs(stage("growth", 3), growth, both, TORCH_PEERS),
+        layer_jobs(stage("layers", 37), every, SINGLE, TORCH_PEERS),
+        net_jobs(stage("nets", 31), cases.NETS, (1, 16, 64), COMPILED_NETS),
+        layer_jobs(stage("peers", 10), peers, both, ALL_PEERS),
+        layer_jobs(stage("malloc", 7.5, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
+        layer_jobs(stage("one thread", 5.5, count=1), core, SINGLE, TORCH_PEERS),
+        layer_jobs(stage("batches", 4.5), _other_batches(core), both, TORCH_PEERS),
+        layer_jobs(stage("growth", 3.5), growth, both, TORCH_PEERS),
         layer_jobs(stage("types", 1), types, both, ("eager",), ("float64", "bfloat16")),
-        _overhead(2),
+        _overhead(1),
     ]
 
 

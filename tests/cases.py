@@ -187,7 +187,7 @@ OTHER_LAYERS = [
     ConvCase("dilated 3x3 by 12", 2, 256, 33, 33, 64, 3, 3, padding=_same(12), dilation=(12, 12)),
     ConvCase("1x7", 8, 128, 17, 17, 128, 1, 7, padding=(0, 0, 3, 3)),
     ConvCase("7x1", 8, 128, 17, 17, 128, 7, 1, padding=(3, 3, 0, 0)),
-    ConvCase("51x51 padding 25", 8, 3, 64, 64, 8, 51, 51, padding=_same(25)),
+    ConvCase("51x51 padding 25", 2, 3, 64, 64, 8, 51, 51, padding=_same(25)),
     ConvCase("25x25 stride 3", 8, 3, 128, 128, 16, 25, 25, (3, 3)),
     PoolCase("average 2x2", 8, 64, 56, 56, (2, 2), (2, 2), average=True),
     PoolCase("average 3x3 stride 1", 8, 64, 28, 28, (3, 3), (1, 1), (1, 1), average=True),
