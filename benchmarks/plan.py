@@ -29,7 +29,7 @@ SINGLE = ("forward", "backward_input", "backward_weight")
 TORCH_PEERS = ("eager", "channels_last")
 ALL_PEERS = (*TORCH_PEERS, "compile", "onnxruntime", "openvino", "jax")
 COMPILED_NETS = ("lenet5", "cifar_net")  # for others torch.compile takes longer than all the rest
-MOST_STEP_FLOP = 40e9  # of a net's step with more than one image
+MOST_STEP_FLOP = 30e9  # of a net's step with more than one image
 MOST_LAYER_FLOP = 6e9  # of a forward pass of another batch than the layer's own
 MOST_LAYER_BYTES = 100e6  # of a tensor of such a one
 
@@ -150,8 +150,8 @@ def full(threads: int) -> list[Stage]:
     peers = cases.select(cases.BESIDE_PEERS)
     types = [c for c in core if c.name in ("cifar_net.conv2", "resnet18.layer1.0.conv1")]
     return [
-        layer_jobs(stage("layers", 37), every, SINGLE, TORCH_PEERS),
-        net_jobs(stage("nets", 31), cases.NETS, (1, 16, 64), COMPILED_NETS),
+        layer_jobs(stage("layers", 35.5), every, SINGLE, TORCH_PEERS),
+        net_jobs(stage("nets", 34), cases.NETS, (1, 16, 64), COMPILED_NETS),
         layer_jobs(stage("peers", 10), peers, both, ALL_PEERS),
         layer_jobs(stage("malloc", 7.5, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
         layer_jobs(stage("one thread", 5.5, count=1), core, SINGLE, TORCH_PEERS),
