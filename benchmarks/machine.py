@@ -35,7 +35,7 @@ def commit() -> str:
 # Files of benchmarks/ that a measurement does not depend on.
 NOT_MEASURING = {
     "accuracy", "bench", "commits", "compare", "filters", "page", "paths", "phases", "pictures",
-    "plan", "report", "results", "steps", "tables",
+    "plan", "report", "results", "rounding", "steps", "tables",
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def _fill(model: nn.Module) -> None:
 
 
 def make_step(job: dict, layers: str) -> Callable[[], object]:
+    """The job's step with fastconv's layers, or torch's: "eager", "channels_last", "compile"."""
     model, x = net(job, layers)
     if layers == "channels_last":
         model, x = (t.to(memory_format=torch.channels_last) for t in (model, x))
@@ -117,6 +118,11 @@ def _compiled(job: dict) -> Call:
 
 
 def call(job: dict, name: str) -> Call:
+    """What fastconv, or the peer of that name, does for a job.
+
+    Raises:
+        Unavailable: the peer cannot.
+    """
     if name in FOREIGN:
         return _inference_peer(job, name)
     return _compiled(job) if name == "compile" else Call(make_step(job, name))

@@ -90,7 +90,7 @@ def _sample(call: Call, count: int, clock: Callable[[], float]) -> tuple[float, 
 
 
 def _warm_up(call: Call, clock: Callable[[], float]) -> list[float]:
-    """Seconds of each; a single one of a call that takes as long as many outputs."""
+    """Seconds of each untimed call: WARM_UPS of them, or one that takes long."""
     times = [_sample(call, 1, clock)[0]]
     while len(times) < WARM_UPS and times[0] < LONG_CALL_SECONDS:
         times.append(_sample(call, 1, clock)[0])

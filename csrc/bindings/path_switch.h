@@ -8,8 +8,8 @@
 
 namespace fastconv::bindings {
 
-// By name. Backward passes ask without the GIL, hence the lock; the
-// count spares ordinary calls of it.
+// By name. Backward passes ask without the GIL, hence the lock; the count spares ordinary calls of
+// it.
 struct SwitchedOff {
   std::atomic<int> count{0};
   std::mutex lock;
