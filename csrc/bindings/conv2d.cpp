@@ -71,7 +71,8 @@ FilterCache::Filters filters_of(const cpu::ReadyFilters<ForwardBuffers<T>>& read
                              s.KH,
                              s.KW,
                              s.groups,
-                             s.w_channels_last};
+                             s.w_channels_last,
+                             ready.kind(s)};
   const auto content = [&] {
     return cpu::checksum(io.w, s.w_count() * int64_t(sizeof(T)), threads);
   };

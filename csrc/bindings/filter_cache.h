@@ -14,7 +14,7 @@ namespace fastconv::bindings {
 // Safe for any number of threads. Whoever holds filters keeps them, evicted or not.
 class FilterCache {
  public:
-  using Key = std::array<int64_t, 8>;
+  using Key = std::array<int64_t, 9>;
   using Filters = std::shared_ptr<void>;
 
   static constexpr int64_t DEFAULT_BOUND = int64_t(256) << 20;  // VGG-16's 3x3 filters: 235 MB

@@ -38,9 +38,10 @@ struct BackwardWeightBuffers {
 };
 
 // Filters as a path wants them, made once for many calls with the same w. They depend on w, its
-// extents and layout, and groups, not on x.
+// extents and layout, groups, and their kind, not else on x.
 template <class Buffers>
 struct ReadyFilters {
+  int (*kind)(const Conv2dShape&);
   int64_t (*bytes)(const Conv2dShape&);
   // For `transform`, and for the path's run with buffers.filters.
   int64_t (*workspace_bytes)(const Conv2dShape&, int threads);

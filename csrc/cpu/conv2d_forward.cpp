@@ -44,6 +44,11 @@ void run_winograd(const Conv2dShape& s, const ForwardBuffers<T>& b, void* worksp
 }
 
 template <class T>
+int filter_kind(const Conv2dShape& s) {
+  return winograd_filter_kind<T>(winograd_forward(s));
+}
+
+template <class T>
 int64_t filter_bytes(const Conv2dShape& s) {
   return winograd_filter_bytes<T>(winograd_forward(s));
 }
@@ -55,8 +60,8 @@ void transform_filters(const Conv2dShape& s, const ForwardBuffers<T>& b, void* f
 }
 
 template <class T>
-constexpr ReadyFilters<ForwardBuffers<T>> WINOGRAD_FILTERS{filter_bytes<T>, winograd_bytes<T, true>,
-                                                           transform_filters<T>};
+constexpr ReadyFilters<ForwardBuffers<T>> WINOGRAD_FILTERS{
+    filter_kind<T>, filter_bytes<T>, winograd_bytes<T, true>, transform_filters<T>};
 
 template <class T>
 constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {

@@ -119,6 +119,28 @@ struct WinogradTiles {
   int64_t pixel_row, pixel_tile, point, point_tile;
 };
 
+// `count` vectors of tiles of one channel, 4 x 4 outputs each; lanes = tiles: lane 4 t + s is tile s *
+// lanes / 4 + t. Pixels lie in rows as in an image: tile i begins at offset[i], and RUN tiles side
+// by side are 4 pixels apart. Vector v of point xi is at xi * point + v * lanes.
+template <class T>
+struct WinogradRows {
+  int64_t count;
+  const int32_t* offset;  // [count * lanes]
+  const T* pixels_in;     // to points; 4 pixels right of a tile are read, and not used
+  T* points_out;
+  const T* points_in;  // from points
+  T* pixels_out;
+  T bias;  // added to pixels_out
+  int64_t pixel_row, point;
+};
+
+template <class T>
+struct WinogradRowKernels {
+  int run;  // 0: there are none
+  void (*input)(const WinogradRows<T>&);
+  void (*output)(const WinogradRows<T>&);
+};
+
 // Transforms for one size of filter.
 template <class T>
 struct WinogradKernels {
@@ -133,7 +155,8 @@ struct WinogradKernels {
 constexpr int64_t WINOGRAD_PART = 64;
 
 // c[m][n] = sum over k of a(m, k) * b[k * b_row + n], or c + that, where a is a part of V and a(m, k)
-// is a[m][k] or, in transposed products, a[k][m]. `next`: the a of the product that follows.
+// is a[m][k] or, in transposed products, a[k][m]. `next_a`, `next_b`: those of the product that
+// follows, to be fetched meanwhile.
 template <class T>
 struct PanelProduct {
   int64_t K;
@@ -142,7 +165,8 @@ struct PanelProduct {
   T* c;
   int64_t c_row;
   bool add;
-  const T* next;
+  const T *next_a, *next_b;
+  int64_t next_b_step;
 };
 
 template <class T>
@@ -169,6 +193,11 @@ struct Kernels {
   // [transposed][vectors - 1]
   void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
 
+  static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4, RUNS = 3;
+  WinogradRowKernels<T> winograd_rows[RUNS];  // runs descending to 1
+  int tile_rows[TILE_PRODUCTS];               // descending to 1
+  void (*tile_products[TILE_PRODUCTS])(const PanelProduct<T>&);  // of TILE_VECTORS
+
   MaxPoolKernels<T, uint8_t> max_pool_bytes;
   MaxPoolKernels<T, int32_t> max_pool_words;
   void (*avg_pool_rows)(const Pool2dShape&, const PoolPlane<T>&);
@@ -179,6 +208,11 @@ struct Kernels {
   // out[i] += in[i] / divisor
   void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
 
+  // out[r][c] = in[r][c]; copy_in fetches what lies `ahead` elements behind in, copy_out behind out.
+  void (*copy_in)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+                  int64_t out_row, int64_t ahead);
+  void (*copy_out)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+                   int64_t out_row, int64_t ahead);
   // out[c][r] = in[r][c]
   void (*transpose)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                     int64_t out_row);

@@ -48,9 +48,11 @@ template <class T>
 void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds = nullptr);
 
-// U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, and flip.
+// U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, flip, and its kind.
 template <class T>
 int64_t winograd_filter_bytes(const WinogradConv& conv);
+template <class T>
+int winograd_filter_kind(const WinogradConv& conv);
 template <class T>
 void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* workspace,
                       int threads);

@@ -21,6 +21,13 @@ int64_t panel_channels(const WinogradConv& c, int64_t lanes) {
   return min64(Kernels<T>::PANEL_VECTORS * lanes, round_up(c.M, lanes));
 }
 
+// Tiles of a block, in multiples of `lanes`: at most `most`, and fewer where channels are very many.
+template <class T>
+int64_t tiles_of_block(const WinogradConv& c, int64_t lanes, int64_t most) {
+  constexpr int64_t BLOCK_BYTES = int64_t(4) << 20;  // of V
+  return max64(1, min64(most, BLOCK_BYTES / (POINT_COUNT * c.C * int64_t(sizeof(T)))) / lanes) * lanes;
+}
+
 // A block: `rows` tile rows (all images' tile rows are counted through) by `columns` tile columns.
 struct TileBlock {
   int64_t first_row, rows, first_column, columns;
@@ -186,19 +193,31 @@ void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scr
         w[tap / conv.K * ws.h + tap % conv.K * ws.w + lane * ws.n] = scratch[lane];
 }
 
-// c[rows] (+)= a b for a panel of `vectors` vectors; p.next: a of the product that follows.
+// c[rows] (+)= a b by register tiles of `tile_rows`, which descend to 1.
 template <class T, bool TRANSPOSED>
-void multiply_panel(const Kernels<T>& k, int vectors, int64_t rows, PanelProduct<T> p) {
-  const auto& products = k.panel_products[TRANSPOSED][vectors - 1];
-  const T* after = p.next;
+void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProduct<T>&),
+                   int64_t rows, PanelProduct<T> p) {
+  const T* after = p.next_a;
+  const int64_t all = rows;
   for (int tile = 0; rows > 0; ++tile)
-    for (; rows >= k.panel_rows[tile]; rows -= k.panel_rows[tile]) {
-      const int64_t done = k.panel_rows[tile], step = done * (TRANSPOSED ? 1 : WINOGRAD_PART);
-      p.next = rows > done ? p.a + step : after;
+    for (; rows >= tile_rows[tile]; rows -= tile_rows[tile]) {
+      const int64_t done = tile_rows[tile], step = done * (TRANSPOSED ? 1 : WINOGRAD_PART);
+      p.next_a = rows > done ? p.a + step : after;
+      p.next_b_step = ceil_div(p.b_row * done, all);
       products[tile](p);
       p.a += step;
       p.c += done * p.c_row;
+      p.next_b += p.next_b_step * p.K;
     }
+}
+
+// For a panel b of `vectors` vectors. p.next_a, p.next_b: of the product that follows.
+template <class T, bool TRANSPOSED>
+void multiply_panel(const Kernels<T>& k, int64_t vectors, int64_t rows, const PanelProduct<T>& p) {
+  if constexpr (!TRANSPOSED)
+    if (vectors == Kernels<T>::TILE_VECTORS)
+      return multiply_rows<T, false>(k.tile_rows, k.tile_products, rows, p);
+  multiply_rows<T, TRANSPOSED>(k.panel_rows, k.panel_products[TRANSPOSED][vectors - 1], rows, p);
 }
 
 }  // namespace fastconv::cpu

@@ -132,10 +132,11 @@ void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi,
       product.c = u + xi * p.u_point + part * WINOGRAD_PART * p.panel;
       product.c_row = p.panel;
       product.add = add || t > 0;
-      product.next = part + 1 < p.parts      ? product.a + p.v_part
+      product.next_a = part + 1 < p.parts      ? product.a + p.v_part
                      : t + SUM_TILES < tiles ? v + (t + SUM_TILES) * WINOGRAD_PART
                                              : v;
-      multiply_panel<T, true>(p.k, static_cast<int>(ceil_div(channels, p.lanes)),
+      product.next_b = product.b;
+      multiply_panel<T, true>(p.k, ceil_div(channels, p.lanes),
                               min64(WINOGRAD_PART, p.c.C - part * WINOGRAD_PART), product);
     }
 }

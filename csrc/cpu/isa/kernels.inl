@@ -85,6 +85,19 @@ constexpr void add_panel_products(Kernels<T>& k) {
   k.panel_products[1][1][TILE] = panel_product<T, true, 2, ROWS>;
 }
 
+template <class T, int TILE, int ROWS>
+constexpr void add_tile_products(Kernels<T>& k) {
+  k.tile_rows[TILE] = ROWS;
+  k.tile_products[TILE] = panel_product<T, false, 3, ROWS>;
+}
+
+template <class T, int INDEX, int RUN>
+constexpr void add_winograd_rows(Kernels<T>& k) {
+  if constexpr (RUN * 4 <= LANES<T>) {
+    k.winograd_rows[INDEX] = {RUN, rows_to_points<T, RUN>, rows_from_points<T, RUN>};
+  }
+}
+
 template <class T, class Code>
 constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
   return {max_pool_rows<T, Code>, max_pool_gradient_rows<T, Code>, max_pool_pixel<T, Code>,
@@ -116,6 +129,13 @@ constexpr Kernels<T> make_kernels() {
   add_panel_products<T, 2, WIDE ? 4 : 3>(k);
   add_panel_products<T, 3, 2>(k);
   add_panel_products<T, 4, 1>(k);
+  add_winograd_rows<T, 0, 4>(k);
+  add_winograd_rows<T, 1, 2>(k);
+  add_winograd_rows<T, 2, 1>(k);
+  add_tile_products<T, 0, WIDE ? 8 : 4>(k);
+  add_tile_products<T, 1, WIDE ? 4 : 3>(k);
+  add_tile_products<T, 2, 2>(k);
+  add_tile_products<T, 3, 1>(k);
   k.max_pool_bytes = max_pool_kernels<T, uint8_t>();
   k.max_pool_words = max_pool_kernels<T, int32_t>();
   k.avg_pool_rows = avg_pool_rows<T>;
@@ -123,6 +143,8 @@ constexpr Kernels<T> make_kernels() {
   k.avg_pool_pixel = avg_pool_pixel<T>;
   k.window_sum = window_sum<T>;
   k.add_quotient = add_quotient<T>;
+  k.copy_in = copy_rows<T, false>;
+  k.copy_out = copy_rows<T, true>;
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
   k.add = add<T>;

@@ -1,6 +1,40 @@
-// Moving rows about: transpose, take every second column, add; telling whether they changed.
+// Moving rows about: copy, transpose, take every second column, add; telling whether they changed.
 
-// A LANES x LANES block is transposed by log2(LANES) rounds of perfect shuffles: a round
+// `ahead` elements behind what is read (or written, WRITE), memory is fetched.
+template <class T, bool WRITE>
+void copy_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t in_row,
+               T* __restrict__ out, int64_t out_row, int64_t ahead) {
+  for (; rows > 0; --rows, in += in_row, out += out_row) {
+    int64_t c = 0;
+    for (; c + LANES<T> <= columns; c += LANES<T>) {
+      __builtin_prefetch((WRITE ? out : in) + c + ahead, WRITE);
+      store(out + c, load(in + c));
+    }
+    if (c == columns) continue;
+    __builtin_prefetch((WRITE ? out : in) + c + ahead, WRITE);
+    const int rest = static_cast<int>(columns - c);
+    store_partial(out + c, load_partial(in + c, rest), rest);
+  }
+}
+
+// LANES rows, whose pieces of 4 columns are loaded into the places of one vector, so that half of the
+// rounds of shuffles are left. The last 4 columns may overlap those before. columns >= 4.
+template <class T>
+FASTCONV_LEAF void transpose_rows(int64_t columns, const T* in, int64_t in_row, T* out,
+                                  int64_t out_row) {
+  for (int64_t c = 0; c < columns; c += 4) {
+    if (c + 4 > columns) c = columns - 4;
+    Vec<T> a[4];
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s)
+      a[s] = load_pieces<T, 4>([&](int i) { return in + c + (4 * i + s) * in_row; });
+    transpose_quads<T>(a);
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) store(out + (c + q) * out_row, a[q]);
+  }
+}
+
+// What is left: a LANES x LANES block is transposed by log2(LANES) rounds of perfect shuffles: a round
 // interleaves register i with register i + LANES / 2, which rotates the bits of (row, lane) by one
 // place; after log2(LANES) rounds they have traded places. Ragged blocks load zeros for the missing
 // rows and store the lanes that exist.
@@ -31,6 +65,14 @@ template <class T>
 void transpose(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                int64_t out_row) {
   constexpr int L = LANES<T>;
+  if constexpr (L >= 4)
+    if (rows >= L && columns >= 4) {
+      for (int64_t r = 0; r < rows; r += L) {
+        if (r + L > rows) r = rows - L;  // overlapping those before
+        transpose_rows<T>(columns, in + r * in_row, in_row, out + r, out_row);
+      }
+      return;
+    }
   for (int64_t r = 0; r < rows; r += L)
     for (int64_t c = 0; c < columns; c += L)
       transpose_block<T>(static_cast<int>(rows - r < L ? rows - r : L),

@@ -148,6 +148,80 @@ void from_points(const WinogradTiles<T>& t) {
   }
 }
 
+// The same where lanes = tiles of one channel, and pixels lie as in the image: four vectors of
+// pixels, of LANES / 4 tiles each, are transposed four by four.
+template <class T, int RUN>
+void rows_to_points(const WinogradRows<T>& t) {
+  constexpr int QUARTER = LANES<T> / 4, PIECE = RUN * 4;
+  const T* __restrict__ pixels = t.pixels_in;
+  T* __restrict__ points = t.points_out;
+  const int32_t* offset = t.offset;
+  for (int64_t v = 0; v < t.count; ++v) {
+    Vec<T> rows[POINTS][POINTS];
+#pragma GCC unroll 8
+    for (int r = 0; r < POINTS; ++r) {
+      const T* row = pixels + r * t.pixel_row;
+      Vec<T> d[8];  // columns of the tiles
+#pragma GCC unroll 4
+      for (int s = 0; s < 4; ++s) {
+        const auto piece = [&](int i) { return row + offset[s * QUARTER + i * RUN]; };
+        d[s] = load_pieces<T, PIECE>(piece);
+        d[4 + s] = load_pieces<T, PIECE>([&](int i) { return piece(i) + 4; });
+      }
+      transpose_quads<T>(d);
+      transpose_quads<T>(d + 4);
+      InputTransform::apply<T>(d, rows[r]);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < POINTS; ++j) {
+      Vec<T> column[POINTS], out[POINTS];
+#pragma GCC unroll 8
+      for (int r = 0; r < POINTS; ++r) column[r] = rows[r][j];
+      InputTransform::apply<T>(column, out);
+#pragma GCC unroll 8
+      for (int i = 0; i < POINTS; ++i) store(points + (i * POINTS + j) * t.point, out[i]);
+    }
+    offset += LANES<T>;
+    points += LANES<T>;
+  }
+}
+
+template <class T, int RUN>
+void rows_from_points(const WinogradRows<T>& t) {
+  constexpr int OUT = 4, QUARTER = LANES<T> / 4, PIECE = RUN * 4;
+  using Transform = EvaluateTransposed<OUT, false>;
+  const T* __restrict__ points = t.points_in;
+  T* __restrict__ pixels = t.pixels_out;
+  const int32_t* offset = t.offset;
+  const Vec<T> bias = broadcast(t.bias);
+  for (int64_t v = 0; v < t.count; ++v) {
+    Vec<T> columns[POINTS][OUT];
+#pragma GCC unroll 8
+    for (int j = 0; j < POINTS; ++j) {
+      Vec<T> column[POINTS];
+#pragma GCC unroll 8
+      for (int i = 0; i < POINTS; ++i) column[i] = load(points + (i * POINTS + j) * t.point);
+      Transform::apply<T>(column, columns[j]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < OUT; ++r) {
+      Vec<T> row[POINTS], out[OUT];
+#pragma GCC unroll 8
+      for (int j = 0; j < POINTS; ++j) row[j] = columns[j][r];
+      Transform::apply<T>(row, out);
+#pragma GCC unroll 4
+      for (int q = 0; q < OUT; ++q) out[q] += bias;
+      transpose_quads<T>(out);
+#pragma GCC unroll 4
+      for (int s = 0; s < 4; ++s)
+        store_pieces<T, PIECE>(
+            [&](int i) { return pixels + r * t.pixel_row + offset[s * QUARTER + i * RUN]; }, out[s]);
+    }
+    points += LANES<T>;
+    offset += LANES<T>;
+  }
+}
+
 //   c[m][n] (+)= sum over k of a(m, k) * b[k][n]
 //
 //           n ->  VECTORS * LANES      b: a packed panel, read once, in order
@@ -165,7 +239,7 @@ void panel_product(const PanelProduct<T>& p) {
   constexpr int64_t A_ROW = TRANSPOSED ? 1 : WINOGRAD_PART, A_STEP = TRANSPOSED ? WINOGRAD_PART : 1;
   // Transposed, the ROWS columns begin in a line that is there and end in the one to fetch.
   constexpr int64_t NEXT = TRANSPOSED ? ROWS - 1 : 0;
-  constexpr int64_t NEXT_STEP = TRANSPOSED ? WINOGRAD_PART : 64 / int64_t(sizeof(T));
+  constexpr int64_t NEXT_STEP = TRANSPOSED ? WINOGRAD_PART : ROWS;
   Vec<T> acc[ROWS][VECTORS];
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m)
@@ -173,9 +247,12 @@ void panel_product(const PanelProduct<T>& p) {
     for (int v = 0; v < VECTORS; ++v) acc[m][v] = Vec<T>{};
   const T* __restrict__ b = p.b;
   const T* __restrict__ a = p.a;
-  const T* next = p.next + NEXT;
+  const T* next = p.next_a + NEXT;
+  const T* next_b = p.next_b;
   for (int64_t k = 0; k < p.K; ++k, b += p.b_row, a += A_STEP, next += NEXT_STEP) {
     __builtin_prefetch(next);
+    if constexpr (!TRANSPOSED) __builtin_prefetch(next_b, 0, 2);
+    next_b += p.next_b_step;
     Vec<T> row[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {

@@ -1,0 +1,231 @@
+// Winograd with lanes = tiles: 3x3, NCHW, maps with tiles enough. Layer: cpu, for winograd.cpp,
+// which says what a form provides.
+//
+//   V[xi][panel][c][t % PANEL]    U[m / unit][c / PART][xi][m % unit][c % PART]
+//   M[xi][panel][m][t % PANEL]    a panel: 3 vectors of tiles
+//
+// All tiles are counted through, row by row and image by image, so that vectors are full whatever the
+// map. Each channel's rows are copied, with the zeros around them, to where vectors of pixels hold
+// whole tiles; four by four these are transposed in registers. Compared with lanes = channels that is
+// a sixth of the shuffles, and images are read and written in long pieces of rows.
+#pragma once
+
+#include "winograd_tiles.h"
+
+namespace fastconv::cpu {
+
+// Tiles [begin, end) of all, cut by rows of the map, and where their pixels are.
+struct TileSpan {
+  static constexpr int64_t MOST_TILES = 96, OUT = 4;
+
+  // Neighbours in one row of tiles. Pixels inside the image: `rows` x `columns` at `image`, which go
+  // to or come from `scratch`.
+  struct Copy {
+    int64_t image;
+    int32_t scratch, rows, columns;
+  };
+  int64_t tiles = 0;
+  int pieces = 0;
+  Copy copies[MOST_TILES];
+  int32_t offset[MOST_TILES];  // in scratch; tiles that are not there: that of the first
+};
+
+template <class T>
+struct AcrossTiles {
+  static constexpr int64_t OUT = TileSpan::OUT, HALO = WINOGRAD_POINTS - OUT;
+  static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
+  static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
+
+  const WinogradConv& c;
+  const Kernels<T>& k;
+  int64_t lanes, unit, units;
+  int64_t tile_rows, tile_columns, tiles;  // of an image, of an image, of all
+  int64_t panel, block;                    // tiles
+  int64_t pitch;                           // of scratch
+  int64_t v_panel, v_point, v_block;
+  int64_t parts, u_point, u_part, u_unit;
+  const WinogradRowKernels<T>* transforms;
+
+  explicit AcrossTiles(const WinogradConv& conv)
+      : c(conv), k(kernels<T>()), lanes(k.lanes), unit(min64(UNIT, conv.M)) {
+    constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
+    units = ceil_div(c.M, unit);
+    tile_rows = ceil_div(c.OH, OUT);
+    tile_columns = ceil_div(c.OW, OUT);
+    tiles = c.N * tile_rows * tile_columns;
+    block = min64(tiles_of_block<T>(c, lanes, BLOCK_TILES), round_up(tiles, lanes));
+    panel = min64(Kernels<T>::TILE_VECTORS * lanes, block);
+    pitch = round_up((min64(tile_columns, block) + 1) * OUT, LINE);
+    v_panel = round_up(c.C * panel, LINE);
+    v_point = ceil_div(block, panel) * v_panel + LINE;
+    v_block = POINT_COUNT * v_point;
+    parts = ceil_div(c.C, WINOGRAD_PART);
+    u_point = unit * WINOGRAD_PART + LINE;
+    u_part = POINT_COUNT * u_point;
+    u_unit = parts * u_part;
+    transforms = k.winograd_rows;
+    while (transforms->run == 0 || tile_columns % transforms->run != 0) ++transforms;
+  }
+  // Whether this form can run a convolution, with at least two vectors and seven eighths of their
+  // lanes filled.
+  static bool takes(const WinogradConv& c) {
+    const Kernels<T>& k = kernels<T>();
+    const bool runs = k.winograd_rows[Kernels<T>::RUNS - 1].run == 1 && c.K == 3 && c.x.w == 1 &&
+                      c.y.w == 1 && c.OW > OUT;
+    const int64_t tile_rows = ceil_div(c.OH, OUT), tile_columns = ceil_div(c.OW, OUT);
+    if (!runs || product_below(2 * k.lanes, c.N, tile_rows, tile_columns)) return false;
+    const int64_t tiles = c.N * tile_rows * tile_columns;
+    return 8 * tiles >= 7 * round_up(tiles, k.lanes);
+  }
+  int64_t blocks() const { return ceil_div(tiles, block); }
+  int64_t m_point(int64_t count) const {
+    return ceil_div(block, panel) * count * unit * panel + CACHE_LINE / int64_t(sizeof(T));
+  }
+  int64_t m_count(int64_t count) const { return POINT_COUNT * m_point(count); }
+  int64_t pixel_scratch() const {
+    // Rows of the map that a block may touch, if none are neighbours; one for the lanes of no tile,
+    // and what the last tile reads beyond.
+    const int64_t rows = min64(block, block / tile_columns + 2) + 1;
+    return rows * WINOGRAD_POINTS * pitch + lanes;
+  }
+  int64_t scratch_count() const { return max64(pixel_scratch(), FILTER_CHUNK * c.K * c.K * lanes); }
+
+  TileSpan span(int64_t index, bool input) const {
+    TileSpan s;
+    const int64_t begin = index * block, end = min64(tiles, begin + block);
+    s.tiles = end - begin;
+    const int64_t halo = input ? HALO : 0;
+    const int64_t H = input ? c.IH : c.OH, W = input ? c.IW : c.OW;
+    const Strides& strides = input ? c.x : c.y;
+    int64_t at = 0;
+    for (int64_t t = begin, next; t < end; t = next) {
+      const int64_t row = t / tile_columns, column = t % tile_columns;
+      const int64_t columns = min64(end - t, tile_columns - column);
+      // Whole rows of one image share the pixels between them.
+      const int64_t rows = columns < tile_columns ? 1
+                                                  : min64((end - t) / tile_columns,
+                                                          tile_rows - row % tile_rows);
+      next = t + rows * columns;
+      const int64_t h = row % tile_rows * OUT - (input ? c.top : 0);
+      const int64_t w = column * OUT - (input ? c.left : 0);
+      const int64_t height = rows * OUT + halo, width = columns * OUT + halo;
+      const int64_t r = clamp64(-h, 0, height), q = clamp64(-w, 0, width);
+      s.copies[s.pieces++] = {row / tile_rows * strides.n + (h + r) * strides.h + w + q,
+                              static_cast<int32_t>(at + r * pitch + q),
+                              static_cast<int32_t>(clamp64(H - h, r, height) - r),
+                              static_cast<int32_t>(clamp64(W - w, q, width) - q)};
+      for (int64_t i = t; i < next; ++i)
+        s.offset[i - begin] = static_cast<int32_t>(
+            at + ((i - t) / columns * pitch + (i - t) % columns) * OUT);
+      at += height * pitch;
+    }
+    for (int64_t i = s.tiles; i < round_up(s.tiles, lanes); ++i)
+      s.offset[i] = input ? s.offset[0] : static_cast<int32_t>(at);
+    return s;
+  }
+
+  void transform_input(const T* x, int64_t index, int64_t group, T* v, T* scratch) const {
+    const TileSpan s = span(index, true);
+    std::fill(scratch, scratch + pixel_scratch(), T(0));
+    for (int64_t channel = 0; channel < c.C; ++channel) {
+      const T* image = x + (group * c.C + channel) * c.x.c;
+      for (int i = 0; i < s.pieces; ++i)
+        k.copy_in(s.copies[i].rows, s.copies[i].columns, image + s.copies[i].image, c.x.h,
+                  scratch + s.copies[i].scratch, pitch, channel + 1 < c.C ? c.x.c : 0);
+      for (int64_t first = 0; first < s.tiles; first += panel) {
+        WinogradRows<T> rows{};
+        rows.count = ceil_div(min64(panel, s.tiles - first), lanes);
+        rows.offset = s.offset + first;
+        rows.pixels_in = scratch;
+        rows.pixel_row = pitch;
+        rows.points_out = v + first / panel * v_panel + channel * panel;
+        rows.point = v_point;
+        transforms->input(rows);
+      }
+    }
+  }
+
+  void transform_filters(const T* w, int64_t group, int64_t index, int64_t part, T* u,
+                         T* scratch) const {
+    WinogradConv turned = c;  // lanes = c
+    std::swap(turned.w.n, turned.w.c);
+    const int64_t begin = index * unit, end = min64(c.M, begin + unit);
+    const int64_t first = part * WINOGRAD_PART, channels = min64(c.C, first + WINOGRAD_PART);
+    for (int64_t m = begin; m < end; m += FILTER_CHUNK)
+      for (int64_t channel = first; channel < channels; channel += lanes) {
+        WinogradTiles<T> tiles{};
+        tiles.count = min64(FILTER_CHUNK, end - m);
+        gather_filters(k, turned, w + group * c.w_group + m * c.w.n + channel * c.w.c,
+                       min64(lanes, channels - channel), tiles.count, scratch);
+        tiles.pixels_in = scratch;
+        tiles.pixel_row = c.K * lanes;
+        tiles.pixel_tile = c.K * c.K * lanes;
+        tiles.points_out = u + (m - begin) * WINOGRAD_PART + channel - first;
+        tiles.point = u_point;
+        tiles.point_tile = WINOGRAD_PART;
+        k.winograd_3x3.filter(tiles);
+      }
+  }
+
+  void multiply(int64_t index, const T* v, const T* u, int64_t first, int64_t count,
+                int64_t first_part, int64_t end_part, T* m) const {
+    const int64_t there = min64(block, tiles - index * block), panels = ceil_div(there, panel);
+    for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
+      for (int64_t part = first_part; part < end_part; ++part)
+        for (int64_t p = 0; p < panels; ++p)
+          for (int64_t i = 0; i < count; ++i) {
+            // Those of this panel, of the next part, of the next point.
+            const T* next_u = u + (part - first_part) * u_part + xi * u_point;
+            const T* next_v = v + xi * v_point + part * WINOGRAD_PART * panel;
+            PanelProduct<T> product{};
+            product.K = min64(WINOGRAD_PART, c.C - part * WINOGRAD_PART);
+            product.a = next_u + i * u_unit;
+            product.b = next_v + p * v_panel;
+            product.b_row = panel;
+            product.c = m + xi * m_point(count) + (p * count + i) * unit * panel;
+            product.c_row = panel;
+            product.add = part > 0;
+            if (i + 1 < count) {
+              next_u = product.a + u_unit;
+              next_v = product.b;
+            } else if (p + 1 < panels) {
+              next_v = product.b + v_panel;
+            } else if (part + 1 < end_part) {
+              next_u += u_part;
+              next_v += WINOGRAD_PART * panel;
+            } else {
+              next_u = u + (xi + 1) % POINT_COUNT * u_point;
+              next_v = v + (xi + 1) % POINT_COUNT * v_point + first_part * WINOGRAD_PART * panel;
+            }
+            product.next_a = next_u;
+            product.next_b = next_v;
+            multiply_panel<T, false>(k, ceil_div(min64(panel, there - p * panel), lanes),
+                                     min64(unit, c.M - (first + i) * unit), product);
+          }
+  }
+
+  void transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
+                        int64_t count, const T* m, T* scratch) const {
+    const TileSpan s = span(index, false);
+    const int64_t end = min64(c.M, (first + count) * unit);
+    for (int64_t channel = first * unit; channel < end; ++channel) {
+      for (int64_t begin = 0; begin < s.tiles; begin += panel) {
+        WinogradRows<T> rows{};
+        rows.count = ceil_div(min64(panel, s.tiles - begin), lanes);
+        rows.offset = s.offset + begin;
+        rows.points_in = m + (begin / panel * count * unit + channel - first * unit) * panel;
+        rows.point = m_point(count);
+        rows.pixels_out = scratch;
+        rows.pixel_row = pitch;
+        rows.bias = io.bias ? io.bias[group * units * unit + channel] : T(0);
+        transforms->output(rows);
+      }
+      T* image = io.y + (group * c.M + channel) * c.y.c;
+      for (int i = 0; i < s.pieces; ++i)
+        k.copy_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,
+                   image + s.copies[i].image, c.y.h, channel + 1 < end ? c.y.c : 0);
+    }
+  }
+};
+
+}  // namespace fastconv::cpu
