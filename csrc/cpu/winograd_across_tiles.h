@@ -16,7 +16,7 @@ namespace fastconv::cpu {
 
 // Tiles [begin, end) of all, cut by rows of the map, and where their pixels are.
 struct TileSpan {
-  static constexpr int64_t MOST_TILES = 96, OUT = 4;
+  static constexpr int64_t MOST_TILES = 448, OUT = 4;
 
   // Neighbours in one row of tiles. Pixels inside the image: `rows` x `columns` at `image`, which go
   // to or come from `scratch`.
@@ -32,6 +32,7 @@ struct TileSpan {
 
 template <class T>
 struct AcrossTiles {
+  using Span = TileSpan;
   static constexpr int64_t OUT = TileSpan::OUT, HALO = WINOGRAD_POINTS - OUT;
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
   static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
@@ -47,14 +48,17 @@ struct AcrossTiles {
   const WinogradRowKernels<T>* transforms;
 
   explicit AcrossTiles(const WinogradConv& conv)
+      : AcrossTiles(conv, tiles_of_block<T>(conv, kernels<T>().lanes, BLOCK_TILES),
+                    Kernels<T>::TILE_VECTORS * kernels<T>().lanes) {}
+  AcrossTiles(const WinogradConv& conv, int64_t block_tiles, int64_t panel_tiles)
       : c(conv), k(kernels<T>()), lanes(k.lanes), unit(min64(UNIT, conv.M)) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     units = ceil_div(c.M, unit);
     tile_rows = ceil_div(c.OH, OUT);
     tile_columns = ceil_div(c.OW, OUT);
     tiles = c.N * tile_rows * tile_columns;
-    block = min64(tiles_of_block<T>(c, lanes, BLOCK_TILES), round_up(tiles, lanes));
-    panel = min64(Kernels<T>::TILE_VECTORS * lanes, block);
+    block = min64(block_tiles, round_up(tiles, lanes));
+    panel = panel_tiles;
     pitch = round_up((min64(tile_columns, block) + 1) * OUT, LINE);
     v_panel = round_up(c.C * panel, LINE);
     v_point = ceil_div(block, panel) * v_panel + LINE;
@@ -125,9 +129,13 @@ struct AcrossTiles {
   }
 
   void transform_input(const T* x, int64_t index, int64_t group, T* v, T* scratch) const {
+    transform_input(x, index, group, 0, c.C, v, scratch);
+  }
+  void transform_input(const T* x, int64_t index, int64_t group, int64_t first_channel,
+                       int64_t end_channel, T* v, T* scratch) const {
     const TileSpan s = span(index, true);
     std::fill(scratch, scratch + pixel_scratch(), T(0));
-    for (int64_t channel = 0; channel < c.C; ++channel) {
+    for (int64_t channel = first_channel; channel < end_channel; ++channel) {
       const T* image = x + (group * c.C + channel) * c.x.c;
       for (int i = 0; i < s.pieces; ++i)
         k.copy_in(s.copies[i].rows, s.copies[i].columns, image + s.copies[i].image, c.x.h,

@@ -14,6 +14,8 @@
 #include "parallel.h"
 #include "winograd.h"
 #include "winograd_tiles.h"
+#include "winograd_weight_across_tiles.h"
+#include "winograd_weight_filters.h"
 #include "workspace.h"
 
 namespace fastconv::cpu {
@@ -23,7 +25,6 @@ constexpr int64_t STRIP_BYTES = int64_t(8) << 20;  // with dU within reach of th
 constexpr int64_t STRIP_TILES = 448;               // beyond, sums get long for nothing
 constexpr int64_t SUM_TILES = 64;                  // 8 KiB of a panel of dM
 constexpr int64_t MANY_PANELS = 8;
-constexpr int64_t FILTER_CHUNK = 16;
 
 template <class T>
 struct Plan {
@@ -66,7 +67,7 @@ struct Plan {
     return grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
   }
   int64_t scratch_count() const {
-    return max64(WINOGRAD_POINTS * gathered_width() * lanes, FILTER_CHUNK * c.K * c.K * lanes);
+    return max64(WINOGRAD_POINTS * gathered_width() * lanes, FilterScatter<T>::CHUNK * c.K * c.K * lanes);
   }
 };
 
@@ -141,27 +142,6 @@ void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi,
     }
 }
 
-// u of one panel, FILTER_CHUNK channels c of it, to grad_w.
-template <class T>
-void finish_filters(const Plan<T>& p, const T* u, T* grad_w, int64_t group, int64_t panel,
-                    int64_t channel, T* scratch) {
-  const WinogradConv& c = p.c;
-  const int64_t end = min64(c.M, (panel + 1) * p.panel);
-  for (int64_t m = panel * p.panel; m < end; m += p.lanes) {
-    WinogradTiles<T> tiles{};
-    tiles.count = min64(FILTER_CHUNK, c.C - channel);
-    tiles.points_in = u + channel * p.panel + m % p.panel;
-    tiles.point = p.u_point;
-    tiles.point_tile = p.panel;
-    tiles.pixels_out = scratch;
-    tiles.pixel_row = c.K * p.lanes;
-    tiles.pixel_tile = c.K * c.K * p.lanes;
-    p.transforms.filter_gradient(tiles);
-    scatter_filters(p.k, c, scratch, min64(p.lanes, end - m), tiles.count,
-                    grad_w + group * c.w_group + m * c.w.n + channel * c.w.c);
-  }
-}
-
 template <class T>
 void run_group(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
                int64_t group) {
@@ -191,7 +171,7 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
       clock.stamp(PRODUCT);
     });
   }
-  const int64_t chunks = ceil_div(c.C, FILTER_CHUNK);
+  const FilterScatter<T> filters{c, p.k, p.transforms, p.lanes, p.panel, p.u_point};
   if (p.one_strip())
     parallel_jobs(p.threads, p.panels, [&](int64_t panel, int thread) {
       PhaseClock clock(p.seconds, thread);
@@ -199,17 +179,16 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
       for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
         sum_point(p, b, p.grid.block(0).tiles(), xi, panel, false, u);
       clock.stamp(PRODUCT);
-      for (int64_t chunk = 0; chunk < chunks; ++chunk)
-        finish_filters(p, u, io.grad_w, group, panel, chunk * FILTER_CHUNK,
-                       b.scratch + thread * p.scratch_count());
+      for (int64_t chunk = 0; chunk < filters.chunks(); ++chunk)
+        filters.finish(u, io.grad_w, group, panel, chunk, b.scratch + thread * p.scratch_count());
       clock.stamp(FILTER_TRANSFORM);
     });
   else
-    parallel_jobs(p.threads, p.panels * chunks, [&](int64_t job, int thread) {
+    parallel_jobs(p.threads, p.panels * filters.chunks(), [&](int64_t job, int thread) {
       PhaseClock clock(p.seconds, thread);
-      const int64_t panel = job / chunks;
-      finish_filters(p, b.u + panel * p.u_panel, io.grad_w, group, panel,
-                     job % chunks * FILTER_CHUNK, b.scratch + thread * p.scratch_count());
+      const int64_t panel = job / filters.chunks();
+      filters.finish(b.u + panel * p.u_panel, io.grad_w, group, panel, job % filters.chunks(),
+                     b.scratch + thread * p.scratch_count());
       clock.stamp(FILTER_TRANSFORM);
     });
   if (io.grad_bias) std::copy(total, total + c.M, io.grad_bias + group * c.M);
@@ -219,12 +198,20 @@ void run_group(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
 
 template <class T>
 int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads) {
+  if (WeightAcrossTiles<T>::takes(conv))
+    return WeightTilesBuffers<T>(WeightAcrossTiles<T>(conv, threads, nullptr), nullptr).bytes;
   return Buffers<T>(Plan<T>(conv, threads), nullptr).bytes;
 }
 
 template <class T>
 void winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
                      void* workspace, int threads, WinogradSeconds* seconds) {
+  if (WeightAcrossTiles<T>::takes(conv)) {
+    const WeightAcrossTiles<T> p(conv, threads, seconds);
+    const WeightTilesBuffers<T> b(p, workspace);
+    for (int64_t group = 0; group < conv.groups; ++group) run_group(p, b, buffers, group);
+    return;
+  }
   const Plan<T> p(conv, threads, seconds);
   const Buffers<T> b(p, workspace);
   for (int64_t group = 0; group < conv.groups; ++group) run_group(p, b, buffers, group);

@@ -94,8 +94,9 @@ template <class T, class Transform>
 void to_points(const WinogradTiles<T>& t) {
   constexpr int FROM = Transform::FROM;
   const T* __restrict__ pixels = t.pixels_in;
-  T* __restrict__ points = t.points_out;
   for (int64_t tile = 0; tile < t.count; ++tile) {
+    T* __restrict__ points =
+        t.points_out + (t.position ? t.position[tile] : tile) * t.point_tile;
     Vec<T> columns[FROM][POINTS];
 #pragma GCC unroll 8
     for (int q = 0; q < FROM; ++q) {
@@ -114,7 +115,6 @@ void to_points(const WinogradTiles<T>& t) {
       for (int j = 0; j < POINTS; ++j) store(points + (i * POINTS + j) * t.point, out[j]);
     }
     pixels += t.pixel_tile;
-    points += t.point_tile;
   }
 }
 
