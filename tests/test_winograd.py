@@ -126,13 +126,15 @@ def test_nan_spreads_within_its_tiles_alone(k):
 
 
 def test_workspace_does_not_grow_with_the_batch_or_the_image():
-    def workspace(n, size):
-        shape = _C.Conv2dShape((n, 256, size, size), (256, 256, 3, 3), (1, 1), (1,) * 4, (1, 1), 1)
+    def workspace(channels, n, size):
+        x, w = (n, channels, size, size), (channels, channels, 3, 3)
+        shape = _C.Conv2dShape(x, w, (1, 1), (1,) * 4, (1, 1), 1)
         return [_C.conv2d_workspace_bytes(d, _C.FLOAT32, shape, 2, "winograd") for d in DIRECTIONS]
 
-    filters = 36 * 256 * 256 * 4
-    for n, size in ((1, 7), (8, 56), (64, 56), (1000, 224), (1, 100_000)):
-        assert max(workspace(n, size)) <= (64 << 20) + 2 * filters, (n, size)
+    for channels in (16, 256, 512, 2048, 4096):
+        filters = 36 * channels * channels * 4
+        for n, size in ((1, 7), (8, 56), (64, 56), (1000, 224), (1, 100_000)):
+            assert max(workspace(channels, n, size)) <= (64 << 20) + 2 * filters, (n, size)
 
 
 def test_flags_leave_it_out():

@@ -115,7 +115,7 @@ struct WinogradTiles {
   T* points_out;
   const T* points_in;  // from points
   T* pixels_out;
-  const T* bias;  // [lanes] added to pixels_out, or null
+  const T* bias;            // [lanes] added to pixels_out, or null
   const int32_t* position;  // to points: which place of points_out each tile has, or null: in order
   int64_t pixel_row, pixel_tile, point, point_tile;
 };
@@ -195,8 +195,8 @@ struct Kernels {
   void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
 
   static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4, RUNS = 3;
-  WinogradRowKernels<T> winograd_rows[RUNS];  // runs descending to 1
-  int tile_rows[TILE_PRODUCTS];               // descending to 1
+  WinogradRowKernels<T> winograd_rows[RUNS];                     // runs descending to 1
+  int tile_rows[TILE_PRODUCTS];                                  // descending to 1
   void (*tile_products[TILE_PRODUCTS])(const PanelProduct<T>&);  // of TILE_VECTORS
 
   MaxPoolKernels<T, uint8_t> max_pool_bytes;

@@ -201,8 +201,7 @@ void run_private(const Plan<Form>& p, const Buffers<T>& b, const WinogradBuffers
 // f(plan) with the form that suits `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
-  if (AcrossTiles<T>::takes(conv))
-    return f(Plan<AcrossTiles<T>>(conv, threads, seconds, T()));
+  if (AcrossTiles<T>::takes(conv)) return f(Plan<AcrossTiles<T>>(conv, threads, seconds, T()));
   return f(Plan<AcrossChannels<T>>(conv, threads, seconds, T()));
 }
 

@@ -13,7 +13,8 @@ namespace fastconv::cpu {
 template <class T>
 struct AcrossChannels {
   static constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured: docs/performance-log.md
-  static constexpr int64_t FILTER_CHUNK = 16;  // input channels whose filters are gathered at a time
+  static constexpr int64_t FILTER_CHUNK =
+      16;  // input channels whose filters are gathered at a time
 
   const WinogradConv& c;
   const Kernels<T>& k;
@@ -91,9 +92,10 @@ struct AcrossChannels {
           product.c = m + (xi * count + i) * m_unit;
           product.c_row = unit;
           product.add = part > 0;
-          product.next_a = i + 1 < count         ? product.a
-                           : part + 1 < end_part ? product.a + v_part
-                                                 : v + (xi + 1) % POINT_COUNT * v_point + first_part * v_part;
+          product.next_a = i + 1 < count ? product.a
+                           : part + 1 < end_part
+                               ? product.a + v_part
+                               : v + (xi + 1) % POINT_COUNT * v_point + first_part * v_part;
           product.next_b = product.b;
           multiply_panel<T, false>(k, ceil_div(channels, lanes), tiles, product);
         }

@@ -5,10 +5,12 @@
 //   M[xi][panel][m][t % PANEL]    a panel: 3 vectors of tiles
 //
 // All tiles are counted through, row by row and image by image, so that vectors are full whatever the
-// map. Each channel's rows are copied, with the zeros around them, to where vectors of pixels hold
-// whole tiles; four by four these are transposed in registers. Compared with lanes = channels that is
-// a sixth of the shuffles, and images are read and written in long pieces of rows.
+// map. Images are read and written by long pieces of rows of one channel, which memory is fastest at:
+// they are copied, with the zeros around them, to where vectors of pixels hold whole tiles, and four
+// by four these are transposed in registers.
 #pragma once
+
+#include <utility>
 
 #include "winograd_tiles.h"
 
@@ -16,7 +18,7 @@ namespace fastconv::cpu {
 
 // Tiles [begin, end) of all, cut by rows of the map, and where their pixels are.
 struct TileSpan {
-  static constexpr int64_t MOST_TILES = 448, OUT = 4;
+  static constexpr int64_t MOST_TILES = 256, OUT = 4;
 
   // Neighbours in one row of tiles. Pixels inside the image: `rows` x `columns` at `image`, which go
   // to or come from `scratch`.
@@ -32,7 +34,6 @@ struct TileSpan {
 
 template <class T>
 struct AcrossTiles {
-  using Span = TileSpan;
   static constexpr int64_t OUT = TileSpan::OUT, HALO = WINOGRAD_POINTS - OUT;
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
   static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
@@ -58,11 +59,11 @@ struct AcrossTiles {
     tile_columns = ceil_div(c.OW, OUT);
     tiles = c.N * tile_rows * tile_columns;
     block = min64(block_tiles, round_up(tiles, lanes));
-    panel = panel_tiles;
-    pitch = round_up((min64(tile_columns, block) + 1) * OUT, LINE);
+    panel = min64(panel_tiles, block_tiles);
     v_panel = round_up(c.C * panel, LINE);
     v_point = ceil_div(block, panel) * v_panel + LINE;
     v_block = POINT_COUNT * v_point;
+    pitch = round_up((min64(tile_columns, block) + 1) * OUT, LINE);
     parts = ceil_div(c.C, WINOGRAD_PART);
     u_point = unit * WINOGRAD_PART + LINE;
     u_part = POINT_COUNT * u_point;
@@ -106,9 +107,8 @@ struct AcrossTiles {
       const int64_t row = t / tile_columns, column = t % tile_columns;
       const int64_t columns = min64(end - t, tile_columns - column);
       // Whole rows of one image share the pixels between them.
-      const int64_t rows = columns < tile_columns ? 1
-                                                  : min64((end - t) / tile_columns,
-                                                          tile_rows - row % tile_rows);
+      const int64_t rows =
+          columns < tile_columns ? 1 : min64((end - t) / tile_columns, tile_rows - row % tile_rows);
       next = t + rows * columns;
       const int64_t h = row % tile_rows * OUT - (input ? c.top : 0);
       const int64_t w = column * OUT - (input ? c.left : 0);
@@ -119,8 +119,8 @@ struct AcrossTiles {
                               static_cast<int32_t>(clamp64(H - h, r, height) - r),
                               static_cast<int32_t>(clamp64(W - w, q, width) - q)};
       for (int64_t i = t; i < next; ++i)
-        s.offset[i - begin] = static_cast<int32_t>(
-            at + ((i - t) / columns * pitch + (i - t) % columns) * OUT);
+        s.offset[i - begin] =
+            static_cast<int32_t>(at + ((i - t) / columns * pitch + (i - t) % columns) * OUT);
       at += height * pitch;
     }
     for (int64_t i = s.tiles; i < round_up(s.tiles, lanes); ++i)
@@ -155,15 +155,15 @@ struct AcrossTiles {
 
   void transform_filters(const T* w, int64_t group, int64_t index, int64_t part, T* u,
                          T* scratch) const {
-    WinogradConv turned = c;  // lanes = c
-    std::swap(turned.w.n, turned.w.c);
+    WinogradConv swapped = c;  // lanes = c
+    std::swap(swapped.w.n, swapped.w.c);
     const int64_t begin = index * unit, end = min64(c.M, begin + unit);
     const int64_t first = part * WINOGRAD_PART, channels = min64(c.C, first + WINOGRAD_PART);
     for (int64_t m = begin; m < end; m += FILTER_CHUNK)
       for (int64_t channel = first; channel < channels; channel += lanes) {
         WinogradTiles<T> tiles{};
         tiles.count = min64(FILTER_CHUNK, end - m);
-        gather_filters(k, turned, w + group * c.w_group + m * c.w.n + channel * c.w.c,
+        gather_filters(k, swapped, w + group * c.w_group + m * c.w.n + channel * c.w.c,
                        min64(lanes, channels - channel), tiles.count, scratch);
         tiles.pixels_in = scratch;
         tiles.pixel_row = c.K * lanes;

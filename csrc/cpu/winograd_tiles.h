@@ -25,7 +25,8 @@ int64_t panel_channels(const WinogradConv& c, int64_t lanes) {
 template <class T>
 int64_t tiles_of_block(const WinogradConv& c, int64_t lanes, int64_t most) {
   constexpr int64_t BLOCK_BYTES = int64_t(4) << 20;  // of V
-  return max64(1, min64(most, BLOCK_BYTES / (POINT_COUNT * c.C * int64_t(sizeof(T)))) / lanes) * lanes;
+  return max64(1, min64(most, BLOCK_BYTES / (POINT_COUNT * c.C * int64_t(sizeof(T)))) / lanes) *
+         lanes;
 }
 
 // A block: `rows` tile rows (all images' tile rows are counted through) by `columns` tile columns.

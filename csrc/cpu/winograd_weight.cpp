@@ -67,7 +67,8 @@ struct Plan {
     return grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
   }
   int64_t scratch_count() const {
-    return max64(WINOGRAD_POINTS * gathered_width() * lanes, FilterScatter<T>::CHUNK * c.K * c.K * lanes);
+    return max64(WINOGRAD_POINTS * gathered_width() * lanes,
+                 FilterScatter<T>::CHUNK * c.K * c.K * lanes);
   }
 };
 
@@ -134,8 +135,8 @@ void sum_point(const Plan<T>& p, const Buffers<T>& b, int64_t tiles, int64_t xi,
       product.c_row = p.panel;
       product.add = add || t > 0;
       product.next_a = part + 1 < p.parts      ? product.a + p.v_part
-                     : t + SUM_TILES < tiles ? v + (t + SUM_TILES) * WINOGRAD_PART
-                                             : v;
+                       : t + SUM_TILES < tiles ? v + (t + SUM_TILES) * WINOGRAD_PART
+                                               : v;
       product.next_b = product.b;
       multiply_panel<T, true>(p.k, ceil_div(channels, p.lanes),
                               min64(WINOGRAD_PART, p.c.C - part * WINOGRAD_PART), product);

@@ -21,7 +21,7 @@ namespace fastconv::cpu {
 
 template <class T>
 struct WeightAcrossTiles {
-  static constexpr int64_t STRIP_TILES = 256;
+  static constexpr int64_t STRIP_TILES = TileSpan::MOST_TILES;
   static constexpr int64_t STRIP_BYTES = int64_t(8) << 20, LONG_STRIP_BYTES = int64_t(24) << 20;
   static constexpr int64_t LARGE_FILTERS = int64_t(8) << 20;
   static constexpr int64_t MANY_PANELS = 8, CHANNELS = 16;
@@ -51,7 +51,8 @@ struct WeightAcrossTiles {
   }
   // Whether this form can run a convolution, and its sums over tiles are as long as PART.
   static bool takes(const WinogradConv& c) {
-    return AcrossTiles<T>::takes(c) &&
+    constexpr int64_t MANY_CHANNELS = 2048;  // of which V of PART tiles would not fit a strip
+    return AcrossTiles<T>::takes(c) && c.C <= MANY_CHANNELS &&
            !product_below(WINOGRAD_PART, c.N, ceil_div(c.OH, 4), ceil_div(c.OW, 4));
   }
   // Panels for four vectors are two of two rather than one of three and one of one; in one strip,
@@ -66,7 +67,7 @@ struct WeightAcrossTiles {
     const int64_t u_bytes = POINT_COUNT * c.C * c.M * int64_t(sizeof(T));
     const int64_t bytes = u_bytes > LARGE_FILTERS ? LONG_STRIP_BYTES : STRIP_BYTES;
     const int64_t fit = bytes / (POINT_COUNT * (c.C + c.M) * int64_t(sizeof(T)));
-    return max64(lanes, min64(STRIP_TILES, fit) / lanes * lanes);
+    return max64(WINOGRAD_PART, min64(STRIP_TILES, fit) / lanes * lanes);
   }
   bool one_strip() const { return input.blocks() == 1 && panels >= MANY_PANELS; }
   int64_t scratch_count() const {
@@ -104,7 +105,7 @@ void transform_gradient(const WeightAcrossTiles<T>& p, const T* grad_y, int64_t 
   const WinogradConv& c = p.c;
   const AcrossTiles<T>& grid = p.input;
   const int64_t begin = strip * grid.block, end = min64(grid.tiles, begin + grid.block);
-  int32_t position[AcrossTiles<T>::Span::MOST_TILES];
+  int32_t position[TileSpan::MOST_TILES];
   for (int64_t i = 0; i < round_up(end - begin, p.lanes); ++i) position[i] = p.position(i);
   T* points = m + panel * p.m_panel;
   const int64_t first = panel * p.panel, past = min64(c.M, first + p.panel);
@@ -158,7 +159,8 @@ void sum_point(const WeightAcrossTiles<T>& p, const WeightTilesBuffers<T>& b, in
     product.c_row = p.panel;
     product.add = add || t > 0;
     product.next_a = last ? b.v + xi * in.v_point : product.a + in.v_panel;
-    product.next_b = last ? product.b - t * p.panel + p.m_panel : product.b + WINOGRAD_PART * p.panel;
+    product.next_b =
+        last ? product.b - t * p.panel + p.m_panel : product.b + WINOGRAD_PART * p.panel;
     multiply_panel<T, false>(p.k, ceil_div(channels, p.lanes), p.c.C, product);
   }
 }

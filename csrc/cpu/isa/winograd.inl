@@ -95,8 +95,7 @@ void to_points(const WinogradTiles<T>& t) {
   constexpr int FROM = Transform::FROM;
   const T* __restrict__ pixels = t.pixels_in;
   for (int64_t tile = 0; tile < t.count; ++tile) {
-    T* __restrict__ points =
-        t.points_out + (t.position ? t.position[tile] : tile) * t.point_tile;
+    T* __restrict__ points = t.points_out + (t.position ? t.position[tile] : tile) * t.point_tile;
     Vec<T> columns[FROM][POINTS];
 #pragma GCC unroll 8
     for (int q = 0; q < FROM; ++q) {
@@ -215,7 +214,8 @@ void rows_from_points(const WinogradRows<T>& t) {
 #pragma GCC unroll 4
       for (int s = 0; s < 4; ++s)
         store_pieces<T, PIECE>(
-            [&](int i) { return pixels + r * t.pixel_row + offset[s * QUARTER + i * RUN]; }, out[s]);
+            [&](int i) { return pixels + r * t.pixel_row + offset[s * QUARTER + i * RUN]; },
+            out[s]);
     }
     points += LANES<T>;
     offset += LANES<T>;
