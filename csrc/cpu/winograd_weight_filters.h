@@ -1,36 +1,68 @@
-// The end of Winograd's backward_weight: dU of a panel, points to taps, to grad_w. Layer: cpu, for
-// winograd_weight.cpp.
+// What the forms of Winograd's backward_weight share: grad_y to points, and dU to grad_w. Layer: cpu,
+// for winograd_weight*.
 #pragma once
 
+#include "winograd_phases.h"
 #include "winograd_tiles.h"
 
 namespace fastconv::cpu {
 
+// tiles.count tiles side by side, `lanes` channels of grad_y from `channel` on, to
+// tiles.points_out; bias[lanes] += the sum of their pixels.
 template <class T>
-struct FilterScatter {
+void gradient_to_points(const WinogradConv& c, const Kernels<T>& k,
+                        const WinogradKernels<T>& transforms, const T* grad_y, const RowPlace& at,
+                        int64_t group, int64_t channel, const WinogradTiles<T>& tiles, T* bias,
+                        T* scratch) {
+  const int64_t out = WINOGRAD_POINTS + 1 - c.K;
+  const Rectangle<T> from{grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c,
+                          c.y,
+                          c.OH,
+                          c.OW,
+                          min64(k.lanes, c.M - channel),
+                          at.oh,
+                          at.ow};
+  pixels_to_points(k, transforms.output_gradient, from, out, out, tiles, scratch);
+  for (int64_t pixel = 0; pixel < out * out * tiles.count; ++pixel)
+    k.add(k.lanes, scratch + pixel * k.lanes, bias);
+}
+
+// dU[m / PANEL][xi][c][m % PANEL] to grad_w, points to taps.
+template <class T>
+struct FilterGradient {
   static constexpr int64_t CHUNK = 16;  // channels c at a time
 
   const WinogradConv& c;
   const Kernels<T>& k;
   const WinogradKernels<T>& transforms;
-  int64_t lanes, panel, u_point;
+  int64_t panel, u_point, u_panel;
 
+  template <class Form>
+  explicit FilterGradient(const Form& form)
+      : c(form.c),
+        k(form.k),
+        transforms(form.transforms),
+        panel(form.panel),
+        u_point(c.C * panel + CACHE_LINE / int64_t(sizeof(T))),
+        u_panel(POINT_COUNT * u_point) {}
   int64_t chunks() const { return ceil_div(c.C, CHUNK); }
-  // u: [xi][c][panel] of one panel; `scratch`: CHUNK * K * K * lanes.
+  int64_t scratch_count() const { return CHUNK * c.K * c.K * k.lanes; }
+
+  // u: of one panel.
   void finish(const T* u, T* grad_w, int64_t group, int64_t index, int64_t chunk,
               T* scratch) const {
     const int64_t end = min64(c.M, (index + 1) * panel), channel = chunk * CHUNK;
-    for (int64_t m = index * panel; m < end; m += lanes) {
+    for (int64_t m = index * panel; m < end; m += k.lanes) {
       WinogradTiles<T> tiles{};
       tiles.count = min64(CHUNK, c.C - channel);
       tiles.points_in = u + channel * panel + m % panel;
       tiles.point = u_point;
       tiles.point_tile = panel;
       tiles.pixels_out = scratch;
-      tiles.pixel_row = c.K * lanes;
-      tiles.pixel_tile = c.K * c.K * lanes;
+      tiles.pixel_row = c.K * k.lanes;
+      tiles.pixel_tile = c.K * c.K * k.lanes;
       transforms.filter_gradient(tiles);
-      scatter_filters(k, c, scratch, min64(lanes, end - m), tiles.count,
+      scatter_filters(k, c, scratch, min64(k.lanes, end - m), tiles.count,
                       grad_w + group * c.w_group + m * c.w.n + channel * c.w.c);
     }
   }
