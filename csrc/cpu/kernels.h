@@ -120,14 +120,15 @@ struct WinogradTiles {
   int64_t pixel_row, pixel_tile, point, point_tile;
 };
 
-// `count` vectors of tiles of one channel, 4 x 4 outputs each; lanes = tiles: lane 4 t + s is tile s *
-// lanes / 4 + t. Pixels lie in rows as in an image: tile i begins at offset[i], and RUN tiles side
-// by side are 4 pixels apart. Vector v of point xi is at xi * point + v * lanes.
+// `count` vectors of tiles of one channel; lanes = tiles: with 4 x 4 outputs lane 4 t + s is tile s *
+// lanes / 4 + t, with 2 x 2 lane i is tile i. Pixels lie in rows as in an image: tile i begins at
+// offset[i], and the tiles of a run are side by side. Vector v of point xi is at xi * point + v *
+// lanes.
 template <class T>
 struct WinogradRows {
   int64_t count;
   const int32_t* offset;  // [count * lanes]
-  const T* pixels_in;     // to points; 4 pixels right of a tile are read, and not used
+  const T* pixels_in;     // to points; up to 4 pixels right of a tile's outputs are read
   T* points_out;
   const T* points_in;  // from points
   T* pixels_out;
@@ -137,7 +138,7 @@ struct WinogradRows {
 
 template <class T>
 struct WinogradRowKernels {
-  int run;  // 0: there are none
+  int run;  // tiles; 0: there are no kernels
   void (*input)(const WinogradRows<T>&);
   void (*output)(const WinogradRows<T>&);
 };
@@ -150,14 +151,16 @@ struct WinogradKernels {
   void (*output)(const WinogradTiles<T>&);           // adds the bias
   void (*output_gradient)(const WinogradTiles<T>&);  // adjoint of output
   void (*filter_gradient)(const WinogradTiles<T>&);  // adjoint of filter
+  static constexpr int RUNS = 3;
+  WinogradRowKernels<T> rows[RUNS];  // runs descending
 };
 
-// Channels of a part of Winograd's V, [t][PART]: the length of a sum in registers.
+// What Winograd sums over comes in parts, rows of PART: the length of a sum in registers.
 constexpr int64_t WINOGRAD_PART = 64;
 
-// c[m][n] = sum over k of a(m, k) * b[k * b_row + n], or c + that, where a is a part of V and a(m, k)
-// is a[m][k] or, in transposed products, a[k][m]. `next_a`, `next_b`: those of the product that
-// follows, to be fetched meanwhile.
+// c[m][n] = sum over k of a(m, k) * b[k * b_row + n], or c + that, where a has rows of PART and
+// a(m, k) is a[m][k] or, in transposed products, a[k][m]. `next_a`, `next_b`: those of the product
+// that follows, to be fetched meanwhile, next_b by next_b_step a step.
 template <class T>
 struct PanelProduct {
   int64_t K;
@@ -194,8 +197,8 @@ struct Kernels {
   // [transposed][vectors - 1]
   void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
 
-  static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4, RUNS = 3;
-  WinogradRowKernels<T> winograd_rows[RUNS];                     // runs descending to 1
+  // Of panels whose lanes are tiles.
+  static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4;
   int tile_rows[TILE_PRODUCTS];                                  // descending to 1
   void (*tile_products[TILE_PRODUCTS])(const PanelProduct<T>&);  // of TILE_VECTORS
 

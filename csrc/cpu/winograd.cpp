@@ -1,18 +1,24 @@
 // Winograd, forward and backward_input (arrays: winograd.h). Layer: cpu, driver.
 //
-// Two schedules of the same arithmetic. In both a block is BLOCK_TILES tiles:
+// Two schedules of the same arithmetic, for either form. A block is some 40 tiles, a unit some 32
+// output channels m.
 //
 // Filters shared (small filters): U is transformed once and stays in L3.
 //   block        parallel; V of the block, all channels, stays in L2
-//     panels     of M: CHUNK_CHANNELS at a time
-//       xi       U[xi] of the panels streams from L2 / L3
-//         part   of c: sums of sums round less, and the panel of U is in L1
-//       tile row transformed back and written
+//     units      CHUNK_CHANNELS of M at a time
+//       xi       U[xi] of the units streams from L2 / L3
+//         part   of c: sums of sums round less, and the panel b is in L1
+//       output   transformed back and written
 //
 // Filters private (U would not stay in cache, or too few tiles to share them among): V of up to
 // SHARED_INPUT_BYTES is transformed first; then
-//   panel        parallel; transforms its filters and keeps them in L2
+//   unit         parallel; transforms its filters and keeps them in L2
 //     block      as above
+// or, where there are so few tiles that M of all of them stays in L2,
+//     part       of c: its filters transformed, 300 KB
+//       block
+//         xi
+//     output     of all blocks
 //
 // Filters that are ready (cached by the caller) change neither: what is private then comes from
 // memory, and stays in L2 all the same.

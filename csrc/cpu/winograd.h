@@ -1,16 +1,16 @@
 // Winograd convolution: stride 1, filters of 3x3 and 5x5 (mathematics: isa/winograd.inl). Layer:
 // cpu, driver.
 //
-// Every array of points has the channels innermost, whatever the layout of the image, so that the
-// three products of the three directions are one kernel (panel_product):
+// Three products at each of 36 points xi, all by one kernel (panel_product); t is a tile, c and m the
+// channels summed over and written:
 //
 //   V[xi][t][c]       points of the input tiles        forward          M[xi] = V[xi] U[xi]
 //   U[xi][c][m]       points of the filters            backward_input   the same, filters turned
 //   M[xi][t][m]       points of the output tiles       backward_weight  dU[xi] = V[xi]^T dM[xi]
 //
-// with xi one of the 36 points, t a tile, c and m the channels summed over and written. c comes in
-// parts of PART channels, whose products are summed in registers: V[xi][c / PART][t][c % PART]; m in
-// panels of PANEL channels: U[m / PANEL][xi][c][m % PANEL], M[m / PANEL][xi][t][m % PANEL].
+// A form packs these arrays its own way (winograd_across_tiles.h: lanes = tiles, of NCHW;
+// winograd_across_channels.h: lanes = channels, of everything; docs/decisions/0008). In both, what
+// is summed over comes in parts of PART, which are summed in registers.
 #pragma once
 
 #include <cstdint>

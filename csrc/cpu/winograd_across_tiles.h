@@ -1,4 +1,4 @@
-// Winograd with lanes = tiles: 3x3, NCHW, maps with tiles enough. Layer: cpu, for winograd.cpp,
+// Winograd with lanes = tiles: NCHW, maps with tiles enough. Layer: cpu, for winograd.cpp,
 // which says what a form provides.
 //
 //   V[xi][panel][c][t % PANEL]    U[m / unit][c / PART][xi][m % unit][c % PART]
@@ -7,7 +7,7 @@
 // All tiles are counted through, row by row and image by image, so that vectors are full whatever the
 // map. Images are read and written by long pieces of rows of one channel, which memory is fastest at:
 // they are copied, with the zeros around them, to where vectors of pixels hold whole tiles, and four
-// by four these are transposed in registers.
+// by four (3x3; two by two for 5x5) these become columns in registers.
 #pragma once
 
 #include <utility>
@@ -18,7 +18,7 @@ namespace fastconv::cpu {
 
 // Tiles [begin, end) of all, cut by rows of the map, and where their pixels are.
 struct TileSpan {
-  static constexpr int64_t MOST_TILES = 256, OUT = 4;
+  static constexpr int64_t MOST_TILES = 256;
 
   // Neighbours in one row of tiles. Pixels inside the image: `rows` x `columns` at `image`, which go
   // to or come from `scratch`.
@@ -34,53 +34,65 @@ struct TileSpan {
 
 template <class T>
 struct AcrossTiles {
-  static constexpr int64_t OUT = TileSpan::OUT, HALO = WINOGRAD_POINTS - OUT;
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
   static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
 
   const WinogradConv& c;
   const Kernels<T>& k;
+  const WinogradKernels<T>& transforms;
+  const WinogradRowKernels<T>& rows;
+  int64_t out;  // outputs per tile and axis
   int64_t lanes, unit, units;
   int64_t tile_rows, tile_columns, tiles;  // of an image, of an image, of all
   int64_t panel, block;                    // tiles
   int64_t pitch;                           // of scratch
   int64_t v_panel, v_point, v_block;
   int64_t parts, u_point, u_part, u_unit;
-  const WinogradRowKernels<T>* transforms;
 
   explicit AcrossTiles(const WinogradConv& conv)
       : AcrossTiles(conv, tiles_of_block<T>(conv, kernels<T>().lanes, BLOCK_TILES),
                     Kernels<T>::TILE_VECTORS * kernels<T>().lanes) {}
   AcrossTiles(const WinogradConv& conv, int64_t block_tiles, int64_t panel_tiles)
-      : c(conv), k(kernels<T>()), lanes(k.lanes), unit(min64(UNIT, conv.M)) {
+      : c(conv),
+        k(kernels<T>()),
+        transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
+        rows(*row_kernels(conv)),
+        out(WINOGRAD_POINTS + 1 - conv.K),
+        lanes(k.lanes),
+        unit(min64(UNIT, conv.M)) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     units = ceil_div(c.M, unit);
-    tile_rows = ceil_div(c.OH, OUT);
-    tile_columns = ceil_div(c.OW, OUT);
+    tile_rows = ceil_div(c.OH, out);
+    tile_columns = ceil_div(c.OW, out);
     tiles = c.N * tile_rows * tile_columns;
     block = min64(block_tiles, round_up(tiles, lanes));
     panel = min64(panel_tiles, block_tiles);
     v_panel = round_up(c.C * panel, LINE);
     v_point = ceil_div(block, panel) * v_panel + LINE;
     v_block = POINT_COUNT * v_point;
-    pitch = round_up((min64(tile_columns, block) + 1) * OUT, LINE);
+    pitch = round_up(min64(tile_columns, block) * out + 4, LINE);
     parts = ceil_div(c.C, WINOGRAD_PART);
     u_point = unit * WINOGRAD_PART + LINE;
     u_part = POINT_COUNT * u_point;
     u_unit = parts * u_part;
-    transforms = k.winograd_rows;
-    while (transforms->run == 0 || tile_columns % transforms->run != 0) ++transforms;
+  }
+  // Those of the longest run that rows of tiles are made of, or null.
+  static const WinogradRowKernels<T>* row_kernels(const WinogradConv& c) {
+    const Kernels<T>& k = kernels<T>();
+    for (const auto& row : (c.K == 3 ? k.winograd_3x3 : k.winograd_5x5).rows)
+      if (row.run != 0 && ceil_div(c.OW, WINOGRAD_POINTS + 1 - c.K) % row.run == 0) return &row;
+    return nullptr;
   }
   // Whether this form can run a convolution, with at least two vectors and seven eighths of their
   // lanes filled.
   static bool takes(const WinogradConv& c) {
-    const Kernels<T>& k = kernels<T>();
-    const bool runs = k.winograd_rows[Kernels<T>::RUNS - 1].run == 1 && c.K == 3 && c.x.w == 1 &&
-                      c.y.w == 1 && c.OW > OUT;
-    const int64_t tile_rows = ceil_div(c.OH, OUT), tile_columns = ceil_div(c.OW, OUT);
-    if (!runs || product_below(2 * k.lanes, c.N, tile_rows, tile_columns)) return false;
+    const int64_t lanes = kernels<T>().lanes, out = WINOGRAD_POINTS + 1 - c.K;
+    const int64_t tile_rows = ceil_div(c.OH, out), tile_columns = ceil_div(c.OW, out);
+    if (c.x.w != 1 || c.y.w != 1 || tile_columns == 1 || !row_kernels(c) ||
+        product_below(2 * lanes, c.N, tile_rows, tile_columns))
+      return false;
     const int64_t tiles = c.N * tile_rows * tile_columns;
-    return 8 * tiles >= 7 * round_up(tiles, k.lanes);
+    return 8 * tiles >= 7 * round_up(tiles, lanes);
   }
   int64_t blocks() const { return ceil_div(tiles, block); }
   int64_t m_point(int64_t count) const {
@@ -90,8 +102,8 @@ struct AcrossTiles {
   int64_t pixel_scratch() const {
     // Rows of the map that a block may touch, if none are neighbours; one for the lanes of no tile,
     // and what the last tile reads beyond.
-    const int64_t rows = min64(block, block / tile_columns + 2) + 1;
-    return rows * WINOGRAD_POINTS * pitch + lanes;
+    const int64_t map_rows = min64(block, block / tile_columns + 2) + 1;
+    return map_rows * WINOGRAD_POINTS * pitch + lanes;
   }
   int64_t scratch_count() const { return max64(pixel_scratch(), FILTER_CHUNK * c.K * c.K * lanes); }
 
@@ -99,7 +111,7 @@ struct AcrossTiles {
     TileSpan s;
     const int64_t begin = index * block, end = min64(tiles, begin + block);
     s.tiles = end - begin;
-    const int64_t halo = input ? HALO : 0;
+    const int64_t halo = input ? WINOGRAD_POINTS - out : 0;
     const int64_t H = input ? c.IH : c.OH, W = input ? c.IW : c.OW;
     const Strides& strides = input ? c.x : c.y;
     int64_t at = 0;
@@ -107,12 +119,12 @@ struct AcrossTiles {
       const int64_t row = t / tile_columns, column = t % tile_columns;
       const int64_t columns = min64(end - t, tile_columns - column);
       // Whole rows of one image share the pixels between them.
-      const int64_t rows =
+      const int64_t span_rows =
           columns < tile_columns ? 1 : min64((end - t) / tile_columns, tile_rows - row % tile_rows);
-      next = t + rows * columns;
-      const int64_t h = row % tile_rows * OUT - (input ? c.top : 0);
-      const int64_t w = column * OUT - (input ? c.left : 0);
-      const int64_t height = rows * OUT + halo, width = columns * OUT + halo;
+      next = t + span_rows * columns;
+      const int64_t h = row % tile_rows * out - (input ? c.top : 0);
+      const int64_t w = column * out - (input ? c.left : 0);
+      const int64_t height = span_rows * out + halo, width = columns * out + halo;
       const int64_t r = clamp64(-h, 0, height), q = clamp64(-w, 0, width);
       s.copies[s.pieces++] = {row / tile_rows * strides.n + (h + r) * strides.h + w + q,
                               static_cast<int32_t>(at + r * pitch + q),
@@ -120,7 +132,7 @@ struct AcrossTiles {
                               static_cast<int32_t>(clamp64(W - w, q, width) - q)};
       for (int64_t i = t; i < next; ++i)
         s.offset[i - begin] =
-            static_cast<int32_t>(at + ((i - t) / columns * pitch + (i - t) % columns) * OUT);
+            static_cast<int32_t>(at + ((i - t) / columns * pitch + (i - t) % columns) * out);
       at += height * pitch;
     }
     for (int64_t i = s.tiles; i < round_up(s.tiles, lanes); ++i)
@@ -141,14 +153,14 @@ struct AcrossTiles {
         k.copy_in(s.copies[i].rows, s.copies[i].columns, image + s.copies[i].image, c.x.h,
                   scratch + s.copies[i].scratch, pitch, channel + 1 < c.C ? c.x.c : 0);
       for (int64_t first = 0; first < s.tiles; first += panel) {
-        WinogradRows<T> rows{};
-        rows.count = ceil_div(min64(panel, s.tiles - first), lanes);
-        rows.offset = s.offset + first;
-        rows.pixels_in = scratch;
-        rows.pixel_row = pitch;
-        rows.points_out = v + first / panel * v_panel + channel * panel;
-        rows.point = v_point;
-        transforms->input(rows);
+        WinogradRows<T> vectors{};
+        vectors.count = ceil_div(min64(panel, s.tiles - first), lanes);
+        vectors.offset = s.offset + first;
+        vectors.pixels_in = scratch;
+        vectors.pixel_row = pitch;
+        vectors.points_out = v + first / panel * v_panel + channel * panel;
+        vectors.point = v_point;
+        rows.input(vectors);
       }
     }
   }
@@ -171,7 +183,7 @@ struct AcrossTiles {
         tiles.points_out = u + (m - begin) * WINOGRAD_PART + channel - first;
         tiles.point = u_point;
         tiles.point_tile = WINOGRAD_PART;
-        k.winograd_3x3.filter(tiles);
+        transforms.filter(tiles);
       }
   }
 
@@ -218,15 +230,15 @@ struct AcrossTiles {
     const int64_t end = min64(c.M, (first + count) * unit);
     for (int64_t channel = first * unit; channel < end; ++channel) {
       for (int64_t begin = 0; begin < s.tiles; begin += panel) {
-        WinogradRows<T> rows{};
-        rows.count = ceil_div(min64(panel, s.tiles - begin), lanes);
-        rows.offset = s.offset + begin;
-        rows.points_in = m + (begin / panel * count * unit + channel - first * unit) * panel;
-        rows.point = m_point(count);
-        rows.pixels_out = scratch;
-        rows.pixel_row = pitch;
-        rows.bias = io.bias ? io.bias[group * units * unit + channel] : T(0);
-        transforms->output(rows);
+        WinogradRows<T> vectors{};
+        vectors.count = ceil_div(min64(panel, s.tiles - begin), lanes);
+        vectors.offset = s.offset + begin;
+        vectors.points_in = m + (begin / panel * count * unit + channel - first * unit) * panel;
+        vectors.point = m_point(count);
+        vectors.pixels_out = scratch;
+        vectors.pixel_row = pitch;
+        vectors.bias = io.bias ? io.bias[group * units * unit + channel] : T(0);
+        rows.output(vectors);
       }
       T* image = io.y + (group * c.M + channel) * c.y.c;
       for (int i = 0; i < s.pieces; ++i)

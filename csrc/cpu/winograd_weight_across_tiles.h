@@ -28,7 +28,7 @@ struct WeightAcrossTiles {
   explicit WeightAcrossTiles(const WinogradConv& conv)
       : c(conv),
         k(kernels<T>()),
-        transforms(k.winograd_3x3),
+        transforms(conv.K == 3 ? k.winograd_3x3 : k.winograd_5x5),
         lanes(k.lanes),
         panel(panel_vectors(conv, lanes) * lanes),
         panels(ceil_div(conv.M, panel)),
@@ -40,16 +40,16 @@ struct WeightAcrossTiles {
   // Whether this form can run a convolution, and its sums over tiles are as long as PART.
   static bool takes(const WinogradConv& c) {
     constexpr int64_t MANY_CHANNELS = 2048;  // PART tiles of which would be more than a strip
+    const int64_t out = WINOGRAD_POINTS + 1 - c.K;
     return AcrossTiles<T>::takes(c) && max64(c.C, c.M) <= MANY_CHANNELS &&
-           !product_below(WINOGRAD_PART, c.N, ceil_div(c.OH, AcrossTiles<T>::OUT),
-                          ceil_div(c.OW, AcrossTiles<T>::OUT));
+           !product_below(WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
   }
   int64_t strips() const { return input.blocks(); }
   int64_t v_count() const { return input.v_block; }
   int64_t m_count() const { return POINT_COUNT * m_point; }
   int64_t bias_parts() const { return 1; }
   int64_t scratch_count() const {
-    return max64(input.pixel_scratch(), input.OUT * input.OUT * input.block * lanes);
+    return max64(input.pixel_scratch(), input.out * input.out * input.block * lanes);
   }
 
   // A job is a panel of grad_y, or some channels of x.
@@ -100,12 +100,13 @@ struct WeightAcrossTiles {
   // panels are jobs and should be many.
   static int64_t panel_vectors(const WinogradConv& c, int64_t lanes) {
     const int64_t vectors = ceil_div(c.M, lanes);
-    const int64_t tiles =
-        c.N * ceil_div(c.OH, AcrossTiles<T>::OUT) * ceil_div(c.OW, AcrossTiles<T>::OUT);
+    const int64_t out = WINOGRAD_POINTS + 1 - c.K;
+    const int64_t tiles = c.N * ceil_div(c.OH, out) * ceil_div(c.OW, out);
     return min64(vectors, vectors == 4 || tiles <= strip_tiles(c, lanes) ? 2 : 3);
   }
-  // Where the order of lanes puts tile i of a strip.
+  // Where the order of lanes puts tile i of a strip (kernels.h).
   int32_t position(int64_t i) const {
+    if (input.out == 2) return static_cast<int32_t>(i);
     const int64_t in_vector = i % lanes, quarter = lanes / 4;
     return static_cast<int32_t>(i - in_vector + in_vector % quarter * 4 + in_vector / quarter);
   }
@@ -121,8 +122,8 @@ struct WeightAcrossTiles {
     for (int64_t t = begin, next; t < end; t = next) {
       const int64_t row = t / input.tile_columns, column = t % input.tile_columns;
       next = min64(end, t - column + input.tile_columns);
-      const RowPlace at{row / input.tile_rows, row % input.tile_rows * input.OUT,
-                        column * input.OUT};
+      const RowPlace at{row / input.tile_rows, row % input.tile_rows * input.out,
+                        column * input.out};
       for (int64_t channel = first; channel < past; channel += lanes) {
         WinogradTiles<T> tiles{};
         tiles.count = next - t;

@@ -67,13 +67,25 @@ constexpr void add_weight_tiles(Kernels<T>& k) {
   }
 }
 
+template <class T, int OUT, int INDEX>
+constexpr WinogradRowKernels<T> winograd_rows() {
+  constexpr int PIECE = LANES<T> >> INDEX;
+  if constexpr (PIECE >= 4)
+    return {PIECE / OUT, rows_to_points<T, OUT, PIECE>, rows_from_points<T, OUT, PIECE>};
+  else
+    return {};
+}
+
 // Of a K x K filter.
 template <class T, int K>
 constexpr WinogradKernels<T> winograd_kernels() {
   constexpr int OUT = POINTS + 1 - K;
-  return {to_points<T, InputTransform>, to_points<T, Evaluate<K, true>>,
-          from_points<T, EvaluateTransposed<OUT, false>>, to_points<T, Evaluate<OUT, false>>,
-          from_points<T, EvaluateTransposed<K, true>>};
+  return {to_points<T, InputTransform>,
+          to_points<T, Evaluate<K, true>>,
+          from_points<T, EvaluateTransposed<OUT, false>>,
+          to_points<T, Evaluate<OUT, false>>,
+          from_points<T, EvaluateTransposed<K, true>>,
+          {winograd_rows<T, OUT, 0>(), winograd_rows<T, OUT, 1>(), winograd_rows<T, OUT, 2>()}};
 }
 
 template <class T, int TILE, int ROWS>
@@ -89,13 +101,6 @@ template <class T, int TILE, int ROWS>
 constexpr void add_tile_products(Kernels<T>& k) {
   k.tile_rows[TILE] = ROWS;
   k.tile_products[TILE] = panel_product<T, false, 3, ROWS>;
-}
-
-template <class T, int INDEX, int RUN>
-constexpr void add_winograd_rows(Kernels<T>& k) {
-  if constexpr (RUN * 4 <= LANES<T>) {
-    k.winograd_rows[INDEX] = {RUN, rows_to_points<T, RUN>, rows_from_points<T, RUN>};
-  }
 }
 
 template <class T, class Code>
@@ -129,9 +134,6 @@ constexpr Kernels<T> make_kernels() {
   add_panel_products<T, 2, WIDE ? 4 : 3>(k);
   add_panel_products<T, 3, 2>(k);
   add_panel_products<T, 4, 1>(k);
-  add_winograd_rows<T, 0, 4>(k);
-  add_winograd_rows<T, 1, 2>(k);
-  add_winograd_rows<T, 2, 1>(k);
   add_tile_products<T, 0, WIDE ? 8 : 4>(k);
   add_tile_products<T, 1, WIDE ? 4 : 3>(k);
   add_tile_products<T, 2, 2>(k);

@@ -131,6 +131,16 @@ FASTCONV_LEAF Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
   return even_lanes<T>(a, b, AllLanes<T>{});
 }
 
+// {a1, a3, ..., b1, b3, ...}
+template <class T, int... I>
+FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (2 * I + 1)...>(a, b);
+}
+template <class T>
+FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
+  return odd_lanes<T>(a, b, AllLanes<T>{});
+}
+
 // {0, step, 2 * step, ...}
 template <class Integer, int... I>
 FASTCONV_LEAF Vec<Integer> ramp(Integer step, Lanes<I...>) {

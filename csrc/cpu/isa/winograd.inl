@@ -1,5 +1,5 @@
-// Winograd's transforms between pixels and points, and the product that they surround (drivers and
-// loop order: ../winograd.h). In every one lanes = channels.
+// Winograd's transforms between pixels and points, with lanes = channels and with lanes = tiles, and
+// the product that they surround (drivers and loop order: ../winograd.h).
 //
 // A 1-D convolution of n = OUT + K - 1 = 6 samples is a product of polynomials, found from their
 // values at 6 points p: 0, a, -a, b, -b and infinity, where a = 5/8 and b = 3/2: a^2 and b^2 are
@@ -147,11 +147,35 @@ void from_points(const WinogradTiles<T>& t) {
   }
 }
 
-// The same where lanes = tiles of one channel, and pixels lie as in the image: four vectors of
-// pixels, of LANES / 4 tiles each, are transposed four by four.
-template <class T, int RUN>
+// OUT vectors of pixels, of LANES / OUT tiles each, to OUT columns of LANES tiles, and back: lane of
+// tile i is i with OUT = 2, and see WinogradRows with 4.
+template <class T, int OUT>
+FASTCONV_LEAF void pixels_to_columns(Vec<T>* a) {
+  if constexpr (OUT == 4) {
+    transpose_quads<T>(a);
+  } else {
+    const Vec<T> even = even_lanes<T>(a[0], a[1]);
+    a[1] = odd_lanes<T>(a[0], a[1]);
+    a[0] = even;
+  }
+}
+template <class T, int OUT>
+FASTCONV_LEAF void columns_to_pixels(Vec<T>* a) {
+  if constexpr (OUT == 4) {
+    transpose_quads<T>(a);
+  } else {
+    const Vec<T> low = zip<T, 0>(a[0], a[1]);
+    a[1] = zip<T, 1>(a[0], a[1]);
+    a[0] = low;
+  }
+}
+
+// Pixels to points where lanes = tiles of one channel, and pixels lie as in the image. Columns from
+// OUT on are the first ones of the pixels that many to the right. Vectors of pixels are put together
+// from pieces of whole tiles.
+template <class T, int OUT, int PIECE>
 void rows_to_points(const WinogradRows<T>& t) {
-  constexpr int QUARTER = LANES<T> / 4, PIECE = RUN * 4;
+  constexpr int TILES = LANES<T> / OUT, RUN = PIECE / OUT;
   const T* __restrict__ pixels = t.pixels_in;
   T* __restrict__ points = t.points_out;
   const int32_t* offset = t.offset;
@@ -162,13 +186,13 @@ void rows_to_points(const WinogradRows<T>& t) {
       const T* row = pixels + r * t.pixel_row;
       Vec<T> d[8];  // columns of the tiles
 #pragma GCC unroll 4
-      for (int s = 0; s < 4; ++s) {
-        const auto piece = [&](int i) { return row + offset[s * QUARTER + i * RUN]; };
-        d[s] = load_pieces<T, PIECE>(piece);
-        d[4 + s] = load_pieces<T, PIECE>([&](int i) { return piece(i) + 4; });
+      for (int q = 0; q < POINTS; q += OUT) {
+#pragma GCC unroll 4
+        for (int s = 0; s < OUT; ++s)
+          d[q + s] =
+              load_pieces<T, PIECE>([&](int i) { return row + q + offset[s * TILES + i * RUN]; });
+        pixels_to_columns<T, OUT>(d + q);
       }
-      transpose_quads<T>(d);
-      transpose_quads<T>(d + 4);
       InputTransform::apply<T>(d, rows[r]);
     }
 #pragma GCC unroll 8
@@ -185,9 +209,9 @@ void rows_to_points(const WinogradRows<T>& t) {
   }
 }
 
-template <class T, int RUN>
+template <class T, int OUT, int PIECE>
 void rows_from_points(const WinogradRows<T>& t) {
-  constexpr int OUT = 4, QUARTER = LANES<T> / 4, PIECE = RUN * 4;
+  constexpr int TILES = LANES<T> / OUT, RUN = PIECE / OUT;
   using Transform = EvaluateTransposed<OUT, false>;
   const T* __restrict__ points = t.points_in;
   T* __restrict__ pixels = t.pixels_out;
@@ -200,22 +224,21 @@ void rows_from_points(const WinogradRows<T>& t) {
       Vec<T> column[POINTS];
 #pragma GCC unroll 8
       for (int i = 0; i < POINTS; ++i) column[i] = load(points + (i * POINTS + j) * t.point);
-      Transform::apply<T>(column, columns[j]);
+      Transform::template apply<T>(column, columns[j]);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int r = 0; r < OUT; ++r) {
+      T* to = pixels + r * t.pixel_row;
       Vec<T> row[POINTS], out[OUT];
 #pragma GCC unroll 8
       for (int j = 0; j < POINTS; ++j) row[j] = columns[j][r];
-      Transform::apply<T>(row, out);
+      Transform::template apply<T>(row, out);
 #pragma GCC unroll 4
       for (int q = 0; q < OUT; ++q) out[q] += bias;
-      transpose_quads<T>(out);
+      columns_to_pixels<T, OUT>(out);
 #pragma GCC unroll 4
-      for (int s = 0; s < 4; ++s)
-        store_pieces<T, PIECE>(
-            [&](int i) { return pixels + r * t.pixel_row + offset[s * QUARTER + i * RUN]; },
-            out[s]);
+      for (int s = 0; s < OUT; ++s)
+        store_pieces<T, PIECE>([&](int i) { return to + offset[s * TILES + i * RUN]; }, out[s]);
     }
     points += LANES<T>;
     offset += LANES<T>;
@@ -231,7 +254,8 @@ void rows_from_points(const WinogradRows<T>& t) {
 //                                      ROWS * VECTORS multiply-adds
 // With `add`, the finished sum is added to c: long sums are sums of shorter ones.
 // Every register tile reads its lines of a for the first time, from L2 or L3, and too few of them at
-// a stretch for the CPU to foresee: so a line of what comes next is fetched in every step.
+// a stretch for the CPU to foresee: so every step fetches a line of those that come next, and, into
+// L2, the tile's share of the next panel of b, so that no burst waits for L3.
 template <class T, bool TRANSPOSED, int VECTORS, int ROWS>
 void panel_product(const PanelProduct<T>& p) {
   static_assert(ROWS * VECTORS + VECTORS + 1 <= REGISTERS,
