@@ -42,7 +42,7 @@ constexpr int64_t FEW_BLOCKS = 4;
 // elements of V; `units` of `unit` output channels m of a group, of u_unit elements of U;
 // m_count(units), scratch_count(); and transform_input(block), transform_filters(unit),
 // multiply(block, units) and transform_output(block, units).
-template <class Form>
+template <class Form, class T>
 struct Plan {
   Form form;
   int threads;
@@ -52,8 +52,7 @@ struct Plan {
   int64_t super_blocks;  // blocks whose V is there at a time, with private filters
   bool by_parts;         // M of all blocks stays in L2, so that no more than a part of U needs to
 
-  template <class T>
-  Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases, T)
+  Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv), threads(wanted_threads), seconds(phases) {
     filters_private = form.units * form.u_unit * int64_t(sizeof(T)) > SHARED_FILTER_BYTES ||
                       form.blocks() < FEW_BLOCKS;
@@ -73,7 +72,7 @@ struct Buffers {
   int64_t m_count, scratch_count, bytes;
 
   template <class Form>
-  Buffers(const Plan<Form>& p, bool ready_filters, void* base) {
+  Buffers(const Plan<Form, T>& p, bool ready_filters, void* base) {
     const Form& form = p.form;
     m_count = round_up(form.m_count(p.chunk), CACHE_LINE) * p.m_blocks();
     scratch_count = round_up(form.scratch_count(), CACHE_LINE);
@@ -104,7 +103,7 @@ struct Own {
 
 // U of one unit, parts in order.
 template <class Form, class T>
-void transform_filters(const Plan<Form>& p, const T* w, int64_t group, int64_t unit, T* u,
+void transform_filters(const Plan<Form, T>& p, const T* w, int64_t group, int64_t unit, T* u,
                        Own<T>& own) {
   for (int64_t part = 0; part < p.form.parts; ++part)
     p.form.transform_filters(w, group, unit, part, u + part * p.form.u_part, own.scratch);
@@ -112,7 +111,7 @@ void transform_filters(const Plan<Form>& p, const T* w, int64_t group, int64_t u
 }
 
 template <class Form, class T>
-void transform_all_filters(const Plan<Form>& p, const Buffers<T>& b, const T* w, T* u) {
+void transform_all_filters(const Plan<Form, T>& p, const Buffers<T>& b, const T* w, T* u) {
   const int64_t units = p.form.units;
   parallel_jobs(p.threads, p.form.c.groups * units, [&](int64_t job, int thread) {
     Own<T> own(b, p.seconds, thread);
@@ -123,8 +122,9 @@ void transform_all_filters(const Plan<Form>& p, const Buffers<T>& b, const T* w,
 // Multiplies V of a block by `count` units of U and writes their outputs. io.bias: [group][units *
 // unit], or null.
 template <class Form, class T>
-void multiply_block(const Plan<Form>& p, const WinogradBuffers<T>& io, int64_t block, int64_t group,
-                    const T* v, const T* u, int64_t unit, int64_t count, Own<T>& own) {
+void multiply_block(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t block,
+                    int64_t group, const T* v, const T* u, int64_t unit, int64_t count,
+                    Own<T>& own) {
   p.form.multiply(block, v, u, unit, count, 0, p.form.parts, own.m);
   own.clock.stamp(PRODUCT);
   p.form.transform_output(io, block, group, unit, count, own.m, own.scratch);
@@ -132,7 +132,7 @@ void multiply_block(const Plan<Form>& p, const WinogradBuffers<T>& io, int64_t b
 }
 
 template <class Form, class T>
-void run_shared(const Plan<Form>& p, const Buffers<T>& b, const WinogradBuffers<T>& io) {
+void run_shared(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffers<T>& io) {
   const Form& form = p.form;
   const int64_t blocks = form.blocks();
   if (!io.filters) transform_all_filters(p, b, io.w, b.u);
@@ -151,7 +151,7 @@ void run_shared(const Plan<Form>& p, const Buffers<T>& b, const WinogradBuffers<
 
 // One unit and all blocks, of which V is at v; `ready`: U of the unit, or null.
 template <class Form, class T>
-void run_unit(const Plan<Form>& p, const WinogradBuffers<T>& io, int64_t group, int64_t unit,
+void run_unit(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group, int64_t unit,
               int64_t first, int64_t blocks, const T* v, const T* ready, T* u, Own<T>& own) {
   const Form& form = p.form;
   if (!ready) transform_filters(p, io.w, group, unit, u, own);
@@ -161,7 +161,7 @@ void run_unit(const Plan<Form>& p, const WinogradBuffers<T>& io, int64_t group, 
 }
 
 template <class Form, class T>
-void run_unit_by_parts(const Plan<Form>& p, const WinogradBuffers<T>& io, int64_t group,
+void run_unit_by_parts(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group,
                        int64_t unit, const T* v, const T* ready, T* u, Own<T>& own) {
   const Form& form = p.form;
   const int64_t m_count = form.m_count(1);
@@ -181,7 +181,7 @@ void run_unit_by_parts(const Plan<Form>& p, const WinogradBuffers<T>& io, int64_
 }
 
 template <class Form, class T>
-void run_private(const Plan<Form>& p, const Buffers<T>& b, const WinogradBuffers<T>& io) {
+void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffers<T>& io) {
   const Form& form = p.form;
   for (int64_t group = 0; group < form.c.groups; ++group)
     for (int64_t first = 0; first < form.blocks(); first += p.super_blocks) {
@@ -207,8 +207,8 @@ void run_private(const Plan<Form>& p, const Buffers<T>& b, const WinogradBuffers
 // f(plan) with the form that suits `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
-  if (AcrossTiles<T>::takes(conv)) return f(Plan<AcrossTiles<T>>(conv, threads, seconds, T()));
-  return f(Plan<AcrossChannels<T>>(conv, threads, seconds, T()));
+  if (AcrossTiles<T>::takes(conv)) return f(Plan<AcrossTiles<T>, T>(conv, threads, seconds));
+  return f(Plan<AcrossChannels<T>, T>(conv, threads, seconds));
 }
 
 }  // namespace

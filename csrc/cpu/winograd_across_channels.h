@@ -1,7 +1,8 @@
 // Winograd with lanes = channels, for every layout, filter and map. Layer: cpu, for winograd.cpp,
 // which says what a form provides.
 //
-//   V[xi][c / PART][t][c % PART]    U[m / unit][c / PART][xi][c % PART][m % unit]    M[m / unit][xi][t][m % unit]
+//   V[xi][c / PART][t][c % PART]    U[m / unit][c / PART][xi][c % PART][m % unit]
+//   M[m / unit][xi][t][m % unit]
 //
 // Pixels pass through scratch [row][column][lane]: transposed from NCHW, copied from NHWC.
 #pragma once
@@ -13,8 +14,7 @@ namespace fastconv::cpu {
 template <class T>
 struct AcrossChannels {
   static constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured: docs/performance-log.md
-  static constexpr int64_t FILTER_CHUNK =
-      16;  // input channels whose filters are gathered at a time
+  static constexpr int64_t FILTER_CHUNK = 16;  // channels c whose filters are gathered at a time
 
   const WinogradConv& c;
   const Kernels<T>& k;
@@ -65,15 +65,11 @@ struct AcrossChannels {
       for (int64_t channel = begin; channel < channels; channel += FILTER_CHUNK) {
         WinogradTiles<T> tiles{};
         tiles.count = min64(FILTER_CHUNK, channels - channel);
-        gather_filters(k, c, w + group * c.w_group + m * c.w.n + channel * c.w.c,
-                       min64(lanes, end - m), tiles.count, scratch);
-        tiles.pixels_in = scratch;
-        tiles.pixel_row = c.K * lanes;
-        tiles.pixel_tile = c.K * c.K * lanes;
         tiles.points_out = u + (channel - begin) * unit + m % unit;
         tiles.point = u_point;
         tiles.point_tile = unit;
-        transforms.filter(tiles);
+        filters_to_points(k, transforms, c, w + group * c.w_group + m * c.w.n + channel * c.w.c,
+                          min64(lanes, end - m), tiles, scratch);
       }
   }
 

@@ -29,7 +29,7 @@ struct TileSpan {
   int64_t tiles = 0;
   int pieces = 0;
   Copy copies[MOST_TILES];
-  int32_t offset[MOST_TILES];  // in scratch; tiles that are not there: that of the first
+  int32_t offset[MOST_TILES];  // in scratch; of lanes of no tile: behind all others, where x is 0
 };
 
 template <class T>
@@ -136,7 +136,7 @@ struct AcrossTiles {
       at += height * pitch;
     }
     for (int64_t i = s.tiles; i < round_up(s.tiles, lanes); ++i)
-      s.offset[i] = input ? s.offset[0] : static_cast<int32_t>(at);
+      s.offset[i] = static_cast<int32_t>(at);
     return s;
   }
 
@@ -175,15 +175,12 @@ struct AcrossTiles {
       for (int64_t channel = first; channel < channels; channel += lanes) {
         WinogradTiles<T> tiles{};
         tiles.count = min64(FILTER_CHUNK, end - m);
-        gather_filters(k, swapped, w + group * c.w_group + m * c.w.n + channel * c.w.c,
-                       min64(lanes, channels - channel), tiles.count, scratch);
-        tiles.pixels_in = scratch;
-        tiles.pixel_row = c.K * lanes;
-        tiles.pixel_tile = c.K * c.K * lanes;
         tiles.points_out = u + (m - begin) * WINOGRAD_PART + channel - first;
         tiles.point = u_point;
         tiles.point_tile = WINOGRAD_PART;
-        transforms.filter(tiles);
+        filters_to_points(k, transforms, swapped,
+                          w + group * c.w_group + m * c.w.n + channel * c.w.c,
+                          min64(lanes, channels - channel), tiles, scratch);
       }
   }
 

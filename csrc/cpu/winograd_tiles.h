@@ -181,7 +181,19 @@ void gather_filters(const Kernels<T>& k, const WinogradConv& conv, const T* w, i
   }
 }
 
-// The inverse, not turned round.
+// tiles.count filters, `lanes` of them side by side as gather_filters has m, to tiles.points_out.
+template <class T>
+void filters_to_points(const Kernels<T>& k, const WinogradKernels<T>& transforms,
+                       const WinogradConv& conv, const T* w, int64_t lanes, WinogradTiles<T> tiles,
+                       T* scratch) {
+  gather_filters(k, conv, w, lanes, tiles.count, scratch);
+  tiles.pixels_in = scratch;
+  tiles.pixel_row = conv.K * k.lanes;
+  tiles.pixel_tile = conv.K * conv.K * k.lanes;
+  transforms.filter(tiles);
+}
+
+// The inverse of gather_filters, not turned round.
 template <class T>
 void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scratch, int64_t m,
                      int64_t c, T* w) {

@@ -45,6 +45,7 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 #include "pool_gradient_rows.inl"
 #include "pool_pixels.inl"
 #include "rows.inl"
+#include "panel_product.inl"
 #include "winograd.inl"
 
 // Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles
