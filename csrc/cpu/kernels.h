@@ -118,6 +118,7 @@ struct WinogradTiles {
   const T* bias;            // [lanes] added to pixels_out, or null
   const int32_t* position;  // to points: which place of points_out each tile has, or null: in order
   int64_t pixel_row, pixel_tile, point, point_tile;
+  bool stream;  // points_out past the caches, aligned to vectors; see wait_for_streams
 };
 
 // `count` vectors of tiles of one channel; lanes = tiles: with 4 x 4 outputs lane 4 t + s is tile s *
@@ -134,6 +135,7 @@ struct WinogradRows {
   T* pixels_out;
   T bias;  // added to pixels_out
   int64_t pixel_row, point;
+  bool stream;  // as in WinogradTiles
 };
 
 template <class T>
@@ -217,6 +219,8 @@ struct Kernels {
                   int64_t out_row, int64_t ahead);
   void (*copy_out)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                    int64_t out_row, int64_t ahead);
+  // Until other threads may read what was written past the caches.
+  void (*wait_for_streams)();
   // out[c][r] = in[r][c]
   void (*transpose)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                     int64_t out_row);

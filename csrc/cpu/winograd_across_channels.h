@@ -17,6 +17,7 @@ struct AcrossChannels {
   static constexpr int64_t FILTER_CHUNK = 16;  // channels c whose filters are gathered at a time
 
   const WinogradConv& c;
+  static constexpr bool stream = false;
   const Kernels<T>& k;
   const WinogradKernels<T>& transforms;
   TileGrid grid;

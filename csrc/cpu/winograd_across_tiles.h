@@ -47,6 +47,7 @@ struct AcrossTiles {
   int64_t panel, block;                    // tiles
   int64_t pitch;                           // of scratch
   int64_t v_panel, v_point, v_block;
+  bool stream = false;  // V past the caches
   int64_t parts, u_point, u_part, u_unit;
 
   explicit AcrossTiles(const WinogradConv& conv)
@@ -160,6 +161,7 @@ struct AcrossTiles {
         vectors.pixel_row = pitch;
         vectors.points_out = v + first / panel * v_panel + channel * panel;
         vectors.point = v_point;
+        vectors.stream = stream;
         rows.input(vectors);
       }
     }

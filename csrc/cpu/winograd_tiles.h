@@ -138,6 +138,7 @@ void input_to_points(const Plan& p, const T* x, const TileBlock& block, int64_t 
                      channel % WINOGRAD_PART;
   tiles.point = p.v_point;
   tiles.point_tile = WINOGRAD_PART;
+  tiles.stream = p.stream;
   pixels_to_points(p.k, p.transforms.input, from, int64_t(WINOGRAD_POINTS), p.grid.out, tiles,
                    scratch);
 }

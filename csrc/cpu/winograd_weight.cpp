@@ -1,16 +1,27 @@
 // Winograd, backward_weight (arrays: winograd.h). Layer: cpu, driver.
 //
-//   strip          of tiles, so that memory does not grow with the batch
-//     job          parallel; some of x or grad_y to points
-//     xi           parallel; V[xi] stays in L2
-//       panel      dU[xi] += V[xi]^T dM[xi]
-//         t        64 at a time: a panel of dM stays in L1 while the channels pass by
-//   filter         parallel; points to taps
-// Where all tiles fit one strip (large filters, small maps) a panel goes through all 36 xi and to
-// its taps in one job, so that dU never leaves L2.
+// V and dM hold a strip of tiles at a time, so that memory does not grow with the batch. By the sizes
+// of dU and of all tiles, one of
+//
+//   by runs     dU leaves room in L2 for V and dM of 64 tiles
+//     run            parallel; of strips, with V, dM and dU of its own
+//       strip        x and grad_y to points; dU[xi] += V[xi]^T dM[xi] for all xi
+//     filter         parallel; the sum of all runs' dU; points to taps
+//
+//   by points
+//     strip
+//       job          parallel; some of x or grad_y to points, past the caches
+//       xi           parallel; V[xi] stays in L2
+//         panel      dU[xi] += V[xi]^T dM[xi]
+//     filter         parallel; points to taps
+//
+//   by panels   all tiles fit one strip, and panels are many (large filters, small maps)
+//     job            parallel; as above
+//     panel          parallel; all 36 xi, and its taps: dU never leaves L2
+//
 // A sum over 64 tiles is made in registers and added to those before: long sums are sums of shorter
-// ones, and no bit depends on the number of threads. grad_bias is summed from the rows of grad_y that
-// the transform has gathered.
+// ones, while a panel of dM stays in L1. No bit depends on the number of threads, for that of runs
+// does not. grad_bias is summed from the rows of grad_y that the transform has gathered.
 #include "parallel.h"
 #include "winograd.h"
 #include "winograd_weight_across_channels.h"
@@ -21,21 +32,36 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t MANY_PANELS = 8;
+constexpr int64_t STRIPS_OF_RUN = 4, FEW_RUNS = 4, MOST_RUNS = 16;
 
 // What a form (winograd_weight_across_*.h) provides: strips(), of which v_count() and m_count()
 // elements are there; jobs(strip), of which transform(job) does one, with scratch_count(), and
-// adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi, panel).
+// adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi, panel). Where filters are
+// small_filters, it makes strips of PART tiles.
 template <class Form, class T>
 struct Plan {
   Form form;
   FilterGradient<T> filters;
   int threads;
   WinogradSeconds* seconds;
+  bool by_runs, by_panels;
+  int64_t runs;         // 1 unless by_runs
+  int64_t strips_held;  // of which V and dM are there at a time
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
-      : form(conv), filters(form), threads(wanted_threads), seconds(phases) {}
-  // Panels enough to share, each with all tiles.
-  bool by_panels() const { return form.strips() == 1 && form.panels >= MANY_PANELS; }
+      : form(conv), filters(form), threads(wanted_threads), seconds(phases) {
+    by_runs = small_filters<T>(conv);
+    by_panels = !by_runs && form.strips() == 1 && form.panels >= MANY_PANELS;
+    // Multiples of four share well among two or four threads.
+    runs = by_runs
+               ? clamp64(form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS, FEW_RUNS, MOST_RUNS)
+               : 1;
+    strips_held = by_runs ? min64(threads, runs) : 1;
+  }
+  int64_t u_run() const { return form.panels * filters.u_panel; }
+  // A sum of grad_y: parts, and their total.
+  int64_t bias_width() const { return form.panels * form.panel; }
+  int64_t bias_run() const { return (form.bias_parts() + 1) * bias_width(); }
 };
 
 template <class T>
@@ -48,66 +74,121 @@ struct Buffers {
     const Form& form = p.form;
     scratch_count = round_up(max64(form.scratch_count(), p.filters.scratch_count()), CACHE_LINE);
     Workspace workspace(base);
-    v = workspace.take<T>(form.v_count());
-    m = workspace.take<T>(form.m_count());
-    u = workspace.take<T>((p.by_panels() ? p.threads : form.panels) * p.filters.u_panel);
+    v = workspace.take<T>(form.v_count() * p.strips_held);
+    m = workspace.take<T>(form.m_count() * p.strips_held);
+    u = workspace.take<T>(p.by_panels ? p.filters.u_panel * p.threads : p.u_run() * p.runs);
     scratch = workspace.take<T>(scratch_count * p.threads);
-    bias = workspace.take<T>((form.bias_parts() + 1) * form.panels * form.panel);  // and all
+    bias = workspace.take<T>(p.bias_run() * p.runs);
     bytes = workspace.bytes();
   }
 };
 
+// Adds the parts to their total.
+template <class Form, class T>
+void sum_bias(const Plan<Form, T>& p, T* bias) {
+  const int64_t width = p.bias_width(), parts = p.form.bias_parts();
+  for (int64_t i = 0; i < parts; ++i) p.form.k.add(width, bias + i * width, bias + parts * width);
+  std::fill(bias, bias + parts * width, T(0));
+}
+
 template <class Form, class T>
 void transform_strip(const Plan<Form, T>& p, const Buffers<T>& b,
                      const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group) {
-  const int64_t width = p.form.panels * p.form.panel, parts = p.form.bias_parts();
-  std::fill(b.bias, b.bias + parts * width, T(0));
   parallel_jobs(p.threads, p.form.jobs(strip), [&](int64_t job, int thread) {
     PhaseClock clock(p.seconds, thread);
-    clock.stamp(p.form.transform(io, strip, group, job, b.v, b.m, b.bias,
-                                 b.scratch + thread * b.scratch_count));
+    const WinogradPhase phase = p.form.transform(io, strip, group, job, b.v, b.m, b.bias,
+                                                 b.scratch + thread * b.scratch_count);
+    p.form.k.wait_for_streams();
+    clock.stamp(phase);
   });
-  for (int64_t i = 0; i < parts; ++i)
-    p.form.k.add(width, b.bias + i * width, b.bias + parts * width);
+  sum_bias(p, b.bias);
+}
+
+template <class Form, class T>
+void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                   int64_t group) {
+  const Form& form = p.form;
+  for (int64_t strip = 0; strip < form.strips(); ++strip) {
+    transform_strip(p, b, io, strip, group);
+    parallel_jobs(p.threads, POINT_COUNT, [&](int64_t xi, int thread) {
+      PhaseClock clock(p.seconds, thread);
+      for (int64_t panel = 0; panel < form.panels; ++panel)
+        form.sum_point(b.v, b.m, strip, xi, panel, b.u + panel * p.filters.u_panel,
+                       p.filters.u_point, strip > 0);
+      clock.stamp(PRODUCT);
+    });
+  }
+}
+
+template <class Form, class T>
+void sum_by_runs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                 int64_t group) {
+  const Form& form = p.form;
+  parallel_jobs(p.threads, p.runs, [&](int64_t run, int thread) {
+    PhaseClock clock(p.seconds, thread);
+    T* v = b.v + thread * form.v_count();
+    T* m = b.m + thread * form.m_count();
+    T* u = b.u + run * p.u_run();
+    T* bias = b.bias + run * p.bias_run();
+    const int64_t begin = run * form.strips() / p.runs, end = (run + 1) * form.strips() / p.runs;
+    for (int64_t strip = begin; strip < end; ++strip) {
+      for (int64_t job = 0; job < form.jobs(strip); ++job)
+        clock.stamp(form.transform(io, strip, group, job, v, m, bias,
+                                   b.scratch + thread * b.scratch_count));
+      sum_bias(p, bias);
+      for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
+        for (int64_t panel = 0; panel < form.panels; ++panel)
+          form.sum_point(v, m, strip, xi, panel, u + panel * p.filters.u_panel, p.filters.u_point,
+                         strip > begin);
+      clock.stamp(PRODUCT);
+    }
+  });
+}
+
+template <class Form, class T>
+void finish_filters(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                    int64_t group) {
+  const int64_t chunks = p.filters.chunks();
+  parallel_jobs(p.threads, p.form.panels * chunks, [&](int64_t job, int thread) {
+    PhaseClock clock(p.seconds, thread);
+    const int64_t panel = job / chunks, chunk = job % chunks;
+    T* u = b.u + panel * p.filters.u_panel;
+    p.filters.sum_runs(u, p.u_run(), p.runs, chunk);
+    p.filters.finish(u, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
+    clock.stamp(FILTER_TRANSFORM);
+  });
+}
+
+template <class Form, class T>
+void run_by_panels(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                   int64_t group) {
+  transform_strip(p, b, io, 0, group);
+  parallel_jobs(p.threads, p.form.panels, [&](int64_t panel, int thread) {
+    PhaseClock clock(p.seconds, thread);
+    T* u = b.u + thread * p.filters.u_panel;
+    for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
+      p.form.sum_point(b.v, b.m, 0, xi, panel, u, p.filters.u_point, false);
+    clock.stamp(PRODUCT);
+    for (int64_t chunk = 0; chunk < p.filters.chunks(); ++chunk)
+      p.filters.finish(u, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
+    clock.stamp(FILTER_TRANSFORM);
+  });
 }
 
 template <class Form, class T>
 void run_group(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
                int64_t group) {
-  const Form& form = p.form;
-  const FilterGradient<T>& filters = p.filters;
-  T* total = b.bias + form.bias_parts() * form.panels * form.panel;
-  std::fill(total, total + form.panels * form.panel, T(0));
-  for (int64_t strip = 0; strip < form.strips(); ++strip) {
-    transform_strip(p, b, io, strip, group);
-    if (p.by_panels()) break;
-    parallel_jobs(p.threads, POINT_COUNT, [&](int64_t xi, int thread) {
-      PhaseClock clock(p.seconds, thread);
-      for (int64_t panel = 0; panel < form.panels; ++panel)
-        form.sum_point(b.v, b.m, strip, xi, panel, b.u + panel * filters.u_panel, filters.u_point);
-      clock.stamp(PRODUCT);
-    });
+  std::fill(b.bias, b.bias + p.bias_run() * p.runs, T(0));
+  if (p.by_panels) {
+    run_by_panels(p, b, io, group);
+  } else {
+    p.by_runs ? sum_by_runs(p, b, io, group) : sum_by_points(p, b, io, group);
+    finish_filters(p, b, io, group);
   }
-  if (p.by_panels())
-    parallel_jobs(p.threads, form.panels, [&](int64_t panel, int thread) {
-      PhaseClock clock(p.seconds, thread);
-      T* u = b.u + thread * filters.u_panel;
-      for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
-        form.sum_point(b.v, b.m, 0, xi, panel, u, filters.u_point);
-      clock.stamp(PRODUCT);
-      for (int64_t chunk = 0; chunk < filters.chunks(); ++chunk)
-        filters.finish(u, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
-      clock.stamp(FILTER_TRANSFORM);
-    });
-  else
-    parallel_jobs(p.threads, form.panels * filters.chunks(), [&](int64_t job, int thread) {
-      PhaseClock clock(p.seconds, thread);
-      const int64_t panel = job / filters.chunks();
-      filters.finish(b.u + panel * filters.u_panel, io.grad_w, group, panel, job % filters.chunks(),
-                     b.scratch + thread * b.scratch_count);
-      clock.stamp(FILTER_TRANSFORM);
-    });
-  if (io.grad_bias) std::copy(total, total + form.c.M, io.grad_bias + group * form.c.M);
+  T* total = b.bias + p.form.bias_parts() * p.bias_width();
+  for (int64_t run = 1; run < p.runs; ++run)
+    p.form.k.add(p.bias_width(), total + run * p.bias_run(), total);
+  if (io.grad_bias) std::copy(total, total + p.form.c.M, io.grad_bias + group * p.form.c.M);
 }
 
 // f(plan) with the form that suits `conv`.

@@ -22,6 +22,7 @@ struct WeightAcrossChannels {
   int64_t parts;  // of the channels of V
   TileGrid grid;
   int64_t v_part, v_point, m_point, m_panel;
+  bool stream;  // V and dM past the caches
 
   explicit WeightAcrossChannels(const WinogradConv& conv)
       : c(conv),
@@ -31,14 +32,17 @@ struct WeightAcrossChannels {
         panel(panel_channels<T>(conv, lanes)),
         panels(ceil_div(conv.M, panel)),
         parts(ceil_div(conv.C, WINOGRAD_PART)),
-        grid(conv, clamp64(STRIP_BYTES / (POINT_COUNT * (parts * WINOGRAD_PART + panels * panel) *
-                                          int64_t(sizeof(T))),
-                           1, STRIP_TILES)) {
+        grid(conv, small_filters<T>(conv)
+                       ? SUM_TILES
+                       : clamp64(STRIP_BYTES / (POINT_COUNT * int64_t(sizeof(T)) *
+                                                (parts * WINOGRAD_PART + panels * panel)),
+                                 1, STRIP_TILES)) {
     // A line more than needed keeps the 36 points of one tile out of one cache set.
     v_part = grid.block_tiles() * WINOGRAD_PART;
     v_point = parts * v_part + LINE;
     m_panel = grid.block_tiles() * panel + LINE;
     m_point = panels * m_panel;
+    stream = streams(POINT_COUNT * (v_point + m_point) * int64_t(sizeof(T)));
   }
   int64_t strips() const { return grid.blocks(); }
   int64_t v_count() const { return POINT_COUNT * v_point; }
@@ -55,8 +59,8 @@ struct WeightAcrossChannels {
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
     const TileBlock block = grid.block(strip);
     if (job % 2 == 0) {
-      transform_gradient(io.grad_y, block, group, job / 2, m, bias + job / 2 * panels * panel,
-                         scratch);
+      transform_gradient(io.grad_y, block, group, job / 2, m,
+                         io.grad_bias ? bias + job / 2 * panels * panel : nullptr, scratch);
       return OUTPUT_TRANSFORM;
     }
     for (int64_t channel = 0; channel < c.C; channel += lanes)
@@ -64,9 +68,9 @@ struct WeightAcrossChannels {
     return INPUT_TRANSFORM;
   }
 
-  // u[xi] (+)= V[xi]^T dM[xi] for one panel.
+  // u[xi] = V[xi]^T dM[xi] for one panel, or += with `add`.
   void sum_point(const T* v, const T* m, int64_t strip, int64_t xi, int64_t index, T* u,
-                 int64_t u_point) const {
+                 int64_t u_point, bool add) const {
     const int64_t channels = min64(panel, c.M - index * panel), tiles = grid.block(strip).tiles();
     v += xi * v_point;
     for (int64_t t = 0; t < tiles; t += SUM_TILES)
@@ -78,7 +82,7 @@ struct WeightAcrossChannels {
         product.b_row = panel;
         product.c = u + xi * u_point + part * WINOGRAD_PART * panel;
         product.c_row = panel;
-        product.add = strip > 0 || t > 0;
+        product.add = add || t > 0;
         product.next_a = part + 1 < parts        ? product.a + v_part
                          : t + SUM_TILES < tiles ? v + (t + SUM_TILES) * WINOGRAD_PART
                                                  : v;
@@ -100,8 +104,9 @@ struct WeightAcrossChannels {
           m + channel / panel * m_panel + i * block.columns * panel + channel % panel;
       tiles.point = m_point;
       tiles.point_tile = panel;
-      gradient_to_points(c, k, transforms, grad_y, at, group, channel, tiles, bias + channel,
-                         scratch);
+      tiles.stream = stream;
+      gradient_to_points(c, k, transforms, grad_y, at, group, channel, tiles,
+                         bias ? bias + channel : nullptr, scratch);
     }
   }
 };

@@ -36,6 +36,7 @@ struct WeightAcrossTiles {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     m_panel = input.block * panel + LINE;
     m_point = panels * m_panel;
+    input.stream = streams(POINT_COUNT * (input.v_point + m_point) * int64_t(sizeof(T)));
   }
   // Whether this form can run a convolution, and its sums over tiles are as long as PART.
   static bool takes(const WinogradConv& c) {
@@ -57,7 +58,7 @@ struct WeightAcrossTiles {
   WinogradPhase transform(const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
     if (job < panels) {
-      transform_gradient(io.grad_y, strip, group, job, m, bias, scratch);
+      transform_gradient(io.grad_y, strip, group, job, m, io.grad_bias ? bias : nullptr, scratch);
       return OUTPUT_TRANSFORM;
     }
     const int64_t first = (job - panels) * CHANNELS;
@@ -65,9 +66,9 @@ struct WeightAcrossTiles {
     return INPUT_TRANSFORM;
   }
 
-  // u[xi] (+)= V[xi]^T dM[xi] for one panel.
+  // u[xi] = V[xi]^T dM[xi] for one panel, or += with `add`.
   void sum_point(const T* v, const T* m, int64_t strip, int64_t xi, int64_t index, T* u,
-                 int64_t u_point) const {
+                 int64_t u_point, bool add) const {
     const int64_t channels = min64(panel, c.M - index * panel);
     const int64_t tiles = round_up(min64(input.block, input.tiles - strip * input.block), lanes);
     v += xi * input.v_point;
@@ -81,7 +82,7 @@ struct WeightAcrossTiles {
       product.b_row = panel;
       product.c = u + xi * u_point;
       product.c_row = panel;
-      product.add = strip > 0 || t > 0;
+      product.add = add || t > 0;
       product.next_a = last ? v : product.a + input.v_panel;
       product.next_b = last ? m + m_panel : product.b + WINOGRAD_PART * panel;
       multiply_panel<T, false>(k, ceil_div(channels, lanes), c.C, product);
@@ -90,6 +91,7 @@ struct WeightAcrossTiles {
 
  private:
   static int64_t strip_tiles(const WinogradConv& c, int64_t lanes) {
+    if (small_filters<T>(c)) return WINOGRAD_PART;
     // dU is read and written for every strip: where it is large, strips are long.
     const int64_t u_bytes = POINT_COUNT * c.C * c.M * int64_t(sizeof(T));
     const int64_t bytes = u_bytes > LARGE_FILTERS ? LONG_STRIP_BYTES : STRIP_BYTES;
@@ -130,9 +132,10 @@ struct WeightAcrossTiles {
         tiles.points_out = m + channel - first;
         tiles.point = m_point;
         tiles.point_tile = panel;
+        tiles.stream = input.stream;
         tiles.position = positions + (t - begin);
-        gradient_to_points(c, k, transforms, grad_y, at, group, channel, tiles, bias + channel,
-                           scratch);
+        gradient_to_points(c, k, transforms, grad_y, at, group, channel, tiles,
+                           bias ? bias + channel : nullptr, scratch);
       }
     }
     for (int64_t i = end - begin; i < round_up(end - begin, lanes); ++i)

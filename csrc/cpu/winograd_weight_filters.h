@@ -7,8 +7,22 @@
 
 namespace fastconv::cpu {
 
+// Whether V and dM of a strip, `bytes` together, are written past the caches, for L2 would not hold
+// them until they are read.
+inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
+
+// Whether dU leaves room in L2 for V and dM of PART tiles, and there are tiles for many such strips.
+template <class T>
+bool small_filters(const WinogradConv& c) {
+  constexpr int64_t BYTES = int64_t(2) << 20, STRIPS = 16;
+  const int64_t out = WINOGRAD_POINTS + 1 - c.K;
+  return c.C <= BYTES && c.M <= BYTES &&
+         POINT_COUNT * (c.C * c.M + WINOGRAD_PART * (c.C + c.M)) * int64_t(sizeof(T)) <= BYTES &&
+         !product_below(STRIPS * WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
+}
+
 // tiles.count tiles side by side, `lanes` channels of grad_y from `channel` on, to
-// tiles.points_out; bias[lanes] += the sum of their pixels.
+// tiles.points_out; bias[lanes] += the sum of their pixels, unless null.
 template <class T>
 void gradient_to_points(const WinogradConv& c, const Kernels<T>& k,
                         const WinogradKernels<T>& transforms, const T* grad_y, const RowPlace& at,
@@ -23,8 +37,13 @@ void gradient_to_points(const WinogradConv& c, const Kernels<T>& k,
                           at.oh,
                           at.ow};
   pixels_to_points(k, transforms.output_gradient, from, out, out, tiles, scratch);
-  for (int64_t pixel = 0; pixel < out * out * tiles.count; ++pixel)
-    k.add(k.lanes, scratch + pixel * k.lanes, bias);
+  if (!bias) return;
+  // Halves are added to halves.
+  for (int64_t pixels = out * out * tiles.count, half; pixels > 1; pixels -= half) {
+    half = pixels / 2;
+    k.add(half * k.lanes, scratch + (pixels - half) * k.lanes, scratch);
+  }
+  k.add(k.lanes, scratch, bias);
 }
 
 // dU[m / PANEL][xi][c][m % PANEL] to grad_w, points to taps.
@@ -47,6 +66,16 @@ struct FilterGradient {
         u_panel(POINT_COUNT * u_point) {}
   int64_t chunks() const { return ceil_div(c.C, CHUNK); }
   int64_t scratch_count() const { return CHUNK * c.K * c.K * k.lanes; }
+
+  // Adds a chunk of each of the other `runs`, `u_run` apart, to that of the first.
+  void sum_runs(T* u, int64_t u_run, int64_t runs, int64_t chunk) const {
+    const int64_t first = chunk * CHUNK, count = min64(CHUNK, c.C - first) * panel;
+    for (int64_t run = 1; run < runs; ++run)
+      for (int64_t xi = 0; xi < POINT_COUNT; ++xi) {
+        T* sum = u + xi * u_point + first * panel;
+        k.add(count, sum + run * u_run, sum);
+      }
+  }
 
   // u: of one panel.
   void finish(const T* u, T* grad_w, int64_t group, int64_t index, int64_t chunk,

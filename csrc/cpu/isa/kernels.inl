@@ -146,6 +146,7 @@ constexpr Kernels<T> make_kernels() {
   k.avg_pool_pixel = avg_pool_pixel<T>;
   k.window_sum = window_sum<T>;
   k.add_quotient = add_quotient<T>;
+  k.wait_for_streams = wait_for_streams;
   k.copy_in = copy_rows<T, false>;
   k.copy_out = copy_rows<T, true>;
   k.transpose = transpose<T>;

@@ -24,6 +24,22 @@ FASTCONV_LEAF void store(T* to, Vec<T> v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
+// To memory past the caches, which spares reading the line first and evicting others: for what is
+// read again only after more than a cache full. `to` is aligned to the vector.
+template <class T>
+FASTCONV_LEAF void stream(T* to, Vec<T> v) {
+#if REGISTER_BYTES == 64
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)v);
+#else
+  store(to, v);  // less than a line at a time
+#endif
+}
+FASTCONV_LEAF void wait_for_streams() {
+#if REGISTER_BYTES == 64
+  _mm_sfence();
+#endif
+}
+
 // Subtracting +0 keeps every value, -0 included; adding would not.
 template <class T>
 FASTCONV_LEAF Vec<T> broadcast(T value) {

@@ -89,6 +89,14 @@ struct EvaluateTransposed {
   }
 };
 
+template <class T>
+FASTCONV_LEAF void store_point(bool past_caches, T* to, Vec<T> v) {
+  if (past_caches)
+    stream(to, v);
+  else
+    store(to, v);
+}
+
 // Pixels to points, in both axes, for `count` neighbouring tiles.
 template <class T, class Transform>
 void to_points(const WinogradTiles<T>& t) {
@@ -111,7 +119,8 @@ void to_points(const WinogradTiles<T>& t) {
       for (int q = 0; q < FROM; ++q) row[q] = columns[q][i];
       Transform::template apply<T>(row, out);
 #pragma GCC unroll 8
-      for (int j = 0; j < POINTS; ++j) store(points + (i * POINTS + j) * t.point, out[j]);
+      for (int j = 0; j < POINTS; ++j)
+        store_point<T>(t.stream, points + (i * POINTS + j) * t.point, out[j]);
     }
     pixels += t.pixel_tile;
   }
@@ -202,7 +211,8 @@ void rows_to_points(const WinogradRows<T>& t) {
       for (int r = 0; r < POINTS; ++r) column[r] = rows[r][j];
       InputTransform::apply<T>(column, out);
 #pragma GCC unroll 8
-      for (int i = 0; i < POINTS; ++i) store(points + (i * POINTS + j) * t.point, out[i]);
+      for (int i = 0; i < POINTS; ++i)
+        store_point<T>(t.stream, points + (i * POINTS + j) * t.point, out[i]);
     }
     offset += LANES<T>;
     points += LANES<T>;
