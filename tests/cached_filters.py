@@ -1,4 +1,4 @@
-"""A small layer that Winograd computes, with its filters kept between calls and without."""
+"""A layer that Winograd computes with shared filters, kept between calls and not."""
 
 import torch
 
@@ -9,7 +9,7 @@ ARGS = ((1, 1), (1, 1, 1, 1), (1, 1), 1)  # stride, padding, dilation, groups
 
 def layer(seed: int = 0, channels: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(seed)
-    return torch.randn(1, channels, 8, 8), torch.randn(channels, channels, 3, 3)
+    return torch.randn(1, channels, 56, 56), torch.randn(channels, channels, 3, 3)
 
 
 def cached(x, w, bias=None):

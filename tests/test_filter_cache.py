@@ -20,10 +20,12 @@ pytestmark = pytest.mark.usefixtures("empty_filter_cache")
 CASES = [
     ConvCase("shared", 2, 33, 40, 37, 31, 3, 3, padding=(1, 1, 1, 1)),
     ConvCase("shared_groups", 5, 34, 24, 30, 70, 3, 3, padding=(1, 1, 1, 1), groups=2),
+    ConvCase("shared_5x5", 6, 20, 12, 12, 50, 5, 5, padding=(2, 2, 2, 2)),
+]
+PRIVATE = [
     ConvCase("few_blocks", 1, 20, 6, 6, 70, 3, 3, padding=(1, 1, 1, 1)),
     ConvCase("few_blocks_groups", 1, 24, 9, 9, 18, 3, 3, groups=3),
     ConvCase("large_filters", 7, 250, 20, 20, 300, 3, 3, padding=(1, 1, 1, 1)),
-    ConvCase("5x5", 2, 20, 12, 12, 50, 5, 5, padding=(2, 2, 2, 2)),
 ]
 
 
@@ -60,15 +62,25 @@ def test_same_bits_with_and_without(case, layout, dtype):
     for threads in (1, 2, 5):
         whole = _C.conv2d_workspace_bytes("forward", number, conv.shape, threads, path)
         saved = whole - _C.conv2d_cached_bytes(number, conv.shape, threads, path)[0]
-        assert saved == filters if case.name.startswith("shared") else saved > 0
+        assert saved == filters
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", PRIVATE, ids=lambda c: c.name)
+def test_private_filters_are_not_kept(case, layout):
+    conv = Conv(case, torch.float32, layout)
+    assert np.array_equal(forward(conv, True), forward(conv, False))
+    assert _C.filter_cache_bytes() == 0
+    whole = _C.conv2d_workspace_bytes("forward", _C.FLOAT32, conv.shape, 2, "winograd")
+    assert _C.conv2d_cached_bytes(_C.FLOAT32, conv.shape, 2, "winograd") == (whole, 0)
 
 
 def test_filters_depend_on_no_more_of_the_input_than_its_form():
-    """One entry serves every batch, extent and schedule of few tiles, another those of many."""
+    """One entry serves every batch and extent of narrow maps, another those of others."""
     _, w = layer()
     last = w.contiguous(memory_format=torch.channels_last)
-    few, many, used = ((1, 32, 8, 8), (1, 32, 9, 12)), ((4, 32, 40, 44), (2, 32, 5, 100)), [0]
-    for weight, sizes in ((w, few), (w, many), (last, few)):
+    narrow, wide, used = ((1, 32, 800, 4), (2, 32, 700, 3)), ((4, 32, 40, 44), (2, 32, 9, 150)), [0]
+    for weight, sizes in ((w, narrow), (w, wide), (last, narrow)):
         for size in sizes:
             x = torch.randn(size)
             assert torch.equal(cached(x, weight), plain(x, weight))
@@ -120,7 +132,7 @@ def test_the_default_bound_holds_the_filters_of_vgg16():
     widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
     sizes = 0
     for before, after in zip([3, *widths], widths, strict=False):
-        shape = _C.Conv2dShape((1, before, 8, 8), (after, before, 3, 3), *ARGS)
+        shape = _C.Conv2dShape((1, before, 64, 64), (after, before, 3, 3), *ARGS)
         sizes += _C.conv2d_cached_bytes(_C.FLOAT32, shape, 2)[1]
     assert sizes <= _C.FILTER_CACHE_BOUND
 

@@ -50,11 +50,12 @@ void run(const Conv2dPath<Buffers>& path, const Conv2dShape& shape, const Buffer
   path.run(shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
 }
 
-// Whether the path has a use for cached filters, and they are not too many.
+// Whether the path has a use for cached filters of this shape, and they are not too many.
 template <class T>
 bool cacheable(const Conv2dPath<ForwardBuffers<T>>& path, const Conv2dShape& shape) {
   const auto* ready = path.ready_filters;
-  return ready && ready->bytes(shape) <= filter_cache().bound();
+  const int64_t bytes = ready ? ready->bytes(shape) : 0;
+  return 0 < bytes && bytes <= filter_cache().bound();
 }
 
 // From the cache, or made now and put there.

@@ -20,8 +20,8 @@
 //         xi
 //     output     of all blocks
 //
-// Filters that are ready (cached by the caller) change neither: what is private then comes from
-// memory, and stays in L2 all the same.
+// Filters may be ready (kept by the caller) where they are shared. Private ones never leave L2, and
+// to read them from memory would take longer than to make them.
 #include "winograd.h"
 
 #include "parallel.h"
@@ -149,30 +149,26 @@ void run_shared(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffe
   });
 }
 
-// One unit and all blocks, of which V is at v; `ready`: U of the unit, or null.
+// One unit and all blocks, of which V is at v.
 template <class Form, class T>
 void run_unit(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group, int64_t unit,
-              int64_t first, int64_t blocks, const T* v, const T* ready, T* u, Own<T>& own) {
+              int64_t first, int64_t blocks, const T* v, T* u, Own<T>& own) {
   const Form& form = p.form;
-  if (!ready) transform_filters(p, io.w, group, unit, u, own);
+  transform_filters(p, io.w, group, unit, u, own);
   for (int64_t i = 0; i < blocks; ++i)
-    multiply_block(p, io, first + i, group, v + i * form.v_block, ready ? ready : u, unit,
-                   int64_t(1), own);
+    multiply_block(p, io, first + i, group, v + i * form.v_block, u, unit, int64_t(1), own);
 }
 
 template <class Form, class T>
 void run_unit_by_parts(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group,
-                       int64_t unit, const T* v, const T* ready, T* u, Own<T>& own) {
+                       int64_t unit, const T* v, T* u, Own<T>& own) {
   const Form& form = p.form;
   const int64_t m_count = form.m_count(1);
   for (int64_t part = 0; part < form.parts; ++part) {
-    if (!ready) {
-      form.transform_filters(io.w, group, unit, part, u, own.scratch);
-      own.clock.stamp(FILTER_TRANSFORM);
-    }
+    form.transform_filters(io.w, group, unit, part, u, own.scratch);
+    own.clock.stamp(FILTER_TRANSFORM);
     for (int64_t i = 0; i < form.blocks(); ++i)
-      form.multiply(i, v + i * form.v_block, ready ? ready + part * form.u_part : u, unit, 1, part,
-                    part + 1, own.m + i * m_count);
+      form.multiply(i, v + i * form.v_block, u, unit, 1, part, part + 1, own.m + i * m_count);
     own.clock.stamp(PRODUCT);
   }
   for (int64_t i = 0; i < form.blocks(); ++i)
@@ -193,13 +189,11 @@ void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuff
       });
       parallel_jobs(p.threads, form.units, [&](int64_t unit, int thread) {
         Own<T> own(b, p.seconds, thread);
-        const T* ready =
-            io.filters ? io.filters + (group * form.units + unit) * form.u_unit : nullptr;
         T* u = b.u + thread * (p.by_parts ? form.u_part : form.u_unit);
         if (p.by_parts)
-          run_unit_by_parts(p, io, group, unit, b.v, ready, u, own);
+          run_unit_by_parts(p, io, group, unit, b.v, u, own);
         else
-          run_unit(p, io, group, unit, first, blocks, b.v, ready, u, own);
+          run_unit(p, io, group, unit, first, blocks, b.v, u, own);
       });
     }
 }
@@ -244,8 +238,9 @@ void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void*
 
 template <class T>
 int64_t winograd_filter_bytes(const WinogradConv& conv) {
-  return with_plan<T>(conv, 1, nullptr,
-                      [](const auto& plan) { return plan.u_count() * int64_t(sizeof(T)); });
+  return with_plan<T>(conv, 1, nullptr, [](const auto& plan) {
+    return plan.filters_private ? 0 : plan.u_count() * int64_t(sizeof(T));
+  });
 }
 
 template <class T>

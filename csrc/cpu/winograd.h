@@ -48,7 +48,8 @@ template <class T>
 void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds = nullptr);
 
-// U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, flip, and its kind.
+// U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, flip, and its kind. 0
+// bytes where it is better made on every call than kept.
 template <class T>
 int64_t winograd_filter_bytes(const WinogradConv& conv);
 template <class T>
