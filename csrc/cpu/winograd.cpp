@@ -35,13 +35,14 @@ namespace {
 constexpr int64_t CHUNK_CHANNELS = 64;
 constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
 constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
-constexpr int64_t MOST_OUTPUT_BYTES = int64_t(1) << 19;  // of M, beside a part of U in L2
+constexpr int64_t STREAMED_INPUT_BYTES = int64_t(16) << 20;  // V goes past the caches
+constexpr int64_t MOST_OUTPUT_BYTES = int64_t(1) << 19;      // of M, beside a part of U in L2
 constexpr int64_t FEW_BLOCKS = 4;
 
 // What a form (winograd_across_*.h: which extent the lanes walk) provides: blocks(), of v_block
 // elements of V; `units` of `unit` output channels m of a group, of u_unit elements of U;
-// m_count(units), scratch_count(); and transform_input(block), transform_filters(unit),
-// multiply(block, units) and transform_output(block, units).
+// m_count(units), scratch_count(); and transform_input(block), past the caches if `stream`,
+// transform_filters(unit), multiply(block, units) and transform_output(block, units).
 template <class Form, class T>
 struct Plan {
   Form form;
@@ -59,6 +60,8 @@ struct Plan {
     chunk = filters_private ? 1 : min64(form.units, max64(1, CHUNK_CHANNELS / form.unit));
     super_blocks =
         clamp64(SHARED_INPUT_BYTES / (form.v_block * int64_t(sizeof(T))), 1, form.blocks());
+    form.stream =
+        filters_private && super_blocks * form.v_block * int64_t(sizeof(T)) > STREAMED_INPUT_BYTES;
     by_parts = filters_private && form.blocks() == super_blocks &&
                form.blocks() * form.m_count(1) * int64_t(sizeof(T)) <= MOST_OUTPUT_BYTES;
   }
@@ -185,6 +188,7 @@ void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuff
       parallel_jobs(p.threads, blocks, [&](int64_t job, int thread) {
         Own<T> own(b, p.seconds, thread);
         form.transform_input(io.x, first + job, group, b.v + job * form.v_block, own.scratch);
+        form.k.wait_for_streams();
         own.clock.stamp(INPUT_TRANSFORM);
       });
       parallel_jobs(p.threads, form.units, [&](int64_t unit, int thread) {

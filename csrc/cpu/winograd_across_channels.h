@@ -17,12 +17,12 @@ struct AcrossChannels {
   static constexpr int64_t FILTER_CHUNK = 16;  // channels c whose filters are gathered at a time
 
   const WinogradConv& c;
-  static constexpr bool stream = false;
   const Kernels<T>& k;
   const WinogradKernels<T>& transforms;
   TileGrid grid;
   int64_t lanes, unit, units;
   int64_t v_part, v_point, v_block;  // elements between parts, points, blocks
+  bool stream = false;               // V past the caches
   int64_t parts, u_point, u_part, u_unit, m_unit;
 
   explicit AcrossChannels(const WinogradConv& conv)
