@@ -169,16 +169,20 @@ void gather_filters(const Kernels<T>& k, const WinogradConv& conv, const T* w, i
   const int64_t first = conv.flip ? taps - 1 : 0, step = conv.flip ? -1 : 1;
   if (ws.w == 1 && ws.c == taps && !conv.flip)
     return k.transpose(m, c * taps, w, ws.n, scratch, lanes);
-  for (int64_t i = 0; i < c; ++i, w += ws.c, scratch += taps * lanes) {
-    if (ws.w == 1) {
+  if (ws.w == 1) {
+    for (int64_t i = 0; i < c; ++i, w += ws.c, scratch += taps * lanes)
       k.transpose(m, taps, w, ws.n, scratch + first * lanes, step * lanes);
-      continue;
-    }
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const T* from = w + tap / conv.K * ws.h + tap % conv.K * ws.w;
-      T* to = scratch + (first + step * tap) * lanes;
-      for (int64_t lane = 0; lane < m; ++lane) to[lane] = from[lane * ws.n];
-    }
+    return;
+  }
+  // Channels last: either c or m walks neighbours.
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    const T* from = w + tap / conv.K * ws.h + tap % conv.K * ws.w;
+    T* to = scratch + (first + step * tap) * lanes;
+    if (ws.c == 1)
+      k.transpose(m, c, from, ws.n, to, taps * lanes);
+    else
+      for (int64_t i = 0; i < c; ++i)
+        std::memcpy(to + i * taps * lanes, from + i * ws.c, m * sizeof(T));
   }
 }
 
@@ -200,11 +204,10 @@ void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scr
                      int64_t c, T* w) {
   const int64_t taps = conv.K * conv.K, lanes = k.lanes;
   const Strides& ws = conv.w;
-  if (ws.w == 1 && ws.c == taps) return k.transpose(c * taps, m, scratch, lanes, w, ws.n);
-  for (int64_t i = 0; i < c; ++i, w += ws.c)
-    for (int64_t tap = 0; tap < taps; ++tap, scratch += lanes)
-      for (int64_t lane = 0; lane < m; ++lane)
-        w[tap / conv.K * ws.h + tap % conv.K * ws.w + lane * ws.n] = scratch[lane];
+  if (ws.w == 1) return k.transpose(c * taps, m, scratch, lanes, w, ws.n);
+  for (int64_t tap = 0; tap < taps; ++tap)
+    k.transpose(c, m, scratch + tap * lanes, taps * lanes,
+                w + tap / conv.K * ws.h + tap % conv.K * ws.w, ws.n);
 }
 
 // c[rows] (+)= a b by register tiles of `tile_rows`, which descend to 1.
