@@ -10,9 +10,8 @@ namespace fastconv::cpu {
 
 template <class T>
 struct WeightAcrossChannels {
-  static constexpr int64_t STRIP_BYTES = int64_t(8) << 20;  // with dU within reach of the L3
-  static constexpr int64_t STRIP_TILES = 448;               // beyond, sums get long for nothing
-  static constexpr int64_t SUM_TILES = 64;                  // 8 KiB of a panel of dM
+  static constexpr int64_t STRIP_TILES = 448;  // beyond, sums get long for nothing
+  static constexpr int64_t SUM_TILES = 64;     // 8 KiB of a panel of dM
   static constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
 
   const WinogradConv& c;
@@ -34,8 +33,8 @@ struct WeightAcrossChannels {
         parts(ceil_div(conv.C, WINOGRAD_PART)),
         grid(conv, small_filters<T>(conv)
                        ? SUM_TILES
-                       : clamp64(STRIP_BYTES / (POINT_COUNT * int64_t(sizeof(T)) *
-                                                (parts * WINOGRAD_PART + panels * panel)),
+                       : clamp64(strip_bytes<T>(conv) / (POINT_COUNT * int64_t(sizeof(T)) *
+                                                         (parts * WINOGRAD_PART + panels * panel)),
                                  1, STRIP_TILES)) {
     // A line more than needed keeps the 36 points of one tile out of one cache set.
     v_part = grid.block_tiles() * WINOGRAD_PART;

@@ -14,8 +14,6 @@ namespace fastconv::cpu {
 template <class T>
 struct WeightAcrossTiles {
   static constexpr int64_t STRIP_TILES = TileSpan::MOST_TILES;
-  static constexpr int64_t STRIP_BYTES = int64_t(8) << 20, LONG_STRIP_BYTES = int64_t(24) << 20;
-  static constexpr int64_t LARGE_FILTERS = int64_t(8) << 20;
   static constexpr int64_t CHANNELS = 16;  // of x in one job
 
   const WinogradConv& c;
@@ -92,10 +90,7 @@ struct WeightAcrossTiles {
  private:
   static int64_t strip_tiles(const WinogradConv& c, int64_t lanes) {
     if (small_filters<T>(c)) return WINOGRAD_PART;
-    // dU is read and written for every strip: where it is large, strips are long.
-    const int64_t u_bytes = POINT_COUNT * c.C * c.M * int64_t(sizeof(T));
-    const int64_t bytes = u_bytes > LARGE_FILTERS ? LONG_STRIP_BYTES : STRIP_BYTES;
-    const int64_t fit = bytes / (POINT_COUNT * (c.C + c.M) * int64_t(sizeof(T)));
+    const int64_t fit = strip_bytes<T>(c) / (POINT_COUNT * (c.C + c.M) * int64_t(sizeof(T)));
     return max64(WINOGRAD_PART, min64(STRIP_TILES, fit) / lanes * lanes);
   }
   // Four vectors are two panels of two rather than one of three and one of one; with one strip,

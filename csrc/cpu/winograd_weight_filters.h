@@ -7,6 +7,14 @@
 
 namespace fastconv::cpu {
 
+// Of V and dM of a strip. dU is read and written for every strip: where it is large, strips are long.
+template <class T>
+int64_t strip_bytes(const WinogradConv& c) {
+  constexpr int64_t BYTES = int64_t(8) << 20, LONG_BYTES = int64_t(24) << 20;
+  constexpr int64_t LARGE_FILTERS = int64_t(8) << 20;
+  return POINT_COUNT * c.C * c.M * int64_t(sizeof(T)) > LARGE_FILTERS ? LONG_BYTES : BYTES;
+}
+
 // Whether V and dM of a strip, `bytes` together, are written past the caches, for L2 would not hold
 // them until they are read.
 inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
