@@ -15,9 +15,10 @@
 //         panel      dU[xi] += V[xi]^T dM[xi]
 //     filter         parallel; points to taps
 //
-//   by panels   all tiles fit one strip, and panels are many (large filters, small maps)
+//   by slabs    all tiles fit one strip, and panels are many (large filters, small maps)
 //     job            parallel; as above
-//     panel          parallel; all 36 xi, and its taps: dU never leaves L2
+//     slab           parallel; of channels c and one panel: all 36 xi, and its taps, so that dU never
+//                    leaves L2
 //
 // A sum over 64 tiles is made in registers and added to those before: long sums are sums of shorter
 // ones, while a panel of dM stays in L1. No bit depends on the number of threads, for that of runs
@@ -31,7 +32,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t MANY_PANELS = 8;
+constexpr int64_t MANY_PANELS = 8, SLAB = 64;
 constexpr int64_t STRIPS_OF_RUN = 4, FEW_RUNS = 4, MOST_RUNS = 16;
 
 // What a form (winograd_weight_across_*.h) provides: strips(), of which v_count() and m_count()
@@ -41,24 +42,26 @@ constexpr int64_t STRIPS_OF_RUN = 4, FEW_RUNS = 4, MOST_RUNS = 16;
 template <class Form, class T>
 struct Plan {
   Form form;
+  bool by_runs, by_slabs;
   FilterGradient<T> filters;
   int threads;
   WinogradSeconds* seconds;
-  bool by_runs, by_panels;
   int64_t runs;         // 1 unless by_runs
   int64_t strips_held;  // of which V and dM are there at a time
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
-      : form(conv), filters(form), threads(wanted_threads), seconds(phases) {
-    by_runs = small_filters<T>(conv);
-    by_panels = !by_runs && form.strips() == 1 && form.panels >= MANY_PANELS;
+      : form(conv),
+        by_runs(small_filters<T>(conv)),
+        by_slabs(!by_runs && form.strips() == 1 && form.panels >= MANY_PANELS),
+        filters(form, by_slabs ? min64(SLAB, conv.C) : conv.C),
+        threads(wanted_threads),
+        seconds(phases) {
     // Multiples of four share well among two or four threads.
-    runs = by_runs
-               ? clamp64(form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS, FEW_RUNS, MOST_RUNS)
-               : 1;
+    const int64_t fours = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;
+    runs = by_runs ? clamp64(fours, FEW_RUNS, MOST_RUNS) : 1;
     strips_held = by_runs ? min64(threads, runs) : 1;
   }
-  int64_t u_run() const { return form.panels * filters.u_panel; }
+  int64_t u_run() const { return form.panels * filters.u_slab; }
   // A sum of grad_y: parts, and their total.
   int64_t bias_width() const { return form.panels * form.panel; }
   int64_t bias_run() const { return (form.bias_parts() + 1) * bias_width(); }
@@ -76,7 +79,7 @@ struct Buffers {
     Workspace workspace(base);
     v = workspace.take<T>(form.v_count() * p.strips_held);
     m = workspace.take<T>(form.m_count() * p.strips_held);
-    u = workspace.take<T>(p.by_panels ? p.filters.u_panel * p.threads : p.u_run() * p.runs);
+    u = workspace.take<T>(p.by_slabs ? p.filters.u_slab * p.threads : p.u_run() * p.runs);
     scratch = workspace.take<T>(scratch_count * p.threads);
     bias = workspace.take<T>(p.bias_run() * p.runs);
     bytes = workspace.bytes();
@@ -113,8 +116,8 @@ void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWe
     parallel_jobs(p.threads, POINT_COUNT, [&](int64_t xi, int thread) {
       PhaseClock clock(p.seconds, thread);
       for (int64_t panel = 0; panel < form.panels; ++panel)
-        form.sum_point(b.v, b.m, strip, xi, panel, b.u + panel * p.filters.u_panel,
-                       p.filters.u_point, strip > 0);
+        form.sum_point(b.v, b.m, strip, xi, panel,
+                       p.filters.sums(b.u + panel * p.filters.u_slab, 0, strip > 0));
       clock.stamp(PRODUCT);
     });
   }
@@ -138,8 +141,8 @@ void sum_by_runs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeig
       sum_bias(p, bias);
       for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
         for (int64_t panel = 0; panel < form.panels; ++panel)
-          form.sum_point(v, m, strip, xi, panel, u + panel * p.filters.u_panel, p.filters.u_point,
-                         strip > begin);
+          form.sum_point(v, m, strip, xi, panel,
+                         p.filters.sums(u + panel * p.filters.u_slab, 0, strip > begin));
       clock.stamp(PRODUCT);
     }
   });
@@ -148,29 +151,31 @@ void sum_by_runs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeig
 template <class Form, class T>
 void finish_filters(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
                     int64_t group) {
-  const int64_t chunks = p.filters.chunks();
+  const int64_t chunks = p.filters.chunks(p.filters.sums(b.u, 0, false));
   parallel_jobs(p.threads, p.form.panels * chunks, [&](int64_t job, int thread) {
     PhaseClock clock(p.seconds, thread);
     const int64_t panel = job / chunks, chunk = job % chunks;
-    T* u = b.u + panel * p.filters.u_panel;
+    T* u = b.u + panel * p.filters.u_slab;
     p.filters.sum_runs(u, p.u_run(), p.runs, chunk);
-    p.filters.finish(u, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
+    p.filters.finish(p.filters.sums(u, 0, false), io.grad_w, group, panel, chunk,
+                     b.scratch + thread * b.scratch_count);
     clock.stamp(FILTER_TRANSFORM);
   });
 }
 
 template <class Form, class T>
-void run_by_panels(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                   int64_t group) {
+void run_by_slabs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                  int64_t group) {
+  const int64_t panels = p.form.panels;
   transform_strip(p, b, io, 0, group);
-  parallel_jobs(p.threads, p.form.panels, [&](int64_t panel, int thread) {
+  parallel_jobs(p.threads, p.filters.slabs() * panels, [&](int64_t job, int thread) {
     PhaseClock clock(p.seconds, thread);
-    T* u = b.u + thread * p.filters.u_panel;
-    for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
-      p.form.sum_point(b.v, b.m, 0, xi, panel, u, p.filters.u_point, false);
+    const int64_t panel = job % panels;
+    const PanelSums<T> sums = p.filters.sums(b.u + thread * p.filters.u_slab, job / panels, false);
+    for (int64_t xi = 0; xi < POINT_COUNT; ++xi) p.form.sum_point(b.v, b.m, 0, xi, panel, sums);
     clock.stamp(PRODUCT);
-    for (int64_t chunk = 0; chunk < p.filters.chunks(); ++chunk)
-      p.filters.finish(u, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
+    for (int64_t chunk = 0; chunk < p.filters.chunks(sums); ++chunk)
+      p.filters.finish(sums, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
     clock.stamp(FILTER_TRANSFORM);
   });
 }
@@ -179,8 +184,8 @@ template <class Form, class T>
 void run_group(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
                int64_t group) {
   std::fill(b.bias, b.bias + p.bias_run() * p.runs, T(0));
-  if (p.by_panels) {
-    run_by_panels(p, b, io, group);
+  if (p.by_slabs) {
+    run_by_slabs(p, b, io, group);
   } else {
     p.by_runs ? sum_by_runs(p, b, io, group) : sum_by_points(p, b, io, group);
     finish_filters(p, b, io, group);

@@ -67,27 +67,28 @@ struct WeightAcrossChannels {
     return INPUT_TRANSFORM;
   }
 
-  // u[xi] = V[xi]^T dM[xi] for one panel, or += with `add`.
-  void sum_point(const T* v, const T* m, int64_t strip, int64_t xi, int64_t index, T* u,
-                 int64_t u_point, bool add) const {
+  // dU[xi] (+)= V[xi]^T dM[xi] for one panel; sums.first is a multiple of PART.
+  void sum_point(const T* v, const T* m, int64_t strip, int64_t xi, int64_t index,
+                 const PanelSums<T>& sums) const {
     const int64_t channels = min64(panel, c.M - index * panel), tiles = grid.block(strip).tiles();
-    v += xi * v_point;
+    v += xi * v_point + sums.first / WINOGRAD_PART * v_part;
+    const int64_t rows = sums.end - sums.first, v_parts = ceil_div(rows, WINOGRAD_PART);
     for (int64_t t = 0; t < tiles; t += SUM_TILES)
-      for (int64_t part = 0; part < parts; ++part) {
+      for (int64_t part = 0; part < v_parts; ++part) {
         PanelProduct<T> product{};
         product.K = min64(SUM_TILES, tiles - t);
         product.a = v + part * v_part + t * WINOGRAD_PART;
         product.b = m + xi * m_point + index * m_panel + t * panel;
         product.b_row = panel;
-        product.c = u + xi * u_point + part * WINOGRAD_PART * panel;
+        product.c = sums.u + xi * sums.u_point + part * WINOGRAD_PART * panel;
         product.c_row = panel;
-        product.add = add || t > 0;
-        product.next_a = part + 1 < parts        ? product.a + v_part
+        product.add = sums.add || t > 0;
+        product.next_a = part + 1 < v_parts      ? product.a + v_part
                          : t + SUM_TILES < tiles ? v + (t + SUM_TILES) * WINOGRAD_PART
                                                  : v;
         product.next_b = product.b;
         multiply_panel<T, true>(k, ceil_div(channels, lanes),
-                                min64(WINOGRAD_PART, c.C - part * WINOGRAD_PART), product);
+                                min64(WINOGRAD_PART, rows - part * WINOGRAD_PART), product);
       }
   }
 

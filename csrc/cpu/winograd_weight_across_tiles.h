@@ -64,12 +64,12 @@ struct WeightAcrossTiles {
     return INPUT_TRANSFORM;
   }
 
-  // u[xi] = V[xi]^T dM[xi] for one panel, or += with `add`.
-  void sum_point(const T* v, const T* m, int64_t strip, int64_t xi, int64_t index, T* u,
-                 int64_t u_point, bool add) const {
+  // dU[xi] (+)= V[xi]^T dM[xi] for one panel.
+  void sum_point(const T* v, const T* m, int64_t strip, int64_t xi, int64_t index,
+                 const PanelSums<T>& sums) const {
     const int64_t channels = min64(panel, c.M - index * panel);
     const int64_t tiles = round_up(min64(input.block, input.tiles - strip * input.block), lanes);
-    v += xi * input.v_point;
+    v += xi * input.v_point + sums.first * WINOGRAD_PART;
     m += xi * m_point + index * m_panel;
     for (int64_t t = 0; t < tiles; t += WINOGRAD_PART) {
       const bool last = t + WINOGRAD_PART >= tiles;
@@ -78,12 +78,12 @@ struct WeightAcrossTiles {
       product.a = v + t / WINOGRAD_PART * input.v_panel;
       product.b = m + t * panel;
       product.b_row = panel;
-      product.c = u + xi * u_point;
+      product.c = sums.u + xi * sums.u_point;
       product.c_row = panel;
-      product.add = add || t > 0;
+      product.add = sums.add || t > 0;
       product.next_a = last ? v : product.a + input.v_panel;
       product.next_b = last ? m + m_panel : product.b + WINOGRAD_PART * panel;
-      multiply_panel<T, false>(k, ceil_div(channels, lanes), c.C, product);
+      multiply_panel<T, false>(k, ceil_div(channels, lanes), sums.end - sums.first, product);
     }
   }
 

@@ -54,7 +54,16 @@ void gradient_to_points(const WinogradConv& c, const Kernels<T>& k,
   k.add(k.lanes, scratch, bias);
 }
 
-// dU[m / PANEL][xi][c][m % PANEL] to grad_w, points to taps.
+// Where dU[xi] of the channels c in [first, end) and one panel go: [xi][c - first][m % PANEL].
+template <class T>
+struct PanelSums {
+  T* u;
+  int64_t u_point;
+  int64_t first, end;
+  bool add;  // to what is there
+};
+
+// dU[m / PANEL][c / SLAB][xi][c % SLAB][m % PANEL] to grad_w, points to taps.
 template <class T>
 struct FilterGradient {
   static constexpr int64_t CHUNK = 16;  // channels c at a time
@@ -62,37 +71,43 @@ struct FilterGradient {
   const WinogradConv& c;
   const Kernels<T>& k;
   const WinogradKernels<T>& transforms;
-  int64_t panel, u_point, u_panel;
+  int64_t panel, slab, u_point, u_slab;
 
   template <class Form>
-  explicit FilterGradient(const Form& form)
+  FilterGradient(const Form& form, int64_t slab_channels)
       : c(form.c),
         k(form.k),
         transforms(form.transforms),
         panel(form.panel),
-        u_point(c.C * panel + CACHE_LINE / int64_t(sizeof(T))),
-        u_panel(POINT_COUNT * u_point) {}
-  int64_t chunks() const { return ceil_div(c.C, CHUNK); }
+        slab(slab_channels),
+        u_point(slab * panel + CACHE_LINE / int64_t(sizeof(T))),
+        u_slab(POINT_COUNT * u_point) {}
+  int64_t slabs() const { return ceil_div(c.C, slab); }
+  int64_t chunks(const PanelSums<T>& sums) const { return ceil_div(sums.end - sums.first, CHUNK); }
   int64_t scratch_count() const { return CHUNK * c.K * c.K * k.lanes; }
+
+  PanelSums<T> sums(T* u, int64_t slab_index, bool add) const {
+    return {u, u_point, slab_index * slab, min64(c.C, (slab_index + 1) * slab), add};
+  }
 
   // Adds a chunk of each of the other `runs`, `u_run` apart, to that of the first.
   void sum_runs(T* u, int64_t u_run, int64_t runs, int64_t chunk) const {
-    const int64_t first = chunk * CHUNK, count = min64(CHUNK, c.C - first) * panel;
+    const int64_t count = min64(CHUNK, slab - chunk * CHUNK) * panel;
     for (int64_t run = 1; run < runs; ++run)
       for (int64_t xi = 0; xi < POINT_COUNT; ++xi) {
-        T* sum = u + xi * u_point + first * panel;
+        T* sum = u + xi * u_point + chunk * CHUNK * panel;
         k.add(count, sum + run * u_run, sum);
       }
   }
 
-  // u: of one panel.
-  void finish(const T* u, T* grad_w, int64_t group, int64_t index, int64_t chunk,
+  // A chunk of a slab of panel `index`.
+  void finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t index, int64_t chunk,
               T* scratch) const {
-    const int64_t end = min64(c.M, (index + 1) * panel), channel = chunk * CHUNK;
+    const int64_t end = min64(c.M, (index + 1) * panel), channel = sums.first + chunk * CHUNK;
     for (int64_t m = index * panel; m < end; m += k.lanes) {
       WinogradTiles<T> tiles{};
-      tiles.count = min64(CHUNK, c.C - channel);
-      tiles.points_in = u + channel * panel + m % panel;
+      tiles.count = min64(CHUNK, sums.end - channel);
+      tiles.points_in = sums.u + chunk * CHUNK * panel + m % panel;
       tiles.point = u_point;
       tiles.point_tile = panel;
       tiles.pixels_out = scratch;
