@@ -46,6 +46,35 @@ FASTCONV_LEAF Vec<T> broadcast(T value) {
   return value - Vec<T>{};
 }
 
+// a * b + c, rounded once where the instruction set can: for sums of several products, where each
+// compiler would choose by itself which of them to contract, and instruction sets differ in bits.
+template <class T>
+FASTCONV_LEAF Vec<T> fma(T a, Vec<T> b, Vec<T> c) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    return (Vec<T>)_mm512_fmadd_ps((__m512)broadcast(a), (__m512)b, (__m512)c);
+  } else {
+    return (Vec<T>)_mm512_fmadd_pd((__m512d)broadcast(a), (__m512d)b, (__m512d)c);
+  }
+#elif REGISTER_BYTES == 32
+  constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
+  __m256i x[PARTS], y[PARTS];
+  __builtin_memcpy(x, &b, sizeof b);
+  __builtin_memcpy(y, &c, sizeof c);
+#pragma GCC unroll 2
+  for (int i = 0; i < PARTS; ++i) {
+    if constexpr (sizeof(T) == 4)
+      y[i] = (__m256i)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)x[i], (__m256)y[i]);
+    else
+      y[i] = (__m256i)_mm256_fmadd_pd(_mm256_set1_pd(a), (__m256d)x[i], (__m256d)y[i]);
+  }
+  __builtin_memcpy(&c, y, sizeof c);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
 // The compiler may otherwise fold a load into each of several multiply-adds and read the same line
 // again and again.
 template <class V>

@@ -27,14 +27,14 @@ struct InputTransform {
 
   template <class T>
   static FASTCONV_LEAF void apply(const Vec<T>* d, Vec<T>* v) {
-    const Vec<T> even_a = d[4] - T(B2) * d[2], odd_a = T(POINT_A) * d[3] - T(POINT_A * B2) * d[1];
-    const Vec<T> even_b = d[4] - T(A2) * d[2], odd_b = T(POINT_B) * d[3] - T(POINT_B * A2) * d[1];
-    v[0] = d[4] - T(A2 + B2) * d[2] + T(A2 * B2) * d[0];
-    v[1] = even_a + odd_a;
-    v[2] = even_a - odd_a;
-    v[3] = even_b + odd_b;
-    v[4] = even_b - odd_b;
-    v[5] = d[5] - T(A2 + B2) * d[3] + T(A2 * B2) * d[1];
+    const Vec<T> even_a = fma(T(-B2), d[2], d[4]), odd_a = fma(T(-B2), d[1], d[3]);
+    const Vec<T> even_b = fma(T(-A2), d[2], d[4]), odd_b = fma(T(-A2), d[1], d[3]);
+    v[0] = fma(T(A2 * B2), d[0], fma(T(-A2 - B2), d[2], d[4]));
+    v[1] = fma(T(POINT_A), odd_a, even_a);
+    v[2] = fma(T(-POINT_A), odd_a, even_a);
+    v[3] = fma(T(POINT_B), odd_b, even_b);
+    v[4] = fma(T(-POINT_B), odd_b, even_b);
+    v[5] = fma(T(A2 * B2), d[1], fma(T(-A2 - B2), d[3], d[5]));
   }
 };
 
@@ -59,13 +59,13 @@ struct Evaluate {
   template <class T>
   static FASTCONV_LEAF void pair(const Vec<T>* g, double p, double scale, Vec<T>& plus,
                                  Vec<T>& minus) {
-    Vec<T> even = T(scale) * g[0], odd = T(scale * p) * g[1];
+    Vec<T> even = g[(N - 1) / 2 * 2], odd = g[N / 2 * 2 - 1];  // Horner's rule in p^2
 #pragma GCC unroll 4
-    for (int i = 2; i < N; i += 2) even += T(scale * power(p, i)) * g[i];
+    for (int i = (N - 1) / 2 * 2 - 2; i >= 0; i -= 2) even = fma(T(p * p), even, g[i]);
 #pragma GCC unroll 4
-    for (int i = 3; i < N; i += 2) odd += T(scale * power(p, i)) * g[i];
-    plus = even + odd;
-    minus = even - odd;
+    for (int i = N / 2 * 2 - 3; i >= 1; i -= 2) odd = fma(T(p * p), odd, g[i]);
+    plus = T(scale) * fma(T(p), odd, even);
+    minus = T(scale) * fma(T(-p), odd, even);
   }
 };
 
@@ -79,12 +79,15 @@ struct EvaluateTransposed {
     const Vec<T> sum_a = m[1] + m[2], difference_a = m[1] - m[2];
     const Vec<T> sum_b = m[3] + m[4], difference_b = m[3] - m[4];
     constexpr double by_a = SCALED ? SCALE_A : 1, by_b = SCALED ? SCALE_B : 1;
-    y[0] = (SCALED ? T(SCALE_0) * m[0] : m[0]) + T(by_a) * sum_a + T(by_b) * sum_b;
+    if constexpr (SCALED)
+      y[0] = fma(T(by_b), sum_b, fma(T(by_a), sum_a, T(SCALE_0) * m[0]));
+    else
+      y[0] = m[0] + sum_a + sum_b;
 #pragma GCC unroll 8
     for (int i = 1; i < N; ++i) {
       const Vec<T> at_a = i % 2 ? difference_a : sum_a, at_b = i % 2 ? difference_b : sum_b;
-      y[i] = T(by_a * power(POINT_A, i)) * at_a + T(by_b * power(POINT_B, i)) * at_b;
-      if (i == N - 1) y[i] += m[5];
+      const T of_a = T(by_a * power(POINT_A, i)), of_b = T(by_b * power(POINT_B, i));
+      y[i] = fma(of_b, at_b, i == N - 1 ? fma(of_a, at_a, m[5]) : of_a * at_a);
     }
   }
 };
