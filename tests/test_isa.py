@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 FILES = [
     "test_kernels.py",
     "test_kernels_pool.py",
+    "test_stale_memory.py",
     "test_winograd.py",
     "test_filter_cache.py",
     "test_filter_cache_changes.py",

@@ -91,7 +91,8 @@ constexpr Window inside_columns(const Band& band, int64_t phase) {
   return {clamp64(ceil_div(-start, band.w.stride), 0, end), end};
 }
 
-// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x, with zeros outside it.
+// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x, with zeros outside it
+// and in the rows of the band that those outputs do not need.
 template <class T>
 void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T* packed) {
   const Kernels<T>& k = kernels<T>();
@@ -99,9 +100,9 @@ void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T*
   const auto fill = [](T* from, T* to) {
     while (from < to) *from++ = 0;
   };
-  for (int64_t r = 0; r < band.source_rows(output_rows); ++r) {
+  for (int64_t r = 0; r < band.source_rows(band.rows); ++r) {
     const int64_t ih = i0 * band.h.stride + band.h.lowest_tap() + r;
-    const bool outside = ih < 0 || ih >= band.h.source;
+    const bool outside = ih < 0 || ih >= band.h.source || r >= band.source_rows(output_rows);
     for (int64_t phase = 0; phase < band.phases(); ++phase) {
       const Window inside = outside ? Window{0, 0} : inside_columns(band, phase);
       const int64_t count = inside.end - inside.first;

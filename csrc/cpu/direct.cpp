@@ -9,6 +9,8 @@
 // channels. The one that fills its lanes better runs; see channel_lanes().
 #include "direct.h"
 
+#include <algorithm>
+
 #include "kernels.h"
 #include "parallel.h"
 #include "workspace.h"
@@ -100,7 +102,8 @@ struct Buffers {
     scratch = workspace.take<T>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
-  // Vector loads may run over the end of the band by a vector.
+  // Vector loads may run over the end of the band by a vector, which holds zeros: left-overs of
+  // other calls may be subnormal, and the CPU takes hundreds of cycles over one.
   static int64_t tile_offset(const Plan<T>& p) {
     return round_up(p.band.count() + p.k.lanes, CACHE_LINE);
   }
@@ -244,6 +247,7 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
     T* packed = b.scratch + thread * b.scratch_count;
     T* scratch = packed + Buffers<T>::tile_offset(p);
     if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
+    std::fill(packed + p.band.count(), scratch, T(0));
     T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;
     for (int64_t tile = share * p.m_tiles / p.m_shares; tile < (share + 1) * p.m_tiles / p.m_shares;
          ++tile) {
