@@ -46,21 +46,28 @@ namespace {
 
 // Transforms cost C + M per tile and point, products C * M: with few channels the direct sum is
 // faster. Measured over channels, maps and batches: benchmarks/results/paths-*.md.
-bool enough_channels(const Conv2dShape& s, int64_t products_3x3, int64_t products_5x5) {
+bool enough_channels(const Conv2dShape& s, int64_t least, int64_t products) {
   const int64_t C = s.group_IC(), M = s.group_OC();
-  return min64(C, M) >= 16 && C * M >= (s.KH == 3 ? products_3x3 : products_5x5);
+  return min64(C, M) >= least && C * M >= products;
 }
+
+// Rows that leave half the lanes of the direct kernel empty, but not most of a tile.
+bool short_rows(const Conv2dShape& s) { return s.OW() > 2 && 2 * s.OW() <= kernels<float>().lanes; }
 
 }  // namespace
 
-bool winograd_pays(const Conv2dShape& s) { return enough_channels(s, 256, 512); }
+bool winograd_pays(const Conv2dShape& s) {
+  if (s.KH == 5) return enough_channels(s, 16, 512);
+  return enough_channels(s, short_rows(s) ? 8 : 16, 0);
+}
 
 bool winograd_weight_pays(const Conv2dShape& s) {
   // The points of the filters are transformed back once, however few tiles there are.
   constexpr int64_t FEW_TILES = 8, MANY_PRODUCTS = 1 << 16;
   const int64_t out = WINOGRAD_POINTS + 1 - s.KH;
   const bool few = product_below(FEW_TILES, s.N, ceil_div(s.OH(), out), ceil_div(s.OW(), out));
-  return enough_channels(s, few ? MANY_PRODUCTS : 256, few ? MANY_PRODUCTS : 1024);
+  const int64_t products = few ? MANY_PRODUCTS : s.KH == 5 ? 1024 : 0;
+  return enough_channels(s, 16, products);
 }
 
 }  // namespace fastconv::cpu
