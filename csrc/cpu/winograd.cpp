@@ -10,8 +10,8 @@
 //         part   of c: sums of sums round less, and the panel b is in L1
 //       output   transformed back and written
 //
-// Filters private (U would not stay in cache, or too few tiles to share them among): V of up to
-// SHARED_INPUT_BYTES is transformed first; then
+// Filters private (U would not stay in cache, or blocks are few and no more than units, so that units
+// are the better jobs): V of up to SHARED_INPUT_BYTES is transformed first; then
 //   unit         parallel; transforms its filters and keeps them in L2
 //     block      as above
 // or, where there are so few tiles that M of all of them stays in L2,
@@ -56,7 +56,7 @@ struct Plan {
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv), threads(wanted_threads), seconds(phases) {
     filters_private = form.units * form.u_unit * int64_t(sizeof(T)) > SHARED_FILTER_BYTES ||
-                      form.blocks() < FEW_BLOCKS;
+                      (form.blocks() < FEW_BLOCKS && form.blocks() <= form.units);
     chunk = filters_private ? 1 : min64(form.units, max64(1, CHUNK_CHANNELS / form.unit));
     super_blocks =
         clamp64(SHARED_INPUT_BYTES / (form.v_block * int64_t(sizeof(T))), 1, form.blocks());
