@@ -57,8 +57,7 @@ bool short_rows(const Conv2dShape& s) { return s.OW() > 2 && 2 * s.OW() <= kerne
 }  // namespace
 
 bool winograd_pays(const Conv2dShape& s) {
-  if (s.KH == 5) return enough_channels(s, 16, 512);
-  return enough_channels(s, short_rows(s) ? 8 : 16, 0);
+  return enough_channels(s, s.KH == 3 && short_rows(s) ? 8 : 16, 0);
 }
 
 bool winograd_weight_pays(const Conv2dShape& s) {
