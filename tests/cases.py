@@ -178,6 +178,8 @@ def net_layers() -> dict[Case, list[str]]:
 
 # What the nets do not have and users do.
 OTHER_LAYERS = [
+    ConvCase("16 channels 3x3", 64, 16, 32, 32, 16, 3, 3, padding=_same(1)),
+    ConvCase("32 channels 3x3", 64, 32, 16, 16, 32, 3, 3, padding=_same(1)),
     ConvCase("depthwise 3x3", 8, 96, 56, 56, 96, 3, 3, padding=_same(1), groups=96),
     ConvCase("depthwise 3x3 stride 2", 8, 96, 56, 56, 96, 3, 3, (2, 2), _same(1), groups=96),
     ConvCase("depthwise 5x5", 8, 240, 28, 28, 240, 5, 5, padding=_same(2), groups=240),
