@@ -33,7 +33,7 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t MANY_PANELS = 8, SLAB = 64;
-constexpr int64_t STRIPS_OF_RUN = 4, FEW_RUNS = 4, MOST_RUNS = 16;
+constexpr int64_t STRIPS_OF_RUN = 4, MOST_RUNS = 16;
 
 // What a form (winograd_weight_across_*.h) provides: strips(), of which v_count() and m_count()
 // elements are there; jobs(strip), of which transform(job) does one, with scratch_count(), and
@@ -56,9 +56,8 @@ struct Plan {
         filters(form, by_slabs ? min64(SLAB, conv.C) : conv.C),
         threads(wanted_threads),
         seconds(phases) {
-    // Multiples of four share well among two or four threads.
-    const int64_t fours = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;
-    runs = by_runs ? clamp64(fours, FEW_RUNS, MOST_RUNS) : 1;
+    const int64_t multiple = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;
+    runs = by_runs ? clamp64(multiple, FEW_RUNS, MOST_RUNS) : 1;
     strips_held = by_runs ? min64(threads, runs) : 1;
   }
   int64_t u_run() const { return form.panels * filters.u_slab; }

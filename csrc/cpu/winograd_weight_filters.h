@@ -19,14 +19,16 @@ int64_t strip_bytes(const WinogradConv& c) {
 // them until they are read.
 inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
 
-// Whether dU leaves room in L2 for V and dM of PART tiles, and there are tiles for many such strips.
+constexpr int64_t FEW_RUNS = 4;  // well shared among two or four threads
+
+// Whether dU leaves room in L2 for V and dM of PART tiles, and there are such strips for FEW_RUNS.
 template <class T>
 bool small_filters(const WinogradConv& c) {
-  constexpr int64_t BYTES = int64_t(2) << 20, STRIPS = 16;
+  constexpr int64_t BYTES = int64_t(2) << 20;
   const int64_t out = WINOGRAD_POINTS + 1 - c.K;
   return c.C <= BYTES && c.M <= BYTES &&
          POINT_COUNT * (c.C * c.M + WINOGRAD_PART * (c.C + c.M)) * int64_t(sizeof(T)) <= BYTES &&
-         !product_below(STRIPS * WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
+         !product_below(FEW_RUNS * WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
 }
 
 // tiles.count tiles side by side, `lanes` channels of grad_y from `channel` on, to
