@@ -15,7 +15,7 @@
 //         panel      dU[xi] += V[xi]^T dM[xi]
 //     filter         parallel; points to taps
 //
-//   by slabs    all tiles fit one strip, and panels are many (large filters, small maps)
+//   by slabs    all tiles fit one strip, and m are MANY_OUTPUTS or more (large filters, small maps)
 //     job            parallel; as above
 //     slab           parallel; of channels c and one panel: all 36 xi, and its taps, so that dU never
 //                    leaves L2
@@ -32,13 +32,13 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t MANY_PANELS = 8, SLAB = 64;
+constexpr int64_t MANY_OUTPUTS = 256;
 constexpr int64_t STRIPS_OF_RUN = 4, MOST_RUNS = 16;
 
 // What a form (winograd_weight_across_*.h) provides: strips(), of which v_count() and m_count()
 // elements are there; jobs(strip), of which transform(job) does one, with scratch_count(), and
-// adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi, panel). Where filters are
-// small_filters, it makes strips of PART tiles.
+// adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi, panel), by slabs of SLAB
+// channels. Where filters are small_filters, it makes strips of PART tiles.
 template <class Form, class T>
 struct Plan {
   Form form;
@@ -52,8 +52,8 @@ struct Plan {
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv),
         by_runs(small_filters<T>(conv)),
-        by_slabs(!by_runs && form.strips() == 1 && form.panels >= MANY_PANELS),
-        filters(form, by_slabs ? min64(SLAB, conv.C) : conv.C),
+        by_slabs(!by_runs && form.strips() == 1 && conv.M >= MANY_OUTPUTS),
+        filters(form, by_slabs ? min64(Form::SLAB, conv.C) : conv.C),
         threads(wanted_threads),
         seconds(phases) {
     const int64_t multiple = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;

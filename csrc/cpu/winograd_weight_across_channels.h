@@ -12,6 +12,7 @@ template <class T>
 struct WeightAcrossChannels {
   static constexpr int64_t STRIP_TILES = 448;  // beyond, sums get long for nothing
   static constexpr int64_t SUM_TILES = 64;     // 8 KiB of a panel of dM
+  static constexpr int64_t SLAB = WINOGRAD_PART;
   static constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
 
   const WinogradConv& c;

@@ -15,6 +15,7 @@ template <class T>
 struct WeightAcrossTiles {
   static constexpr int64_t STRIP_TILES = TileSpan::MOST_TILES;
   static constexpr int64_t CHANNELS = 16;  // of x in one job
+  static constexpr int64_t SLAB = 96;
 
   const WinogradConv& c;
   const Kernels<T>& k;
@@ -93,13 +94,10 @@ struct WeightAcrossTiles {
     const int64_t fit = strip_bytes<T>(c) / (POINT_COUNT * (c.C + c.M) * int64_t(sizeof(T)));
     return max64(WINOGRAD_PART, min64(STRIP_TILES, fit) / lanes * lanes);
   }
-  // Four vectors are two panels of two rather than one of three and one of one; with one strip,
-  // panels are jobs and should be many.
+  // Four vectors are two panels of two rather than one of three and one of one.
   static int64_t panel_vectors(const WinogradConv& c, int64_t lanes) {
     const int64_t vectors = ceil_div(c.M, lanes);
-    const int64_t out = WINOGRAD_POINTS + 1 - c.K;
-    const int64_t tiles = c.N * ceil_div(c.OH, out) * ceil_div(c.OW, out);
-    return min64(vectors, vectors == 4 || tiles <= strip_tiles(c, lanes) ? 2 : 3);
+    return min64(vectors, vectors == 4 ? 2 : 3);
   }
   // Where the order of lanes puts tile i of a strip (kernels.h).
   int32_t position(int64_t i) const {
