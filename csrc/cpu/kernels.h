@@ -116,6 +116,7 @@ struct WinogradTiles {
   const T* points_in;  // from points
   T* pixels_out;
   const T* bias;            // [lanes] added to pixels_out, or null
+  T* sum;                   // output_gradient: [lanes] += all pixels_in, or null
   const int32_t* position;  // to points: which place of points_out each tile has, or null: in order
   int64_t pixel_row, pixel_tile, point, point_tile;
   bool stream;  // points_out past the caches, aligned to vectors; see wait_for_streams

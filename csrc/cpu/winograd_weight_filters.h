@@ -36,7 +36,7 @@ bool small_filters(const WinogradConv& c) {
 template <class T>
 void gradient_to_points(const WinogradConv& c, const Kernels<T>& k,
                         const WinogradKernels<T>& transforms, const T* grad_y, const RowPlace& at,
-                        int64_t group, int64_t channel, const WinogradTiles<T>& tiles, T* bias,
+                        int64_t group, int64_t channel, WinogradTiles<T> tiles, T* bias,
                         T* scratch) {
   const int64_t out = WINOGRAD_POINTS + 1 - c.K;
   const Rectangle<T> from{grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c,
@@ -46,14 +46,8 @@ void gradient_to_points(const WinogradConv& c, const Kernels<T>& k,
                           min64(k.lanes, c.M - channel),
                           at.oh,
                           at.ow};
+  tiles.sum = bias;
   pixels_to_points(k, transforms.output_gradient, from, out, out, tiles, scratch);
-  if (!bias) return;
-  // Halves are added to halves.
-  for (int64_t pixels = out * out * tiles.count, half; pixels > 1; pixels -= half) {
-    half = pixels / 2;
-    k.add(half * k.lanes, scratch + (pixels - half) * k.lanes, scratch);
-  }
-  k.add(k.lanes, scratch, bias);
 }
 
 // Where dU[xi] of the channels c in [first, end) and one panel go: [xi][c - first][m % PANEL].

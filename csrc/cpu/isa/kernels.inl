@@ -84,7 +84,7 @@ constexpr WinogradKernels<T> winograd_kernels() {
   return {to_points<T, InputTransform>,
           to_points<T, Evaluate<K, true>>,
           from_points<T, EvaluateTransposed<OUT, false>>,
-          to_points<T, Evaluate<OUT, false>>,
+          to_points<T, Evaluate<OUT, false>, true>,
           from_points<T, EvaluateTransposed<K, true>>,
           {winograd_rows<T, OUT, 0>(), winograd_rows<T, OUT, 1>(), winograd_rows<T, OUT, 2>()}};
 }

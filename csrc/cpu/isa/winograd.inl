@@ -100,21 +100,31 @@ FASTCONV_LEAF void store_point(bool past_caches, T* to, Vec<T> v) {
     store(to, v);
 }
 
-// Pixels to points, in both axes, for `count` neighbouring tiles.
-template <class T, class Transform>
+// Pixels to points, in both axes, for `count` neighbouring tiles. SUMMED: pixels are summed too, if
+// t.sum asks: those of a tile by themselves, so that sums are short.
+template <class T, class Transform, bool SUMMED = false>
 void to_points(const WinogradTiles<T>& t) {
   constexpr int FROM = Transform::FROM;
   const T* __restrict__ pixels = t.pixels_in;
+  Vec<T> total{};
   for (int64_t tile = 0; tile < t.count; ++tile) {
     T* __restrict__ points = t.points_out + (t.position ? t.position[tile] : tile) * t.point_tile;
     Vec<T> columns[FROM][POINTS];
+    [[maybe_unused]] Vec<T> tile_sum{};
 #pragma GCC unroll 8
     for (int q = 0; q < FROM; ++q) {
       Vec<T> column[FROM];
 #pragma GCC unroll 8
       for (int r = 0; r < FROM; ++r) column[r] = load(pixels + r * t.pixel_row + q * LANES<T>);
       Transform::template apply<T>(column, columns[q]);
+      if constexpr (SUMMED) {
+        Vec<T> sum = column[0];
+#pragma GCC unroll 8
+        for (int r = 1; r < FROM; ++r) sum += column[r];
+        tile_sum += sum;
+      }
     }
+    if constexpr (SUMMED) total += tile_sum;
 #pragma GCC unroll 8
     for (int i = 0; i < POINTS; ++i) {
       Vec<T> row[FROM], out[POINTS];
@@ -127,6 +137,8 @@ void to_points(const WinogradTiles<T>& t) {
     }
     pixels += t.pixel_tile;
   }
+  if constexpr (SUMMED)
+    if (t.sum) store(t.sum, load(t.sum) + total);
 }
 
 // Points to pixels, in both axes, plus a bias per lane.
