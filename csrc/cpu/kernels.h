@@ -158,7 +158,7 @@ struct WinogradKernels {
   WinogradRowKernels<T> rows[RUNS];  // runs descending
 };
 
-// What Winograd sums over comes in parts, rows of PART: the length of a sum in registers.
+// What Winograd sums over comes in parts, rows of PART: the length of a sum in one product.
 constexpr int64_t WINOGRAD_PART = 64;
 
 // c[m][n] = sum over k of a(m, k) * b[k * b_row + n], or c + that, where a has rows of PART and

@@ -10,7 +10,7 @@
 //
 // A form packs these arrays its own way (winograd_across_tiles.h: lanes = tiles, of NCHW;
 // winograd_across_channels.h: lanes = channels, of everything; docs/decisions/0008). In both, what
-// is summed over comes in parts of PART, which are summed in registers.
+// is summed over comes in parts of PART, one product each.
 #pragma once
 
 #include <cstdint>

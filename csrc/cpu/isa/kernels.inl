@@ -130,13 +130,13 @@ constexpr Kernels<T> make_kernels() {
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
   k.winograd_3x3 = winograd_kernels<T, 3>();
   k.winograd_5x5 = winograd_kernels<T, 5>();
-  add_panel_products<T, 0, WIDE ? 14 : 6>(k);
-  add_panel_products<T, 1, WIDE ? 8 : 4>(k);
+  add_panel_products<T, 0, WIDE ? 7 : 6>(k);
+  add_panel_products<T, 1, WIDE ? 6 : 4>(k);
   add_panel_products<T, 2, WIDE ? 4 : 3>(k);
   add_panel_products<T, 3, 2>(k);
   add_panel_products<T, 4, 1>(k);
-  add_tile_products<T, 0, WIDE ? 8 : 4>(k);
-  add_tile_products<T, 1, WIDE ? 4 : 3>(k);
+  add_tile_products<T, 0, 4>(k);
+  add_tile_products<T, 1, 3>(k);
   add_tile_products<T, 2, 2>(k);
   add_tile_products<T, 3, 1>(k);
   k.max_pool_bytes = max_pool_kernels<T, uint8_t>();
