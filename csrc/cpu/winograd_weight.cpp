@@ -10,7 +10,9 @@
 //
 //   by points
 //     strip
-//       job          parallel; some of x or grad_y to points, past the caches
+//       job          parallel; some of x or grad_y to points. Past the caches where they are more
+//                    than these hold; then among the products of the strip before, which wait for
+//                    memory less
 //       xi           parallel; V[xi] stays in L2
 //         panel      dU[xi] += V[xi]^T dM[xi]
 //     filter         parallel; points to taps
@@ -34,11 +36,12 @@ namespace {
 
 constexpr int64_t MANY_OUTPUTS = 256;
 constexpr int64_t STRIPS_OF_RUN = 4, MOST_RUNS = 16;
+constexpr int64_t MOST_BYTES = int64_t(60) << 20;  // of two strips and dU
 
 // What a form (winograd_weight_across_*.h) provides: strips(), of which v_count() and m_count()
-// elements are there; jobs(strip), of which transform(job) does one, with scratch_count(), and
-// adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi, panel), by slabs of SLAB
-// channels. Where filters are small_filters, it makes strips of PART tiles.
+// elements are there, written past_caches() or not; jobs(strip), of which transform(job) does one,
+// with scratch_count(), and adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi,
+// panel), by slabs of SLAB channels. Where filters are small_filters, it makes strips of PART tiles.
 template <class Form, class T>
 struct Plan {
   Form form;
@@ -58,7 +61,12 @@ struct Plan {
         seconds(phases) {
     const int64_t multiple = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;
     runs = by_runs ? clamp64(multiple, FEW_RUNS, MOST_RUNS) : 1;
-    strips_held = by_runs ? min64(threads, runs) : 1;
+    strips_held = by_runs ? min64(threads, runs) : overlaps() ? 2 : 1;
+  }
+  // Whether a strip is transformed while the one before is multiplied.
+  bool overlaps() const {
+    const int64_t held = 2 * (form.v_count() + form.m_count()) + u_run();
+    return form.past_caches() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
   }
   int64_t u_run() const { return form.panels * filters.u_slab; }
   // A sum of grad_y: parts, and their total.
@@ -94,14 +102,22 @@ void sum_bias(const Plan<Form, T>& p, T* bias) {
 }
 
 template <class Form, class T>
+void transform_job(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                   int64_t strip, int64_t group, int64_t job, int thread) {
+  PhaseClock clock(p.seconds, thread);
+  const int64_t held = strip % p.strips_held;
+  const WinogradPhase phase = p.form.transform(
+      io, strip, group, job, b.v + held * p.form.v_count(), b.m + held * p.form.m_count(), b.bias,
+      b.scratch + thread * b.scratch_count);
+  p.form.k.wait_for_streams();
+  clock.stamp(phase);
+}
+
+template <class Form, class T>
 void transform_strip(const Plan<Form, T>& p, const Buffers<T>& b,
                      const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group) {
   parallel_jobs(p.threads, p.form.jobs(strip), [&](int64_t job, int thread) {
-    PhaseClock clock(p.seconds, thread);
-    const WinogradPhase phase = p.form.transform(io, strip, group, job, b.v, b.m, b.bias,
-                                                 b.scratch + thread * b.scratch_count);
-    p.form.k.wait_for_streams();
-    clock.stamp(phase);
+    transform_job(p, b, io, strip, group, job, thread);
   });
   sum_bias(p, b.bias);
 }
@@ -111,14 +127,23 @@ void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWe
                    int64_t group) {
   const Form& form = p.form;
   for (int64_t strip = 0; strip < form.strips(); ++strip) {
-    transform_strip(p, b, io, strip, group);
-    parallel_jobs(p.threads, POINT_COUNT, [&](int64_t xi, int thread) {
+    const int64_t held = strip % p.strips_held;
+    const T *v = b.v + held * form.v_count(), *m = b.m + held * form.m_count();
+    if (strip == 0 || p.strips_held == 1) transform_strip(p, b, io, strip, group);
+    // The next strip's transforms come evenly among the products.
+    const bool more = p.strips_held == 2 && strip + 1 < form.strips();
+    const int64_t jobs = POINT_COUNT + (more ? form.jobs(strip + 1) : 0);
+    parallel_jobs(p.threads, jobs, [&](int64_t job, int thread) {
+      const int64_t xi = job * POINT_COUNT / jobs;
+      if ((job + 1) * POINT_COUNT / jobs == xi)
+        return transform_job(p, b, io, strip + 1, group, job - xi, thread);
       PhaseClock clock(p.seconds, thread);
       for (int64_t panel = 0; panel < form.panels; ++panel)
-        form.sum_point(b.v, b.m, strip, xi, panel,
+        form.sum_point(v, m, strip, xi, panel,
                        p.filters.sums(b.u + panel * p.filters.u_slab, 0, strip > 0));
       clock.stamp(PRODUCT);
     });
+    if (more) sum_bias(p, b.bias);
   }
 }
 

@@ -47,6 +47,7 @@ struct WeightAcrossChannels {
   int64_t strips() const { return grid.blocks(); }
   int64_t v_count() const { return POINT_COUNT * v_point; }
   int64_t m_count() const { return POINT_COUNT * m_point; }
+  bool past_caches() const { return stream; }
   int64_t bias_parts() const { return grid.block_rows; }
   int64_t scratch_count() const {
     const int64_t width = grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;

@@ -47,6 +47,7 @@ struct WeightAcrossTiles {
   int64_t strips() const { return input.blocks(); }
   int64_t v_count() const { return input.v_block; }
   int64_t m_count() const { return POINT_COUNT * m_point; }
+  bool past_caches() const { return input.stream; }
   int64_t bias_parts() const { return 1; }
   int64_t scratch_count() const {
     return max64(input.pixel_scratch(), input.out * input.out * input.block * lanes);

@@ -2,6 +2,7 @@
 // for winograd_weight*.
 #pragma once
 
+#include "dispatch.h"
 #include "winograd_phases.h"
 #include "winograd_tiles.h"
 
@@ -15,9 +16,9 @@ int64_t strip_bytes(const WinogradConv& c) {
   return POINT_COUNT * c.C * c.M * int64_t(sizeof(T)) > LARGE_FILTERS ? LONG_BYTES : BYTES;
 }
 
-// Whether V and dM of a strip, `bytes` together, are written past the caches, for L2 would not hold
+// Whether V and dM of a strip, `bytes` together, are written past the caches, for these would not hold
 // them until they are read.
-inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
+inline bool streams(int64_t bytes) { return bytes > int64_t(fast_last_cache() ? 12 : 4) << 20; }
 
 constexpr int64_t FEW_RUNS = 4;  // well shared among two or four threads
 
