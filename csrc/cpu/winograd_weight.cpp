@@ -106,9 +106,9 @@ void transform_job(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWe
                    int64_t strip, int64_t group, int64_t job, int thread) {
   PhaseClock clock(p.seconds, thread);
   const int64_t held = strip % p.strips_held;
-  const WinogradPhase phase = p.form.transform(
-      io, strip, group, job, b.v + held * p.form.v_count(), b.m + held * p.form.m_count(), b.bias,
-      b.scratch + thread * b.scratch_count);
+  const WinogradPhase phase =
+      p.form.transform(io, strip, group, job, b.v + held * p.form.v_count(),
+                       b.m + held * p.form.m_count(), b.bias, b.scratch + thread * b.scratch_count);
   p.form.k.wait_for_streams();
   clock.stamp(phase);
 }
