@@ -220,6 +220,9 @@ struct Kernels {
                   int64_t out_row, int64_t ahead);
   void (*copy_out)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                    int64_t out_row, int64_t ahead);
+  // The same past the caches; null where vectors are no whole lines. See wait_for_streams.
+  void (*stream_out)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+                     int64_t out_row);
   // Until other threads may read what was written past the caches.
   void (*wait_for_streams)();
   // out[c][r] = in[r][c]

@@ -36,6 +36,7 @@ template <class T>
 struct AcrossTiles {
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
   static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
+  static constexpr int64_t LARGE_OUTPUT = (int64_t(24) << 20) / int64_t(sizeof(T));  // elements
 
   const WinogradConv& c;
   const Kernels<T>& k;
@@ -48,6 +49,7 @@ struct AcrossTiles {
   int64_t pitch;                           // of scratch
   int64_t v_panel, v_point, v_block;
   bool stream = false;  // V past the caches
+  bool stream_output;   // y past the caches: these would not hold it until it is read
   int64_t parts, u_point, u_part, u_unit;
 
   explicit AcrossTiles(const WinogradConv& conv)
@@ -60,7 +62,9 @@ struct AcrossTiles {
         rows(*row_kernels(conv)),
         out(WINOGRAD_POINTS + 1 - conv.K),
         lanes(k.lanes),
-        unit(min64(UNIT, conv.M)) {
+        unit(min64(UNIT, conv.M)),
+        stream_output(k.stream_out && !product_below(LARGE_OUTPUT, conv.N * conv.groups, conv.M,
+                                                     conv.OH * conv.OW)) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     units = ceil_div(c.M, unit);
     tile_rows = ceil_div(c.OH, out);
@@ -241,9 +245,14 @@ struct AcrossTiles {
       }
       T* image = io.y + (group * c.M + channel) * c.y.c;
       for (int i = 0; i < s.pieces; ++i)
-        k.copy_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,
-                   image + s.copies[i].image, c.y.h, channel + 1 < end ? c.y.c : 0);
+        if (stream_output)
+          k.stream_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,
+                       image + s.copies[i].image, c.y.h);
+        else
+          k.copy_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,
+                     image + s.copies[i].image, c.y.h, channel + 1 < end ? c.y.c : 0);
     }
+    if (stream_output) k.wait_for_streams();
   }
 };
 

@@ -149,6 +149,7 @@ constexpr Kernels<T> make_kernels() {
   k.wait_for_streams = wait_for_streams;
   k.copy_in = copy_rows<T, false>;
   k.copy_out = copy_rows<T, true>;
+  k.stream_out = REGISTER_BYTES == 64 ? stream_rows<T> : nullptr;
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
   k.add = add<T>;

@@ -17,6 +17,23 @@ void copy_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t 
   }
 }
 
+// Past the caches, but for what is less than a line at the ends of rows. (A partial store, of no lanes
+// too, fetches its line.)
+template <class T>
+void stream_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t in_row,
+                 T* __restrict__ out, int64_t out_row) {
+  for (; rows > 0; --rows, in += in_row, out += out_row) {
+    const int64_t over = static_cast<int64_t>(reinterpret_cast<uintptr_t>(out) % VECTOR_BYTES);
+    const int64_t to_line = (VECTOR_BYTES - over) % VECTOR_BYTES / static_cast<int64_t>(sizeof(T));
+    int64_t c = to_line < columns ? to_line : columns;
+    if (c > 0) store_partial(out, load_partial(in, static_cast<int>(c)), static_cast<int>(c));
+    for (; c + LANES<T> <= columns; c += LANES<T>) stream(out + c, load(in + c));
+    if (c == columns) continue;
+    const int rest = static_cast<int>(columns - c);
+    store_partial(out + c, load_partial(in + c, rest), rest);
+  }
+}
+
 // LANES rows, whose pieces of 4 columns are loaded into the places of one vector, so that half of the
 // rounds of shuffles are left. The last 4 columns may overlap those before. columns >= 4.
 template <class T>
