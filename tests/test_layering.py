@@ -16,7 +16,7 @@ ALLOWED_INCLUDES = {
     "cpu": [STANDARD, r"<Python\.h>", r'"\.\./shape\.h"', r'"[a-z_0-9]+\.h"'],
     "cpu/isa": [r"<(cstdint|cstring|immintrin\.h)>", r'"\.\./kernels\.h"', r'"[a-z_0-9]+\.inl"'],
     "bindings": [STANDARD, r"<Python\.h>", r'"\.\./shape\.h"', r'"\.\./cpu/[a-z_0-9]+\.h"',
-                 r'"[a-z_0-9]+\.h"', r"<pybind11/[a-z_0-9]+\.h>"],
+                 r'"[a-z_0-9]+\.h"', r"<(pybind11/[a-z_0-9]+|sys/mman)\.h>"],
     "torch": [STANDARD, r"<(Python\.h|ATen/.*|c10/.*|torch/.*)>", r'"\.\./bindings/host\.h"',
               r'"[a-z_0-9]+\.h"'],
 }  # fmt: skip

@@ -44,6 +44,29 @@ def test_set_num_threads_is_obeyed(threads):
     assert int(python(code)) == threads - 1  # the calling thread is one of them
 
 
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(),
+    reason="the system has no transparent huge pages",
+)
+@pytest.mark.parametrize("call", ["conv2d(x, torch.randn(16, 16, 3, 3))", "max_pool2d(x, 1)"])
+def test_large_outputs_take_few_page_faults(call):
+    code = (
+        "import fastconv, torch, resource\n"
+        "x = torch.randn(4, 16, 514, 514)\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        f"y = fastconv.functional.{call}\n"
+        "del y\n"
+        "before = faults()\n"
+        f"y = fastconv.functional.{call}\n"
+        "print(faults() - before, y.nbytes // 4096)"
+    )
+    few, pages = map(int, python(code).split())
+    assert pages > 16000 and few < pages / 10
+
+
 def test_import_takes_a_tenth_of_a_second_beyond_torch():
     code = (
         "import torch, time; start = time.perf_counter()\n"

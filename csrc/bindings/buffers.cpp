@@ -1,11 +1,15 @@
 // Aligned memory, and the workspace of each calling thread. Layer: bindings.
 #include "buffers.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <new>
 
 namespace fastconv::bindings {
 namespace {
+
+constexpr int64_t HUGE_PAGE = int64_t(2) << 20, LARGE_BYTES = int64_t(4) << 20;
 
 struct Block {
   Memory memory;
@@ -17,9 +21,20 @@ thread_local Block kept;
 
 void Free::operator()(void* block) const { std::free(block); }
 
+void prefer_huge_pages(void* data, int64_t bytes) {
+  if (bytes < LARGE_BYTES) return;
+  const auto begin = reinterpret_cast<int64_t>(data);
+  const int64_t first = round_up(begin, HUGE_PAGE);
+  const int64_t whole = (begin + bytes - first) / HUGE_PAGE * HUGE_PAGE;
+  // A wish: where the system knows no such pages, or keeps them off, all is as before.
+  madvise(reinterpret_cast<void*>(first), static_cast<size_t>(whole), MADV_HUGEPAGE);
+}
+
 Memory allocate(int64_t bytes) {
-  Memory memory(std::aligned_alloc(cpu::CACHE_LINE, round_up(bytes, cpu::CACHE_LINE)));
+  const int64_t alignment = bytes < LARGE_BYTES ? cpu::CACHE_LINE : HUGE_PAGE;
+  Memory memory(std::aligned_alloc(alignment, round_up(bytes, alignment)));
   if (!memory) throw std::bad_alloc();
+  prefer_huge_pages(memory.get(), bytes);
   return memory;
 }
 

@@ -39,6 +39,20 @@ T* buffer(const char* name, uintptr_t address, int64_t count, int64_t expected,
   return reinterpret_cast<T*>(address);
 }
 
+// Asks the system for pages of 2 MiB where memory that is about to be written, all of it, has none
+// yet: glibc takes large tensors from the system anew on every call, and 4 KiB at a time that costs
+// more than most kernels (docs/decisions/0010). Less than LARGE_BYTES is left alone.
+void prefer_huge_pages(void* data, int64_t bytes);
+
+// A buffer that a kernel will write.
+template <class T>
+T* output(const char* name, uintptr_t address, int64_t count, int64_t expected,
+          bool optional = false) {
+  T* data = buffer<T>(name, address, count, expected, optional);
+  if (data) prefer_huge_pages(data, expected * int64_t(sizeof(T)));
+  return data;
+}
+
 inline void check_threads(int threads) {
   if (threads < 1)
     throw std::invalid_argument("threads must be positive, got " + std::to_string(threads));
@@ -49,7 +63,7 @@ struct Free {
 };
 using Memory = std::unique_ptr<void, Free>;
 
-// At least `bytes`, aligned to a cache line.
+// At least `bytes`, aligned to a cache line, and to huge pages where they fill some.
 Memory allocate(int64_t bytes);
 
 // A block of at least `bytes`, aligned to a cache line; null for 0 bytes. Up to

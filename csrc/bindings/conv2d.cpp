@@ -110,7 +110,7 @@ void conv2d_forward(int dtype, const Conv2dShape& s, uintptr_t x, int64_t x_coun
     const ForwardBuffers<T> io{buffer<const T>("x", x, x_count, s.x_count()),
                                buffer<const T>("w", w, w_count, s.w_count()),
                                buffer<const T>("bias", bias, bias_count, s.OC, true),
-                               buffer<T>("y", y, y_count, s.y_count())};
+                               output<T>("y", y, y_count, s.y_count())};
     const auto& taken = choose<ForwardBuffers, T>(s, path);
     if (cache_filters && cacheable(taken, s))
       run_ready(taken, s, io, threads);
@@ -126,7 +126,7 @@ void conv2d_backward_input(int dtype, const Conv2dShape& s, uintptr_t grad_y, in
     using T = decltype(zero);
     const BackwardInputBuffers<T> io{buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
                                      buffer<const T>("w", w, w_count, s.w_count()),
-                                     buffer<T>("grad_x", grad_x, grad_x_count, s.x_count())};
+                                     output<T>("grad_x", grad_x, grad_x_count, s.x_count())};
     run(choose<BackwardInputBuffers, T>(s, path), s, io, threads);
   });
 }
@@ -140,8 +140,8 @@ void conv2d_backward_weight(int dtype, const Conv2dShape& s, uintptr_t grad_y, i
     const BackwardWeightBuffers<T> io{
         buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count()),
         buffer<const T>("x", x, x_count, s.x_count()),
-        buffer<T>("grad_w", grad_w, grad_w_count, s.w_count()),
-        buffer<T>("grad_bias", grad_bias, grad_bias_count, s.OC, true)};
+        output<T>("grad_w", grad_w, grad_w_count, s.w_count()),
+        output<T>("grad_bias", grad_bias, grad_bias_count, s.OC, true)};
     run(choose<BackwardWeightBuffers, T>(s, path), s, io, threads);
   });
 }

@@ -27,8 +27,8 @@ void max_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_
     with_codes(s, [&](auto code) {
       using T = decltype(zero);
       const T* from = buffer<const T>("x", x, x_count, s.x_count());
-      T* to = buffer<T>("y", y, y_count, s.y_count());
-      auto* at = buffer<decltype(code)>("codes", codes, codes_count, s.y_count(), true);
+      T* to = output<T>("y", y, y_count, s.y_count());
+      auto* at = output<decltype(code)>("codes", codes, codes_count, s.y_count(), true);
       const ReleaseGil nogil(s.x_count());
       cpu::max_pool2d_forward(s, from, to, at, threads);
     });
@@ -41,7 +41,7 @@ void avg_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* from = buffer<const T>("x", x, x_count, s.x_count());
-    T* to = buffer<T>("y", y, y_count, s.y_count());
+    T* to = output<T>("y", y, y_count, s.y_count());
     const ReleaseGil nogil(s.x_count());
     cpu::avg_pool2d_forward(s, from, to, threads);
   });
@@ -56,7 +56,7 @@ void max_pool2d_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int6
       using T = decltype(zero);
       const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
       const auto* at = buffer<const decltype(code)>("codes", codes, codes_count, s.y_count());
-      T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
+      T* to = output<T>("grad_x", grad_x, grad_x_count, s.x_count());
       const ReleaseGil nogil(s.x_count());
       cpu::max_pool2d_backward(s, from, at, to, threads);
     });
@@ -69,7 +69,7 @@ void avg_pool2d_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int6
   with_dtype(dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
-    T* to = buffer<T>("grad_x", grad_x, grad_x_count, s.x_count());
+    T* to = output<T>("grad_x", grad_x, grad_x_count, s.x_count());
     const ReleaseGil nogil(s.x_count());
     cpu::avg_pool2d_backward(s, from, to, threads);
   });

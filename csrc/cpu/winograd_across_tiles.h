@@ -36,7 +36,7 @@ template <class T>
 struct AcrossTiles {
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
   static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
-  static constexpr int64_t LARGE_OUTPUT = (int64_t(24) << 20) / int64_t(sizeof(T));  // elements
+  static constexpr int64_t LARGE_IMAGES = (int64_t(48) << 20) / int64_t(sizeof(T));  // elements
 
   const WinogradConv& c;
   const Kernels<T>& k;
@@ -49,7 +49,7 @@ struct AcrossTiles {
   int64_t pitch;                           // of scratch
   int64_t v_panel, v_point, v_block;
   bool stream = false;  // V past the caches
-  bool stream_output;   // y past the caches: these would not hold it until it is read
+  bool stream_output;   // y past the caches, which do not hold it beside x
   int64_t parts, u_point, u_part, u_unit;
 
   explicit AcrossTiles(const WinogradConv& conv)
@@ -63,8 +63,8 @@ struct AcrossTiles {
         out(WINOGRAD_POINTS + 1 - conv.K),
         lanes(k.lanes),
         unit(min64(UNIT, conv.M)),
-        stream_output(k.stream_out && !product_below(LARGE_OUTPUT, conv.N * conv.groups, conv.M,
-                                                     conv.OH * conv.OW)) {
+        stream_output(k.stream_out &&
+                      c.N * c.groups * (c.C * c.IH * c.IW + c.M * c.OH * c.OW) >= LARGE_IMAGES) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     units = ceil_div(c.M, unit);
     tile_rows = ceil_div(c.OH, out);

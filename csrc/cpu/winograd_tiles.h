@@ -210,19 +210,22 @@ void scatter_filters(const Kernels<T>& k, const WinogradConv& conv, const T* scr
                 w + tap / conv.K * ws.h + tap % conv.K * ws.w, ws.n);
 }
 
-// c[rows] (+)= a b by register tiles of `tile_rows`, which descend to 1.
+// c[rows] (+)= a b by register tiles of `tile_rows`, which descend to 1. A tile fetches those rows of
+// a, or of the product that follows, that come after the next tile's: what one tile takes is less
+// than the way from the last cache.
 template <class T, bool TRANSPOSED>
 void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProduct<T>&),
                    int64_t rows, PanelProduct<T> p) {
-  const T* after = p.next_a;
+  constexpr int64_t STEP = TRANSPOSED ? 1 : WINOGRAD_PART;
+  const T *first = p.a, *after = p.next_a;
   const int64_t all = rows;
   for (int tile = 0; rows > 0; ++tile)
     for (; rows >= tile_rows[tile]; rows -= tile_rows[tile]) {
-      const int64_t done = tile_rows[tile], step = done * (TRANSPOSED ? 1 : WINOGRAD_PART);
-      p.next_a = rows > done ? p.a + step : after;
+      const int64_t done = tile_rows[tile], next = all - rows + 2 * done;
+      p.next_a = next < all ? first + next * STEP : after + (next - all) * STEP;
       p.next_b_step = ceil_div(p.b_row * done, all);
       products[tile](p);
-      p.a += step;
+      p.a += done * STEP;
       p.c += done * p.c_row;
       p.next_b += p.next_b_step * p.K;
     }
