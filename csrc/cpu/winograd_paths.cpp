@@ -62,11 +62,14 @@ bool winograd_pays(const Conv2dShape& s) {
 
 bool winograd_weight_pays(const Conv2dShape& s) {
   // The points of the filters are transformed back once, however few tiles there are.
-  constexpr int64_t FEW_TILES = 8, MANY_PRODUCTS = 1 << 16;
+  constexpr int64_t FEW_TILES = 8, MANY_PRODUCTS = 1 << 16, LEAST_WORK_5X5 = 1 << 17;
   const int64_t out = WINOGRAD_POINTS + 1 - s.KH;
-  const bool few = product_below(FEW_TILES, s.N, ceil_div(s.OH(), out), ceil_div(s.OW(), out));
-  const int64_t products = few ? MANY_PRODUCTS : s.KH == 5 ? 1024 : 0;
-  return enough_channels(s, 16, products);
+  const int64_t rows = ceil_div(s.OH(), out), columns = ceil_div(s.OW(), out);
+  if (s.KH == 5)
+    return enough_channels(s, 16, 512) &&
+           !product_below(LEAST_WORK_5X5, s.N * rows * columns, s.group_IC(), s.group_OC());
+  const bool few = product_below(FEW_TILES, s.N, rows, columns);
+  return enough_channels(s, 16, few ? MANY_PRODUCTS : 0);
 }
 
 }  // namespace fastconv::cpu
