@@ -69,8 +69,11 @@ struct AcrossChannels {
         tiles.points_out = u + (channel - begin) * unit + m % unit;
         tiles.point = u_point;
         tiles.point_tile = unit;
-        filters_to_points(k, transforms, c, w + group * c.w_group + m * c.w.n + channel * c.w.c,
-                          min64(lanes, end - m), tiles, scratch);
+        const T* first = w + group * c.w_group + m * c.w.n + channel * c.w.c;
+        const int64_t side = min64(lanes, end - m);
+        fetch_filters(c, first + FILTER_CHUNK * c.w.c, side,
+                      clamp64(c.C - channel - FILTER_CHUNK, 0, FILTER_CHUNK));
+        filters_to_points(k, transforms, c, first, side, tiles, scratch);
       }
   }
 

@@ -184,9 +184,11 @@ struct AcrossTiles {
         tiles.points_out = u + (m - begin) * WINOGRAD_PART + channel - first;
         tiles.point = u_point;
         tiles.point_tile = WINOGRAD_PART;
-        filters_to_points(k, transforms, swapped,
-                          w + group * c.w_group + m * c.w.n + channel * c.w.c,
-                          min64(lanes, channels - channel), tiles, scratch);
+        const T* first_filter = w + group * c.w_group + m * c.w.n + channel * c.w.c;
+        const int64_t side = min64(lanes, channels - channel);
+        fetch_filters(swapped, first_filter + FILTER_CHUNK * c.w.n, side,
+                      clamp64(end - m - FILTER_CHUNK, 0, FILTER_CHUNK));
+        filters_to_points(k, transforms, swapped, first_filter, side, tiles, scratch);
       }
   }
 
