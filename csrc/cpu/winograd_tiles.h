@@ -186,9 +186,9 @@ void gather_filters(const Kernels<T>& k, const WinogradConv& conv, const T* w, i
   }
 }
 
-// Fetches what gather_filters will read: too short pieces of w for the CPU to foresee the next ones.
-// (Always inline: g++ drops calls of functions that do nothing but fetch.)
-template <class T>
+// Fetches what gather_filters will read, or scatter_filters WRITE: too short pieces of w for the CPU
+// to foresee the next ones. (Always inline: g++ drops calls of functions that do nothing but fetch.)
+template <bool WRITE = false, class T>
 __attribute__((always_inline)) inline void fetch_filters(const WinogradConv& conv, const T* w,
                                                          int64_t m, int64_t c) {
   const Strides& ws = conv.w;
@@ -202,8 +202,8 @@ __attribute__((always_inline)) inline void fetch_filters(const WinogradConv& con
         for (int64_t j = 0; j < m_end; ++j) {
           const char* at =
               reinterpret_cast<const char*>(w + r * ws.h + q * ws.w + i * ws.c + j * ws.n);
-          __builtin_prefetch(at);
-          if (row > CACHE_LINE) __builtin_prefetch(at + CACHE_LINE);
+          __builtin_prefetch(at, WRITE);
+          if (row > CACHE_LINE) __builtin_prefetch(at + CACHE_LINE, WRITE);
         }
 }
 

@@ -110,9 +110,11 @@ struct FilterGradient {
       tiles.pixels_out = scratch;
       tiles.pixel_row = c.K * k.lanes;
       tiles.pixel_tile = c.K * c.K * k.lanes;
+      T* to = grad_w + group * c.w_group + m * c.w.n + channel * c.w.c;
+      const int64_t side = min64(k.lanes, end - m);
+      fetch_filters<true>(c, to, side, tiles.count);
       transforms.filter_gradient(tiles);
-      scatter_filters(k, c, scratch, min64(k.lanes, end - m), tiles.count,
-                      grad_w + group * c.w_group + m * c.w.n + channel * c.w.c);
+      scatter_filters(k, c, scratch, side, tiles.count, to);
     }
   }
 };
