@@ -22,7 +22,7 @@ IsaChoice choose_isa();
 
 // Whether a few MB written to the last cache and read back soon cost less than streaming stores to
 // memory: AMD's, which at most 8 cores share. Intel's servers write to theirs at a third of the speed
-// of memory (docs/performance-log.md). Says nothing of results: it decides no order of sums.
+// of memory (docs/performance-log.md).
 bool fast_last_cache();
 
 // The choice; generic while `choose_isa` reports an error.
