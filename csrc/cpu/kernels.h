@@ -196,7 +196,7 @@ struct Kernels {
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
 
   WinogradKernels<T> winograd_3x3, winograd_5x5;
-  int panel_rows[PANEL_TILES];  // descending to 1
+  int panel_rows[PANEL_VECTORS][PANEL_TILES];  // [vectors - 1], descending to 1
   // [transposed][vectors - 1]
   void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
 

@@ -258,7 +258,8 @@ void multiply_panel(const Kernels<T>& k, int64_t vectors, int64_t rows, const Pa
   if constexpr (!TRANSPOSED)
     if (vectors == Kernels<T>::TILE_VECTORS)
       return multiply_rows<T, false>(k.tile_rows, k.tile_products, rows, p);
-  multiply_rows<T, TRANSPOSED>(k.panel_rows, k.panel_products[TRANSPOSED][vectors - 1], rows, p);
+  multiply_rows<T, TRANSPOSED>(k.panel_rows[vectors - 1], k.panel_products[TRANSPOSED][vectors - 1],
+                               rows, p);
 }
 
 }  // namespace fastconv::cpu

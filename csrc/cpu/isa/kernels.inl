@@ -89,13 +89,12 @@ constexpr WinogradKernels<T> winograd_kernels() {
           {winograd_rows<T, OUT, 0>(), winograd_rows<T, OUT, 1>(), winograd_rows<T, OUT, 2>()}};
 }
 
-template <class T, int TILE, int ROWS>
+// Of panels of VECTORS, the N-th: of ROWS rows.
+template <class T, int VECTORS, int N, int ROWS>
 constexpr void add_panel_products(Kernels<T>& k) {
-  k.panel_rows[TILE] = ROWS;
-  k.panel_products[0][0][TILE] = panel_product<T, false, 1, ROWS>;
-  k.panel_products[0][1][TILE] = panel_product<T, false, 2, ROWS>;
-  k.panel_products[1][0][TILE] = panel_product<T, true, 1, ROWS>;
-  k.panel_products[1][1][TILE] = panel_product<T, true, 2, ROWS>;
+  k.panel_rows[VECTORS - 1][N] = ROWS;
+  k.panel_products[0][VECTORS - 1][N] = panel_product<T, false, VECTORS, ROWS>;
+  k.panel_products[1][VECTORS - 1][N] = panel_product<T, true, VECTORS, ROWS>;
 }
 
 template <class T, int TILE, int ROWS>
@@ -130,11 +129,16 @@ constexpr Kernels<T> make_kernels() {
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
   k.winograd_3x3 = winograd_kernels<T, 3>();
   k.winograd_5x5 = winograd_kernels<T, 5>();
-  add_panel_products<T, 0, WIDE ? 7 : 6>(k);
-  add_panel_products<T, 1, WIDE ? 6 : 4>(k);
-  add_panel_products<T, 2, WIDE ? 4 : 3>(k);
-  add_panel_products<T, 3, 2>(k);
-  add_panel_products<T, 4, 1>(k);
+  add_panel_products<T, 1, 0, WIDE ? 16 : 6>(k);
+  add_panel_products<T, 1, 1, WIDE ? 8 : 4>(k);
+  add_panel_products<T, 1, 2, WIDE ? 4 : 3>(k);
+  add_panel_products<T, 1, 3, 2>(k);
+  add_panel_products<T, 1, 4, 1>(k);
+  add_panel_products<T, 2, 0, WIDE ? 7 : 6>(k);
+  add_panel_products<T, 2, 1, WIDE ? 6 : 4>(k);
+  add_panel_products<T, 2, 2, WIDE ? 4 : 3>(k);
+  add_panel_products<T, 2, 3, 2>(k);
+  add_panel_products<T, 2, 4, 1>(k);
   add_tile_products<T, 0, 4>(k);
   add_tile_products<T, 1, 3>(k);
   add_tile_products<T, 2, 2>(k);
