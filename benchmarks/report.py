@@ -72,10 +72,10 @@ def _malloc(result: dict, default: list[dict]) -> str:
         return ""
     there = [tuned[row["case"], row["direction"]] for row in both]
     return (
-        f" In the {len(both)} rows with tensors of 20 MB and more, glibc's default settings take new "
-        "pages of memory for every call, 4 KiB each for torch and 2 MiB for fastconv where the system "
-        "has them; with settings that keep the memory, measured apart, their mean against NCHW is "
-        f"{_mean(there, eager)} instead of {_mean(both, eager)}."
+        f" In the {len(both)} rows with tensors of 20 MB and more, glibc's default settings take "
+        "new pages of memory for every call, 4 KiB each for torch and 2 MiB for fastconv where the "
+        "system has them; with settings that keep the memory, measured apart, their mean against "
+        f"NCHW is {_mean(there, eager)} instead of {_mean(both, eager)}."
     )
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import page, tables
+from benchmarks import cases, page, peers, problems, tables
 from benchmarks.accuracy import distance
 from benchmarks.machine import pin
 
@@ -24,16 +24,18 @@ from winograd_matrices import (  # noqa: E402
     transposed,
 )
 
-CHANNELS = (16, 64, 256)
+CHANNELS = (1, 16, 64, 256)
 TILES, FILTERS = 600, 16
-SUMS = (64, 8)
-STEPS = ("U", "V", "M", "U, V and M", *(f"all, sums of {n}" for n in SUMS), "torch")
+SUMS = (64, 16)
+OURS = "fastconv"
+STEPS = ("U", "V", "M", "U, V and M", *(f"all, sums of {n}" for n in SUMS), OURS, "torch")
 METHOD = f"""\
 {TILES} tiles of 6 x 6 normal pixels, {FILTERS} filters. Each cell: largest error over the largest
 exact number / root mean square of the errors over that of the exact numbers. U, V, M: points of
 filters, tiles and outputs, rounded to float32 when they are stored. All, sums of n: besides,
-products are summed in float32, n of them one after another, and those sums likewise. torch: its
-convolution in float32."""
+products are summed in float32, n of them one after another, and those sums likewise. fastconv: its
+kernel, whose transforms are in float32 too, a rounding for each of their steps; with one channel it
+has no sums, and all of its error is theirs. torch: its convolution in float32."""
 
 
 def _rounded(t: Tensor) -> Tensor:
@@ -72,7 +74,16 @@ def errors(channels: int) -> dict[str, tuple[float, float]]:
     }
     points |= {f"all, sums of {n}": _sums(near_u, near_v, n) for n in SUMS}
     found = {step: distance(A @ m @ A.T, exact) for step, m in points.items()}
+    found[OURS] = distance(_kernel(x.float(), w.float()), exact)
     return found | {"torch": distance(F.conv2d(x.float(), w.float()), exact)}
+
+
+def _kernel(x: Tensor, w: Tensor) -> Tensor:
+    """fastconv's y of images of one tile."""
+    case = cases.ConvCase("a tile each", *x.shape, *w.shape[::2], w.shape[3])
+    problem = problems.ConvProblem(case, torch.float32)
+    problem.x, problem.w, problem.bias = x, w, torch.zeros(len(w))
+    return peers.kernel(problem, "forward", "winograd", 1)()[0]
 
 
 def main(arguments: list[str] | None = None) -> None:
