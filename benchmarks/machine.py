@@ -14,6 +14,7 @@ from fastconv.extension import _C
 
 ROOT = Path(__file__).parent.parent
 PEER_PACKAGES = ("onnxruntime", "openvino", "jax")
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # what holds torch back, where it is set
 
 
 def git(*arguments: str) -> str:
@@ -34,8 +35,8 @@ def commit() -> str:
 
 # Files of benchmarks/ that a measurement does not depend on.
 NOT_MEASURING = {
-    "accuracy", "bench", "commits", "compare", "filters", "page", "paths", "phases", "pictures",
-    "plan", "report", "results", "rounding", "steps", "tables",
+    "accuracy", "bench", "commits", "compare", "filters", "goals", "page", "paths", "phases",
+    "pictures", "plan", "report", "results", "rounding", "steps", "tables",
 }  # fmt: skip
 
 
@@ -80,6 +81,7 @@ def machine() -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
+        **{name: os.environ[name] for name in LIMITS if name in os.environ},
         **versions,
         "fastconv": fastconv.__version__,
         "compiler": _C.build_info()["compiler"],

@@ -216,8 +216,14 @@ anew."""
 
 
 def markdown(result: dict) -> str:
-    """Everything that a result holds."""
-    parts = [f"# Benchmarks of commit {result['machine']['commit']}", about(result), METHOD]
+    """Everything that a result holds, as a page."""
+    title = f"# Benchmarks of commit {result['machine']['commit']}"
+    return "\n\n".join([title, about(result), *body(result)]) + "\n"
+
+
+def body(result: dict) -> list[str]:
+    """Everything that a result holds but whose it is."""
+    parts = [METHOD]
     reasons = left_out(result)
     if reasons:
         parts.append("Not measured:\n\n" + "\n".join(f"* {reason}" for reason in reasons))
@@ -237,7 +243,7 @@ def markdown(result: dict) -> str:
     for row in result["rows"]:
         if "calls" in row:
             parts += ["## Overhead: 1x1x8x8, one thread", overhead(row["calls"])]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def summary(result: dict) -> str:

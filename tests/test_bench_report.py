@@ -11,6 +11,7 @@ from benchmarks import (
     cases,
     commits,
     compare,
+    goals,
     layer_row,
     nets,
     peers,
@@ -171,3 +172,33 @@ def test_every_picture_has_rows_in_the_full_plan():
 def test_geometric_mean():
     assert tables.geometric_mean([2, None, 8]) == pytest.approx(4)
     assert tables.geometric_mean([None]) is None
+
+
+def test_goals_are_judged_by_the_least_row_and_by_means():
+    result = made_result(goals.stages(2))
+    for goal in goals.GOALS:
+        for direction in goal.each:
+            mallocs = ("default",) if goal.batch else ("default", "tuned")
+            counts = {len(goals.rows_of(result, goal, direction, m)) for m in mallocs}
+            assert counts == {len(cases.select(goal.patterns))}
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+             for line in goals.table(result).splitlines()[2:]]  # fmt: skip
+    assert len(lines) == sum(len(goal.each) for goal in goals.GOALS)
+    first = goals.rows_of(result, goals.GOALS[0], "forward", "default")
+    ratios = [row["contenders"]["eager"]["ratio"] for row in first]
+    reached = sum(ratio >= 2.7 for ratio in ratios)
+    mean = math.prod(ratios) ** (1 / len(ratios))
+    assert lines[0][2:7] == ["2.7", f"{min(ratios):.2f}", f"{reached} of {len(ratios)}",
+                             "3.2", f"{mean:.2f}"]  # fmt: skip
+
+
+def test_the_page_of_goals(tmp_path, monkeypatch):
+    monkeypatch.setattr(goals.bench, "JOURNALS", tmp_path / "journals")
+    monkeypatch.setattr(goals.bench, "run_all", lambda planned, journal, minutes: True)
+    monkeypatch.setattr(
+        goals.bench, "collect", lambda planned, journal, quick: made_result(planned)
+    )
+    assert goals.main(["--out", str(tmp_path)]) == 0
+    (page,) = tmp_path.glob("goals-*.md")
+    assert "3x3, 16 and 32 channels" in page.read_text() and "resnet18.layer1" in page.read_text()
+    assert json.loads(page.with_suffix(".json").read_text())["rows"]
