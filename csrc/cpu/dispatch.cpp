@@ -74,15 +74,6 @@ IsaChoice choose_isa() {
   return {Isa::generic, "is not one of generic, avx2, avx512, avx2-wide"};
 }
 
-bool fast_last_cache() {
-#if defined(__x86_64__)
-  static const bool amd = __builtin_cpu_is("amd");
-  return amd;
-#else
-  return false;
-#endif
-}
-
 Isa isa() {
   static const Isa chosen = choose_isa().isa;
   return chosen;

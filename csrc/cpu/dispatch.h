@@ -1,5 +1,5 @@
-// What this process knows of its CPU, asked once: the instruction set, or what the environment
-// variable FASTCONV_ISA forces, and how fast the last cache is. Layer: cpu.
+// The instruction set of this process: asked of the CPU once, or forced by the environment variable
+// FASTCONV_ISA. Layer: cpu.
 #pragma once
 
 namespace fastconv::cpu {
@@ -19,11 +19,6 @@ struct IsaChoice {
   const char* error;
 };
 IsaChoice choose_isa();
-
-// Whether a few MB written to the last cache and read back soon cost less than streaming stores to
-// memory: AMD's, which at most 8 cores share. Intel's servers write to theirs at a third of the speed
-// of memory (docs/performance-log.md).
-bool fast_last_cache();
 
 // The choice; generic while `choose_isa` reports an error.
 Isa isa();

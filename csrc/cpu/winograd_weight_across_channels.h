@@ -42,7 +42,7 @@ struct WeightAcrossChannels {
     v_point = parts * v_part + LINE;
     m_panel = grid.block_tiles() * panel + LINE;
     m_point = panels * m_panel;
-    stream = streams(POINT_COUNT * (v_point + m_point) * int64_t(sizeof(T)), grid.blocks());
+    stream = streams(POINT_COUNT * (v_point + m_point) * int64_t(sizeof(T)));
   }
   int64_t strips() const { return grid.blocks(); }
   int64_t v_count() const { return POINT_COUNT * v_point; }

@@ -35,8 +35,7 @@ struct WeightAcrossTiles {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     m_panel = input.block * panel + LINE;
     m_point = panels * m_panel;
-    input.stream =
-        streams(POINT_COUNT * (input.v_point + m_point) * int64_t(sizeof(T)), input.blocks());
+    input.stream = streams(POINT_COUNT * (input.v_point + m_point) * int64_t(sizeof(T)));
   }
   // Whether this form can run a convolution, and its sums over tiles are as long as PART.
   static bool takes(const WinogradConv& c) {

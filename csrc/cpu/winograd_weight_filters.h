@@ -2,35 +2,22 @@
 // for winograd_weight*.
 #pragma once
 
-#include "dispatch.h"
 #include "winograd_phases.h"
 #include "winograd_tiles.h"
 
 namespace fastconv::cpu {
 
-inline int64_t all_tiles(const WinogradConv& c) {
-  const int64_t out = WINOGRAD_POINTS + 1 - c.K;
-  return c.N * ceil_div(c.OH, out) * ceil_div(c.OW, out);
-}
-
 // Of V and dM of a strip. dU is read and written for every strip: where it is large, strips are long.
-// Where strips stay in the last cache there are several, for the first one finds no room there yet.
 template <class T>
 int64_t strip_bytes(const WinogradConv& c) {
   constexpr int64_t BYTES = int64_t(8) << 20, LONG_BYTES = int64_t(24) << 20;
-  constexpr int64_t LARGE_FILTERS = int64_t(8) << 20, SEVERAL = 8;
-  if (POINT_COUNT * c.C * c.M * int64_t(sizeof(T)) > LARGE_FILTERS) return LONG_BYTES;
-  if (!fast_last_cache()) return BYTES;
-  const int64_t tiles = max64(WINOGRAD_PART, all_tiles(c) / SEVERAL);
-  return min64(BYTES, tiles * POINT_COUNT * (c.C + c.M) * int64_t(sizeof(T)));
+  constexpr int64_t LARGE_FILTERS = int64_t(8) << 20;
+  return POINT_COUNT * c.C * c.M * int64_t(sizeof(T)) > LARGE_FILTERS ? LONG_BYTES : BYTES;
 }
 
-// Whether V and dM of a strip, `bytes` together, are written past the caches, which would not hold
-// them until they are read, or did not hold their place before.
-inline bool streams(int64_t bytes, int64_t strips) {
-  constexpr int64_t BYTES = int64_t(4) << 20, LAST_CACHE_BYTES = int64_t(12) << 20, FEW = 3;
-  return bytes > (fast_last_cache() && strips > FEW ? LAST_CACHE_BYTES : BYTES);
-}
+// Whether V and dM of a strip, `bytes` together, are written past the caches, for L2 would not hold
+// them until they are read.
+inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
 
 constexpr int64_t FEW_RUNS = 4;  // well shared among two or four threads
 
