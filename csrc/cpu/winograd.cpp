@@ -36,7 +36,7 @@ constexpr int64_t CHUNK_CHANNELS = 64;
 constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
 constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
 constexpr int64_t STREAMED_INPUT_BYTES = int64_t(2) << 20;  // V goes past the caches
-constexpr int64_t MOST_OUTPUT_BYTES = int64_t(1) << 19;      // of M, beside a part of U in L2
+constexpr int64_t MOST_OUTPUT_BYTES = int64_t(1) << 19;     // of M, beside a part of U in L2
 constexpr int64_t FEW_BLOCKS = 4;
 
 // What a form (winograd_across_*.h: which extent the lanes walk) provides: blocks(), of v_block
