@@ -82,7 +82,17 @@ def measure_layer(job: dict, peaks: dict, seconds: float) -> dict:
     row |= {"contenders": entries, "absent": absent}
     if peers.OURS not in calls:
         return row
-    return row | _timed(measure(calls, seconds * MEASURED_SHARE), entries, row, peaks)
+    before = _answer(job["threads"])
+    row |= _timed(measure(calls, seconds * MEASURED_SHARE), entries, row, peaks)
+    if before is not None:
+        row["answer"] = max(before, _answer(job["threads"]))
+    return row
+
+
+def _answer(threads: int) -> float | None:
+    """Seconds that one of two threads takes to answer the other."""
+    meter = roofline.answer_meter() if threads > 1 else None
+    return min(meter(), meter()) if meter else None
 
 
 def _timed(measured: Measurement, entries: dict, row: dict, peaks: dict) -> dict:

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -42,7 +43,7 @@ def _fma_library(folder: str) -> ctypes.CDLL:
     if compiler is None:
         raise OSError("no C++ compiler to build the loop of multiply-adds")
     library = Path(folder) / "peak.so"
-    flags = ["-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
+    flags = ["-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread"]
     command = [compiler, *flags, str(SOURCE), "-o", str(library)]
     if subprocess.run(command, capture_output=True).returncode != 0:
         raise OSError(f"{compiler} could not build {SOURCE.name}")
@@ -77,6 +78,21 @@ def fma_meter(threads: int) -> Callable[[], float] | None:
     except OSError:
         return None
     return lambda: _fma_rate(library, "float32", threads) / threads
+
+
+@lru_cache
+def answer_meter() -> Callable[[], float] | None:
+    """A call that measures how long one of two threads takes to answer the other through memory, in
+    seconds: some 50 ns where they share a cache, 200 where they do not. A virtual machine's CPUs
+    may be moved from one case to the other. None where there is no compiler.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            run = _fma_library(folder).answer_seconds
+    except OSError:
+        return None
+    run.restype = ctypes.c_double
+    return run
 
 
 def copy_rate(size: int) -> float:

@@ -140,11 +140,12 @@ def _layer_table(rows: list[dict]) -> str:
             *(f"{e['roofline']:.0%}" if "roofline" in e else "" for e in (ours, torchs)),
             *(f"{e['error']:.1e}" if "error" in e else "" for e in (ours, torchs)),
             *(f"{e['faults']:.0f}" if "faults" in e else "" for e in (ours, torchs)),
+            f"{row['answer'] * 1e9:.0f}" if "answer" in row else "",
             "noisy" if row["noisy"] else "",
         ])  # fmt: skip
     headers = ["layer", "shape", "direction", "path", "fastconv ms",
                *(f"{LABELS[name]} / fastconv" for name in names), "GFLOP/s",
-               "of roofline", "torch's", "error", "torch's", "page faults", "torch's",
+               "of roofline", "torch's", "error", "torch's", "page faults", "torch's", "answer ns",
                ""]  # fmt: skip
     return table(lines, headers)
 
@@ -212,7 +213,8 @@ fastconv's are NCHW. Errors are the largest distance from float64 over the large
 a sample of the result. GFLOP/s count products with real pixels only. The roofline's time is
 max(operations / FMA peak, bytes / bandwidth of a copy as large); "effective" marks Winograd, which
 does fewer operations than are counted. Page faults are pages per call that the system hands out
-anew."""
+anew. Answer: how long one of two threads takes to answer the other through memory, the longer of
+before and after the row; some 50 ns where they share a cache, 200 where they do not."""
 
 
 def markdown(result: dict) -> str:

@@ -1,13 +1,14 @@
 """Correctness before speed: what the benchmarks time has passed a comparison with float64."""
 
 import math
+import os
 
 import pytest
 import torch
 from bench_jobs import PEAKS, TINY, job_of
 from cases import NETS, ConvCase, layers_of
 
-from benchmarks import bench, gate, layer_row, peers, problems, results, timing
+from benchmarks import bench, gate, layer_row, peers, problems, results, roofline, timing
 from fastconv import ops
 
 
@@ -108,3 +109,12 @@ def test_layers_of_small_nets_are_right(net):
         for direction in problem.directions:
             contender = peers.contender(peers.OURS, problem, direction)
             assert gate.error(contender, list(problem.checks(direction)), 1)[1], case.name
+
+
+@pytest.mark.skipif(roofline.answer_meter() is None, reason="no C++ compiler")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="threads take turns on one CPU")
+def test_two_threads_answer_each_other():
+    row = layer_row.measure_layer(job_of(TINY[0], "forward"), PEAKS, 0.001)
+    assert 1e-9 < row["answer"] < 0.1  # far more than a microsecond where others take the CPU
+    alone = job_of(TINY[0], "forward") | {"threads": 1}
+    assert "answer" not in layer_row.measure_layer(alone, PEAKS, 0.001)
