@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "../shape.h"
+#include "workspace.h"
 
 extern "C" {
 void GOMP_parallel(void (*work)(void*), void* team, unsigned threads, unsigned flags);
@@ -17,19 +18,37 @@ namespace fastconv::cpu {
 
 template <class F>
 struct Team {
+  static constexpr int64_t MOST_RANGES = 64;
+  struct alignas(CACHE_LINE) Range {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
   const F& f;
-  int64_t jobs;
-  std::atomic<int64_t> next{0};
+  int64_t ranges;
+  Range range[MOST_RANGES];
 
+  Team(const F& job, int64_t jobs, int threads) : f(job), ranges(min64(threads, MOST_RANGES)) {
+    for (int64_t i = 0; i < ranges; ++i) {
+      range[i].next.store(i * jobs / ranges, std::memory_order_relaxed);
+      range[i].end = (i + 1) * jobs / ranges;
+    }
+  }
   static void work(void* team) {
     Team& t = *static_cast<Team*>(team);
     const int thread = omp_get_thread_num();
-    for (int64_t job; (job = t.next.fetch_add(1, std::memory_order_relaxed)) < t.jobs;)
-      t.f(job, thread);
+    for (int64_t i = 0; i < t.ranges; ++i) {
+      Range& r = t.range[(thread + i) % t.ranges];
+      while (r.next.load(std::memory_order_relaxed) < r.end) {
+        const int64_t job = r.next.fetch_add(1, std::memory_order_relaxed);
+        if (job < r.end) t.f(job, thread);
+      }
+    }
   }
 };
 
-// Jobs are handed out one by one, in order. Which thread runs a job must not change its result.
+// Every thread has a range of the jobs, the same whenever there are as many, and does it in order:
+// what it has read or written before is in its caches, or at its node of memory. Then it helps the
+// others. Which thread runs a job must not change its result.
 template <class F>
 void parallel_jobs(int threads, int64_t jobs, const F& f) {
   threads = static_cast<int>(min64(threads, jobs));
@@ -37,7 +56,7 @@ void parallel_jobs(int threads, int64_t jobs, const F& f) {
     for (int64_t job = 0; job < jobs; ++job) f(job, 0);
     return;
   }
-  Team<F> team{f, jobs};
+  Team<F> team(f, jobs, threads);
   GOMP_parallel(&Team<F>::work, &team, static_cast<unsigned>(threads), 0);
 }
 
