@@ -11,7 +11,8 @@
 //       output   transformed back and written
 //
 // Filters private (U would not stay in cache, or blocks are few and no more than units, so that units
-// are the better jobs): V of up to SHARED_INPUT_BYTES is transformed first; then
+// are the better jobs): V of up to SHARED_INPUT_BYTES is transformed first (that of a single block by
+// every thread for itself: the others would wait, and then fetch it from another's cache); then
 //   unit         parallel; transforms its filters and keeps them in L2
 //     block      as above
 // or, where there are so few tiles that M of all of them stays in L2,
@@ -51,6 +52,7 @@ struct Plan {
   bool filters_private;
   int64_t chunk;         // units of M that are there at a time
   int64_t super_blocks;  // blocks whose V is there at a time, with private filters
+  bool own_input;        // V of the only block, of each thread
   bool by_parts;         // M of all blocks stays in L2, so that no more than a part of U needs to
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
@@ -60,11 +62,14 @@ struct Plan {
     chunk = filters_private ? 1 : min64(form.units, max64(1, CHUNK_CHANNELS / form.unit));
     super_blocks =
         clamp64(SHARED_INPUT_BYTES / (form.v_block * int64_t(sizeof(T))), 1, form.blocks());
-    form.stream =
-        filters_private && super_blocks * form.v_block * int64_t(sizeof(T)) > STREAMED_INPUT_BYTES;
+    own_input = filters_private && form.blocks() == 1 &&
+                threads * form.v_block * int64_t(sizeof(T)) <= SHARED_INPUT_BYTES;
+    form.stream = filters_private && !own_input &&
+                  super_blocks * form.v_block * int64_t(sizeof(T)) > STREAMED_INPUT_BYTES;
     by_parts = filters_private && form.blocks() == super_blocks &&
                form.blocks() * form.m_count(1) * int64_t(sizeof(T)) <= MOST_OUTPUT_BYTES;
   }
+  int64_t v_blocks() const { return filters_private && !own_input ? super_blocks : threads; }
   int64_t m_blocks() const { return by_parts ? form.blocks() : 1; }
   int64_t u_count() const { return form.c.groups * form.units * form.u_unit; }
 };
@@ -80,7 +85,7 @@ struct Buffers {
     m_count = round_up(form.m_count(p.chunk), CACHE_LINE) * p.m_blocks();
     scratch_count = round_up(form.scratch_count(), CACHE_LINE);
     Workspace workspace(base);
-    v = workspace.take<T>(form.v_block * (p.filters_private ? p.super_blocks : p.threads));
+    v = workspace.take<T>(form.v_block * p.v_blocks());
     u = workspace.take<T>(ready_filters       ? 0
                           : p.by_parts        ? form.u_part * p.threads
                           : p.filters_private ? form.u_unit * p.threads
@@ -185,19 +190,21 @@ void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuff
   for (int64_t group = 0; group < form.c.groups; ++group)
     for (int64_t first = 0; first < form.blocks(); first += p.super_blocks) {
       const int64_t blocks = min64(p.super_blocks, form.blocks() - first);
-      parallel_jobs(p.threads, blocks, [&](int64_t job, int thread) {
+      parallel_jobs(p.threads, p.own_input ? p.threads : blocks, [&](int64_t job, int thread) {
         Own<T> own(b, p.seconds, thread);
-        form.transform_input(io.x, first + job, group, b.v + job * form.v_block, own.scratch);
+        form.transform_input(io.x, p.own_input ? 0 : first + job, group, b.v + job * form.v_block,
+                             own.scratch);
         form.k.wait_for_streams();
         own.clock.stamp(INPUT_TRANSFORM);
       });
       parallel_jobs(p.threads, form.units, [&](int64_t unit, int thread) {
         Own<T> own(b, p.seconds, thread);
+        const T* v = b.v + (p.own_input ? thread * form.v_block : 0);
         T* u = b.u + thread * (p.by_parts ? form.u_part : form.u_unit);
         if (p.by_parts)
-          run_unit_by_parts(p, io, group, unit, b.v, u, own);
+          run_unit_by_parts(p, io, group, unit, v, u, own);
         else
-          run_unit(p, io, group, unit, first, blocks, b.v, u, own);
+          run_unit(p, io, group, unit, first, blocks, v, u, own);
       });
     }
 }
