@@ -186,6 +186,16 @@ FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
   return odd_lanes<T>(a, b, AllLanes<T>{});
 }
 
+// Two of every four neighbours: {a[FIRST], a[FIRST + 1], a[FIRST + 4], a[FIRST + 5], ..., b[FIRST], ...}
+template <class T, int FIRST, int... I>
+FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (I / 2 * 4 + I % 2 + FIRST)...>(a, b);
+}
+template <class T, int FIRST>
+FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b) {
+  return two_of_four<T, FIRST>(a, b, AllLanes<T>{});
+}
+
 // {0, step, 2 * step, ...}
 template <class Integer, int... I>
 FASTCONV_LEAF Vec<Integer> ramp(Integer step, Lanes<I...>) {

@@ -194,6 +194,25 @@ FASTCONV_LEAF void columns_to_pixels(Vec<T>* a) {
   }
 }
 
+// The six columns of tiles two pixels apart, side by side in pairs: pair i has eight pixels at at(i),
+// whose even ones e0 ... e3 are columns 0, 2, 4 of both tiles: (e0, e1), (e1, e2), (e2, e3).
+template <class T, class At>
+FASTCONV_LEAF void pairs_to_columns(const At& at, Vec<T>* d) {
+  constexpr int PAIRS = LANES<T> / 8;  // of a vector
+  Vec<T> pixels[4];
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; ++s)
+    pixels[s] = load_pieces<T, 8>([&](int i) { return at(s * PAIRS + i); });
+  const Vec<T> even[] = {even_lanes<T>(pixels[0], pixels[1]), even_lanes<T>(pixels[2], pixels[3])};
+  const Vec<T> odd[] = {odd_lanes<T>(pixels[0], pixels[1]), odd_lanes<T>(pixels[2], pixels[3])};
+  d[0] = two_of_four<T, 0>(even[0], even[1]);
+  d[1] = two_of_four<T, 0>(odd[0], odd[1]);
+  d[2] = two_of_four<T, 1>(even[0], even[1]);
+  d[3] = two_of_four<T, 1>(odd[0], odd[1]);
+  d[4] = two_of_four<T, 2>(even[0], even[1]);
+  d[5] = two_of_four<T, 2>(odd[0], odd[1]);
+}
+
 // Pixels to points where lanes = tiles of one channel, and pixels lie as in the image. Columns from
 // OUT on are the first ones of the pixels that many to the right. Vectors of pixels are put together
 // from pieces of whole tiles.
@@ -209,13 +228,17 @@ void rows_to_points(const WinogradRows<T>& t) {
     for (int r = 0; r < POINTS; ++r) {
       const T* row = pixels + r * t.pixel_row;
       Vec<T> d[8];  // columns of the tiles
+      if constexpr (OUT == 2 && RUN == 2 && LANES<T> >= 8) {
+        pairs_to_columns<T>([&](int i) { return row + offset[i * RUN]; }, d);
+      } else {
 #pragma GCC unroll 4
-      for (int q = 0; q < POINTS; q += OUT) {
+        for (int q = 0; q < POINTS; q += OUT) {
 #pragma GCC unroll 4
-        for (int s = 0; s < OUT; ++s)
-          d[q + s] =
-              load_pieces<T, PIECE>([&](int i) { return row + q + offset[s * TILES + i * RUN]; });
-        pixels_to_columns<T, OUT>(d + q);
+          for (int s = 0; s < OUT; ++s)
+            d[q + s] =
+                load_pieces<T, PIECE>([&](int i) { return row + q + offset[s * TILES + i * RUN]; });
+          pixels_to_columns<T, OUT>(d + q);
+        }
       }
       InputTransform::apply<T>(d, rows[r]);
     }
