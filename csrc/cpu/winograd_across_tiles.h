@@ -186,8 +186,15 @@ struct AcrossTiles {
         tiles.point_tile = WINOGRAD_PART;
         const T* first_filter = w + group * c.w_group + m * c.w.n + channel * c.w.c;
         const int64_t side = min64(lanes, channels - channel);
-        fetch_filters(swapped, first_filter + FILTER_CHUNK * c.w.n, side,
-                      clamp64(end - m - FILTER_CHUNK, 0, FILTER_CHUNK));
+        // Read next: the following m; behind the last, the next part, or unit.
+        int64_t next_m = m + FILTER_CHUNK, next_channel = channel;
+        if (next_m >= end) {
+          next_m = part + 1 < parts ? begin : end;
+          next_channel += part + 1 < parts ? WINOGRAD_PART : -first;
+        }
+        fetch_filters(swapped, w + group * c.w_group + next_m * c.w.n + next_channel * c.w.c,
+                      clamp64(c.C - next_channel, 0, lanes),
+                      clamp64(c.M - next_m, 0, FILTER_CHUNK));
         filters_to_points(k, transforms, swapped, first_filter, side, tiles, scratch);
       }
   }
