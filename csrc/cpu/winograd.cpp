@@ -192,7 +192,7 @@ void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuff
       const int64_t blocks = min64(p.super_blocks, form.blocks() - first);
       parallel_jobs(p.threads, p.own_input ? p.threads : blocks, [&](int64_t job, int thread) {
         Own<T> own(b, p.seconds, thread);
-        form.transform_input(io.x, p.own_input ? 0 : first + job, group, b.v + job * form.v_block,
+        form.transform_input(io.x, first + job % blocks, group, b.v + job * form.v_block,
                              own.scratch);
         form.k.wait_for_streams();
         own.clock.stamp(INPUT_TRANSFORM);

@@ -38,6 +38,7 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 #endif
 
 #include "vec.inl"
+#include "shuffles.inl"
 
 #include "conv_tiles.inl"
 #include "pool_rows.inl"

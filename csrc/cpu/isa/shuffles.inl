@@ -1,0 +1,132 @@
+// Operations that move lanes of Vec<T> (vec.inl): shuffles, and vectors put together from pieces of
+// memory. Lane i of a shuffle of a and b is lane I_i of a followed by b. Masks have to be constants from
+// the start, because the compiler lowers shuffles before it folds loops: they are template arguments.
+
+template <class T, int... I>
+FASTCONV_LEAF Vec<T> shuffle(Vec<T> a, Vec<T> b) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, I...);
+#else
+  return __builtin_shuffle(a, b, Vec<LaneInteger<T>>{I...});
+#endif
+}
+
+// {a0, b0, a1, b1, ...} of the lower (HIGH = 0) or upper (HIGH = 1) halves.
+template <class T, int HIGH, int... I>
+FASTCONV_LEAF Vec<T> zip(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (HIGH * LANES<T> / 2 + I / 2 + I % 2 * LANES<T>)...>(a, b);
+}
+template <class T, int HIGH>
+FASTCONV_LEAF Vec<T> zip(Vec<T> a, Vec<T> b) {
+  return zip<T, HIGH>(a, b, AllLanes<T>{});
+}
+
+// {a0, a2, ..., b0, b2, ...}
+template <class T, int... I>
+FASTCONV_LEAF Vec<T> even_lanes(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (2 * I)...>(a, b);
+}
+template <class T>
+FASTCONV_LEAF Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+  return even_lanes<T>(a, b, AllLanes<T>{});
+}
+
+// {a1, a3, ..., b1, b3, ...}
+template <class T, int... I>
+FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (2 * I + 1)...>(a, b);
+}
+template <class T>
+FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
+  return odd_lanes<T>(a, b, AllLanes<T>{});
+}
+
+// Two of every four neighbours: {a[FIRST], a[FIRST + 1], a[FIRST + 4], a[FIRST + 5], ..., b[FIRST], ...}
+template <class T, int FIRST, int... I>
+FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (I / 2 * 4 + I % 2 + FIRST)...>(a, b);
+}
+template <class T, int FIRST>
+FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b) {
+  return two_of_four<T, FIRST>(a, b, AllLanes<T>{});
+}
+
+// The same of every four neighbouring lanes by themselves.
+template <class T, int HIGH, int... I>
+FASTCONV_LEAF Vec<T> zip_quads(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (I / 4 * 4 + HIGH * 2 + I % 4 / 2 + I % 2 * LANES<T>)...>(a, b);
+}
+template <class T, int HIGH>
+FASTCONV_LEAF Vec<T> zip_quads(Vec<T> a, Vec<T> b) {
+  return zip_quads<T, HIGH>(a, b, AllLanes<T>{});
+}
+
+// Lane 4 t + s of a[q] from lane 4 t + q of a[s]: its own inverse.
+template <class T>
+FASTCONV_LEAF void transpose_quads(Vec<T>* a) {
+  const Vec<T> even_low = zip_quads<T, 0>(a[0], a[2]), even_high = zip_quads<T, 1>(a[0], a[2]);
+  const Vec<T> odd_low = zip_quads<T, 0>(a[1], a[3]), odd_high = zip_quads<T, 1>(a[1], a[3]);
+  a[0] = zip_quads<T, 0>(even_low, odd_low);
+  a[1] = zip_quads<T, 1>(even_low, odd_low);
+  a[2] = zip_quads<T, 0>(even_high, odd_high);
+  a[3] = zip_quads<T, 1>(even_high, odd_high);
+}
+
+// A vector from pieces of PIECE neighbours, the i-th at at(i).
+template <class T, int PIECE, class At>
+FASTCONV_LEAF Vec<T> load_pieces(const At& at) {
+#if VECTOR_BYTES == REGISTER_BYTES && VECTOR_BYTES > 16
+  constexpr int BYTES = PIECE * static_cast<int>(sizeof(T));
+  [[maybe_unused]] const auto quarter = [&](int i) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at(i)));
+  };
+#if VECTOR_BYTES == 64
+  if constexpr (BYTES == 16) {
+    __m512i v = _mm512_castsi128_si512(quarter(0));
+    v = _mm512_inserti32x4(v, quarter(1), 1);
+    v = _mm512_inserti32x4(v, quarter(2), 2);
+    return (Vec<T>)_mm512_inserti32x4(v, quarter(3), 3);
+  } else if constexpr (BYTES == 32) {
+    const auto half = [&](int i) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(i)));
+    };
+    return (Vec<T>)_mm512_inserti64x4(_mm512_castsi256_si512(half(0)), half(1), 1);
+  }
+#else
+  if constexpr (BYTES == 16)
+    return (Vec<T>)_mm256_inserti128_si256(_mm256_castsi128_si256(quarter(0)), quarter(1), 1);
+#endif
+#endif
+  if constexpr (PIECE == LANES<T>) return load(at(0));
+  Vec<T> v;
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES<T> / PIECE; ++i)
+    __builtin_memcpy(reinterpret_cast<T*>(&v) + i * PIECE, at(i), PIECE * sizeof(T));
+  return v;
+}
+
+// The inverse.
+template <class T, int PIECE, class At>
+FASTCONV_LEAF void store_pieces(const At& at, Vec<T> v) {
+#if VECTOR_BYTES == 64 && REGISTER_BYTES == 64
+  constexpr int BYTES = PIECE * static_cast<int>(sizeof(T));
+  const __m512i bits = (__m512i)v;
+  if constexpr (BYTES == 16) {
+    const auto store_quarter = [&](int i, __m128i quarter) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(at(i)), quarter);
+    };
+    store_quarter(0, _mm512_castsi512_si128(bits));
+    store_quarter(1, _mm512_extracti32x4_epi32(bits, 1));
+    store_quarter(2, _mm512_extracti32x4_epi32(bits, 2));
+    return store_quarter(3, _mm512_extracti32x4_epi32(bits, 3));
+  } else if constexpr (BYTES == 32) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(at(0)), _mm512_castsi512_si256(bits));
+    return _mm256_storeu_si256(reinterpret_cast<__m256i*>(at(1)),
+                               _mm512_extracti64x4_epi64(bits, 1));
+  }
+#endif
+  if constexpr (PIECE == LANES<T>) return store(at(0), v);
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES<T> / PIECE; ++i)
+    __builtin_memcpy(at(i), reinterpret_cast<T*>(&v) + i * PIECE, PIECE * sizeof(T));
+}
