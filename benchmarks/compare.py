@@ -18,6 +18,7 @@ from tabulate import tabulate
 from benchmarks import commits
 from benchmarks.peers import OURS
 from benchmarks.results import ResultError, key, load, timed
+from benchmarks.tables import geometric_mean
 
 SHARE = 0.1
 SAME = ("cpu", "isa", "torch", "cpus")  # what should not differ between results
@@ -71,6 +72,15 @@ def faster(found: list[Change], share: float) -> list[Change]:
     return [c for c in found if c.growth < 1 / (1 + share) and c.clear]
 
 
+def by_direction(found: list[Change]) -> dict[str, list[Change]]:
+    """Of layers; other rows have no direction."""
+    parts: dict[str, list[Change]] = {}
+    for change in found:
+        if "direction" in change.new:
+            parts.setdefault(change.new["direction"], []).append(change)
+    return parts
+
+
 def gone(old: dict, new: dict) -> list[tuple]:
     """Rows that the new result lacks."""
     there = {key(row) for row in timed(new["rows"])}
@@ -96,6 +106,13 @@ def compare(old: dict, new: dict, share: float) -> int:
         if part:
             print(f"\n{title} by more than {share:.0%}:")
             _print(part)
+    for direction, part in by_direction(found).items():
+        growths = sorted(change.growth for change in part)
+        mean = geometric_mean(growths)
+        print(
+            f"{direction}: {len(part)} rows, geometric mean of the relative time {mean:.3f}, "
+            f"each {growths[0]:.2f} to {growths[-1]:.2f}"
+        )
     print(f"\n{len(found)} rows compared, {len(slower(found, share))} slower")
     if missing:
         print(f"{len(missing)} rows are in the old result only")

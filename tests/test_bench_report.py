@@ -110,6 +110,19 @@ def test_runs_of_a_commit_come_together(made):
         assert theirs["ratio_high"] == fast["contenders"]["eager"]["ratio_high"]
 
 
+def test_compare_tells_means_by_direction(made, tmp_path, capsys):
+    slowed = json.loads(json.dumps(made))
+    for row in slowed["rows"]:
+        if row.get("direction") == "forward":
+            row["contenders"]["eager"]["ratio"] /= 1.5
+    old, new = _saved(made, tmp_path / "old.json"), _saved(slowed, tmp_path / "new.json")
+    compare.main([old, new])
+    lines = capsys.readouterr().out.splitlines()
+    means = {line.split(":")[0]: line for line in lines if "geometric mean" in line}
+    assert "relative time 1.500, each 1.50 to 1.50" in means["forward"]
+    assert "relative time 1.000, each 1.00 to 1.00" in means["backward_weight"]
+
+
 def test_compare_needs_quartiles_apart(made, tmp_path):
     close = _slowed(made, "lenet5.conv1", 1.08)
     old, new = _saved(made, tmp_path / "old.json"), _saved(close, tmp_path / "new.json")
