@@ -10,8 +10,8 @@ from fastconv.extension import _C
 def flags(*, winograd: bool | None = None, filter_cache: bool | None = None) -> Iterator[None]:
     """Inside ``with fastconv.flags(winograd=False):`` convolutions sum products directly.
 
-    Winograd's way of convolving is faster for 3x3 and 5x5 filters, rounds a little more (see
-    docs/kernels.md), and spreads a NaN or infinity over a tile of 4x4 (2x2) outputs.
+    Winograd's way of convolving is faster for 3x3 and 5x5 filters and rounds a little more. Its
+    error is relative to the largest value of a tile of 6x6 pixels (docs/kernels.md).
 
     With ``filter_cache=False`` no transformed filters are kept between calls without gradients, and
     those that were are given back. Results do not depend on it.

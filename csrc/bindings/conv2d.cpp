@@ -41,13 +41,31 @@ const Conv2dPath<Buffers<T>>& choose(const Conv2dShape& shape, const std::string
   throw std::invalid_argument("no path is named '" + name + "'");
 }
 
+// The first plain sum behind `path`: what runs where its result does not stand.
+template <class Buffers>
+const Conv2dPath<Buffers>& plain_sum_behind(const Conv2dPath<Buffers>& path,
+                                            const Conv2dShape& shape) {
+  const Conv2dPath<Buffers>* next = &path + 1;
+  while (!next->plain_sum || !next->accepts(shape)) ++next;
+  return *next;
+}
+
+// Runs `path`, and again by plain sums if its result does not stand.
+template <class Buffers>
+void run_until_it_stands(const Conv2dPath<Buffers>& path, const Conv2dShape& shape,
+                         const Buffers& io, void* space, int threads) {
+  if (path.run(shape, io, space, threads)) return;
+  const auto& plain = plain_sum_behind(path, shape);
+  plain.run(shape, io, workspace(plain.workspace_bytes(shape, threads)), threads);
+}
+
 template <class Buffers>
 void run(const Conv2dPath<Buffers>& path, const Conv2dShape& shape, const Buffers& io,
          int threads) {
   check_threads(threads);
   const ReleaseGil nogil(shape.multiply_adds());
   const TrimWorkspace trim;
-  path.run(shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
+  run_until_it_stands(path, shape, io, workspace(path.workspace_bytes(shape, threads)), threads);
 }
 
 // Whether the path has a use for cached filters of this shape, and they are not too many.
@@ -97,7 +115,7 @@ void run_ready(const Conv2dPath<ForwardBuffers<T>>& path, const Conv2dShape& s,
   void* space = workspace(path.ready_filters->workspace_bytes(s, threads));
   const FilterCache::Filters filters = filters_of(*path.ready_filters, s, io, space, threads);
   io.filters = static_cast<const T*>(filters.get());
-  path.run(s, io, space, threads);
+  run_until_it_stands(path, s, io, space, threads);
 }
 
 }  // namespace
@@ -183,7 +201,8 @@ std::string chosen(const std::string& direction, const Conv2dShape& shape) {
   });
 }
 
-// `name`: of a path, or "" for the one that runs.
+// `name`: of a path, or "" for the one that runs. A plain sum that runs in its stead, where the
+// result does not stand, asks for its own.
 int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dShape& shape,
                         int threads, const std::string& name) {
   check_threads(threads);

@@ -27,32 +27,35 @@ std::vector<double> transform(const std::string& name, int K, const std::vector<
   const auto& winograd = K == 3 ? kernels.winograd_3x3 : kernels.winograd_5x5;
   const int points = cpu::WINOGRAD_POINTS, out = points + 1 - K;
   int pixels = 0;
-  bool from_points = false;
-  void (*run)(const cpu::WinogradTiles<double>&) = nullptr;
-  if (name == "input") pixels = points, run = winograd.input;
-  if (name == "filter") pixels = K, run = winograd.filter;
-  if (name == "output_gradient") pixels = out, run = winograd.output_gradient;
-  if (name == "output") pixels = out, from_points = true, run = winograd.output;
-  if (name == "filter_gradient") pixels = K, from_points = true, run = winograd.filter_gradient;
-  if (!run) throw std::invalid_argument("no transform is named '" + name + "'");
-  const size_t from = from_points ? points * points : pixels * pixels;
-  const size_t to = from_points ? pixels * pixels : points * points;
-  if (values.size() != from)
-    throw std::invalid_argument("expected " + std::to_string(from) + " values, got " +
+  void (*to)(const cpu::WinogradTiles<double>&) = nullptr;
+  bool (*from)(const cpu::WinogradTiles<double>&) = nullptr;
+  if (name == "input") pixels = points, to = winograd.input;
+  if (name == "filter") pixels = K, to = winograd.filter;
+  if (name == "output_gradient") pixels = out, to = winograd.output_gradient;
+  if (name == "output") pixels = out, from = winograd.output;
+  if (name == "filter_gradient") pixels = K, from = winograd.filter_gradient;
+  if (!to && !from) throw std::invalid_argument("no transform is named '" + name + "'");
+  const size_t count_in = from ? points * points : pixels * pixels;
+  const size_t count_out = from ? pixels * pixels : points * points;
+  if (values.size() != count_in)
+    throw std::invalid_argument("expected " + std::to_string(count_in) + " values, got " +
                                 std::to_string(values.size()));
 
   const int lanes = kernels.lanes;
-  std::vector<double> in(from * lanes), result(to * lanes);
-  for (size_t i = 0; i < from; ++i) in[i * lanes] = values[i];
+  std::vector<double> in(count_in * lanes), result(count_out * lanes);
+  for (size_t i = 0; i < count_in; ++i) in[i * lanes] = values[i];
   cpu::WinogradTiles<double> tile{};
   tile.count = 1;
   tile.pixels_in = tile.points_in = in.data();
   tile.pixels_out = tile.points_out = result.data();
   tile.pixel_row = pixels * lanes;
   tile.point = lanes;
-  run(tile);
-  std::vector<double> first_lane(to);
-  for (size_t i = 0; i < to; ++i) first_lane[i] = result[i * lanes];
+  if (to)
+    to(tile);
+  else
+    from(tile);
+  std::vector<double> first_lane(count_out);
+  for (size_t i = 0; i < count_out; ++i) first_lane[i] = result[i * lanes];
   return first_lane;
 }
 

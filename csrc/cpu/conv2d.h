@@ -56,8 +56,13 @@ struct Conv2dPath {
   bool (*pays)(const Conv2dShape&);     // is expected to run it faster than the paths that follow
   int64_t (*workspace_bytes)(const Conv2dShape&, int threads);
   // `workspace`: workspace_bytes(shape, threads) bytes aligned to a cache line. Results do not
-  // depend on `threads`.
-  void (*run)(const Conv2dShape&, const Buffers&, void* workspace, int threads);
+  // depend on `threads`. Returns whether the result stands: a path that is no plain sum returns
+  // false where a result is NaN, infinite or very large, and the next plain sum of the list is to run
+  // instead.
+  bool (*run)(const Conv2dShape&, const Buffers&, void* workspace, int threads);
+  // Whether every result is the sum of its own products and nothing else, so that a NaN, an infinity
+  // or a large value reaches the results that it is a term of, and no others.
+  bool plain_sum = true;
   const ReadyFilters<Buffers>* ready_filters = nullptr;  // null: it takes w as it is
 };
 

@@ -74,11 +74,12 @@ int64_t direct_bytes(const Conv2dShape& s, int threads) {
 }
 
 template <class T>
-void direct(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace, int threads) {
+bool direct(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace, int threads) {
   for_each_phase(s, [&](const PhaseCorrelation& p) {
     correlate<T>(p.correlation, b.grad_y, b.w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
                  workspace, threads);
   });
+  return true;
 }
 
 template <class T>
@@ -87,16 +88,16 @@ int64_t winograd_bytes(const Conv2dShape& s, int threads) {
 }
 
 template <class T>
-void run_winograd(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
+bool run_winograd(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                   int threads) {
   const WinogradBuffers<T> buffers{b.grad_y, b.w, nullptr, b.grad_x, nullptr};
-  winograd(winograd_backward_input(s), buffers, workspace, threads);
+  return winograd(winograd_backward_input(s), buffers, workspace, threads);
 }
 
 template <class T>
 constexpr Conv2dPath<BackwardInputBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_backward_input<T>},
-    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>},
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T>, run_winograd<T>, false},
     {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_backward_input<T>},
 };

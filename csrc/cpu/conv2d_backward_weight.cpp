@@ -13,15 +13,15 @@ int64_t winograd_bytes(const Conv2dShape& s, int threads) {
 }
 
 template <class T>
-void run_winograd(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
+bool run_winograd(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
                   int threads) {
-  winograd_weight(winograd_forward(s), b, workspace, threads);
+  return winograd_weight(winograd_forward(s), b, workspace, threads);
 }
 
 template <class T>
 constexpr Conv2dPath<BackwardWeightBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_backward_weight<T>},
-    {"winograd", winograd_runs, winograd_weight_pays, winograd_bytes<T>, run_winograd<T>},
+    {"winograd", winograd_runs, winograd_weight_pays, winograd_bytes<T>, run_winograd<T>, false},
     {"direct", direct_weight_fits, accepts_any, direct_weight_workspace_bytes<T>, direct_weight<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_backward_weight<T>},
 };

@@ -28,8 +28,9 @@ int64_t direct_bytes(const Conv2dShape& s, int threads) {
 }
 
 template <class T>
-void direct(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
+bool direct(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
   correlate(correlation(s), b.x, b.w, b.bias, b.y, workspace, threads);
+  return true;
 }
 
 template <class T, bool READY_FILTERS>
@@ -38,9 +39,9 @@ int64_t winograd_bytes(const Conv2dShape& s, int threads) {
 }
 
 template <class T>
-void run_winograd(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
+bool run_winograd(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace, int threads) {
   const WinogradBuffers<T> buffers{b.x, b.w, b.bias, b.y, b.filters};
-  winograd(winograd_forward(s), buffers, workspace, threads);
+  return winograd(winograd_forward(s), buffers, workspace, threads);
 }
 
 template <class T>
@@ -66,7 +67,7 @@ constexpr ReadyFilters<ForwardBuffers<T>> WINOGRAD_FILTERS{
 template <class T>
 constexpr Conv2dPath<ForwardBuffers<T>> PATHS[] = {
     {"tiny", is_tiny, accepts_any, no_workspace, reference_forward<T>},
-    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T, false>, run_winograd<T>,
+    {"winograd", winograd_runs, winograd_pays, winograd_bytes<T, false>, run_winograd<T>, false,
      &WINOGRAD_FILTERS<T>},
     {"direct", direct_accepts, accepts_any, direct_bytes<T>, direct<T>},
     {"reference", accepts_any, accepts_any, no_workspace, reference_forward<T>},

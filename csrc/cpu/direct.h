@@ -36,8 +36,9 @@ bool direct_weight_fits(const Conv2dShape&);
 template <class T>
 int64_t direct_weight_workspace_bytes(const Conv2dShape&, int threads);
 
+// Returns true.
 template <class T>
-void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace,
+bool direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace,
                    int threads);
 
 }  // namespace fastconv::cpu

@@ -162,7 +162,7 @@ int64_t direct_weight_workspace_bytes(const Conv2dShape& s, int threads) {
 }
 
 template <class T>
-void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
+bool direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
                    int threads) {
   const Plan<T> p(s, threads);
   const Buffers<T> b(p, workspace);
@@ -172,11 +172,12 @@ void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, voi
                 [&](int64_t job, int thread) { sum_share(p, b, io, job, thread); });
   parallel_jobs(p.shares == 1 ? 1 : p.threads, p.tiles(),
                 [&](int64_t job, int) { finish_tile(p, b, io, job); });
+  return true;
 }
 
 #define INSTANTIATE(T)                                                        \
   template int64_t direct_weight_workspace_bytes<T>(const Conv2dShape&, int); \
-  template void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
+  template bool direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)
 

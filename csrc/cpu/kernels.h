@@ -143,17 +143,18 @@ template <class T>
 struct WinogradRowKernels {
   int run;  // tiles; 0: there are no kernels
   void (*input)(const WinogradRows<T>&);
-  void (*output)(const WinogradRows<T>&);
+  bool (*output)(const WinogradRows<T>&);  // as in WinogradKernels
 };
 
-// Transforms for one size of filter.
+// Transforms for one size of filter. Those from points return whether all they see is finite and not
+// so large that results may be wrong (isa/winograd.inl).
 template <class T>
 struct WinogradKernels {
   void (*input)(const WinogradTiles<T>&);
   void (*filter)(const WinogradTiles<T>&);
-  void (*output)(const WinogradTiles<T>&);           // adds the bias
+  bool (*output)(const WinogradTiles<T>&);           // adds the bias
   void (*output_gradient)(const WinogradTiles<T>&);  // adjoint of output
-  void (*filter_gradient)(const WinogradTiles<T>&);  // adjoint of filter
+  bool (*filter_gradient)(const WinogradTiles<T>&);  // adjoint of filter
   static constexpr int RUNS = 3;
   WinogradRowKernels<T> rows[RUNS];  // runs descending
 };

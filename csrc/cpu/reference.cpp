@@ -44,7 +44,7 @@ T& at(T* tensor, const Strides& s, int64_t n, int64_t c, int64_t h, int64_t w) {
 }  // namespace
 
 template <class T>
-void reference_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void*, int threads) {
+bool reference_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void*, int threads) {
   const Derived d(s);
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.N * s.OC, [&](int64_t job, int) {
     const int64_t n = job / s.OC, oc = job % s.OC, group_IC = s.group_IC();
@@ -61,10 +61,11 @@ void reference_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void*, 
         at(b.y, d.y, n, oc, oh, ow) = static_cast<T>(sum);
       }
   });
+  return true;
 }
 
 template <class T>
-void reference_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void*,
+bool reference_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void*,
                               int threads) {
   const Derived d(s);
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.N * s.IC, [&](int64_t job, int) {
@@ -86,10 +87,11 @@ void reference_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T
         at(b.grad_x, d.x, n, ic, ih, iw) = static_cast<T>(sum);
       }
   });
+  return true;
 }
 
 template <class T>
-void reference_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void*,
+bool reference_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void*,
                                int threads) {
   const Derived d(s);
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.OC, [&](int64_t oc, int) {
@@ -117,13 +119,14 @@ void reference_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers
       b.grad_bias[oc] = static_cast<T>(sum);
     }
   });
+  return true;
 }
 
 #define INSTANTIATE(T)                                                                         \
-  template void reference_forward(const Conv2dShape&, const ForwardBuffers<T>&, void*, int);   \
-  template void reference_backward_input(const Conv2dShape&, const BackwardInputBuffers<T>&,   \
+  template bool reference_forward(const Conv2dShape&, const ForwardBuffers<T>&, void*, int);   \
+  template bool reference_backward_input(const Conv2dShape&, const BackwardInputBuffers<T>&,   \
                                          void*, int);                                          \
-  template void reference_backward_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, \
+  template bool reference_backward_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, \
                                           void*, int);
 INSTANTIATE(float)
 INSTANTIATE(double)

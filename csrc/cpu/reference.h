@@ -13,15 +13,16 @@ inline bool is_tiny(const Conv2dShape& s) {
 inline bool accepts_any(const Conv2dShape&) { return true; }
 inline int64_t no_workspace(const Conv2dShape&, int) { return 0; }
 
+// They return true.
 template <class T>
-void reference_forward(const Conv2dShape&, const ForwardBuffers<T>&, void* workspace, int threads);
+bool reference_forward(const Conv2dShape&, const ForwardBuffers<T>&, void* workspace, int threads);
 
 template <class T>
-void reference_backward_input(const Conv2dShape&, const BackwardInputBuffers<T>&, void* workspace,
+bool reference_backward_input(const Conv2dShape&, const BackwardInputBuffers<T>&, void* workspace,
                               int threads);
 
 template <class T>
-void reference_backward_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace,
+bool reference_backward_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace,
                                int threads);
 
 }  // namespace fastconv::cpu

@@ -25,9 +25,12 @@
 // to read them from memory would take longer than to make them.
 #include "winograd.h"
 
+#include <atomic>
+
 #include "parallel.h"
 #include "winograd_across_channels.h"
 #include "winograd_across_tiles.h"
+#include "winograd_padding.h"
 #include "workspace.h"
 
 namespace fastconv::cpu {
@@ -43,7 +46,8 @@ constexpr int64_t FEW_BLOCKS = 4;
 // What a form (winograd_across_*.h: which extent the lanes walk) provides: blocks(), of v_block
 // elements of V; `units` of `unit` output channels m of a group, of u_unit elements of U;
 // m_count(units), scratch_count(); and transform_input(block), past the caches if `stream`,
-// transform_filters(unit), multiply(block, units) and transform_output(block, units).
+// transform_filters(unit), multiply(block, units) and transform_output(block, units), which returns
+// whether the outputs stand.
 template <class Form, class T>
 struct Plan {
   Form form;
@@ -54,6 +58,7 @@ struct Plan {
   int64_t super_blocks;  // blocks whose V is there at a time, with private filters
   bool own_input;        // V of the only block, of each thread
   bool by_parts;         // M of all blocks stays in L2, so that no more than a part of U needs to
+  mutable std::atomic<bool> stands{true};  // of all outputs until now
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv), threads(wanted_threads), seconds(phases) {
@@ -68,6 +73,11 @@ struct Plan {
                   super_blocks * form.v_block * int64_t(sizeof(T)) > STREAMED_INPUT_BYTES;
     by_parts = filters_private && form.blocks() == super_blocks &&
                form.blocks() * form.m_count(1) * int64_t(sizeof(T)) <= MOST_OUTPUT_BYTES;
+  }
+  void transform_output(const WinogradBuffers<T>& io, int64_t block, int64_t group, int64_t unit,
+                        int64_t count, const T* m, T* scratch) const {
+    if (!form.transform_output(io, block, group, unit, count, m, scratch))
+      stands.store(false, std::memory_order_relaxed);
   }
   int64_t v_blocks() const { return filters_private && !own_input ? super_blocks : threads; }
   int64_t m_blocks() const { return by_parts ? form.blocks() : 1; }
@@ -135,7 +145,7 @@ void multiply_block(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_
                     Own<T>& own) {
   p.form.multiply(block, v, u, unit, count, 0, p.form.parts, own.m);
   own.clock.stamp(PRODUCT);
-  p.form.transform_output(io, block, group, unit, count, own.m, own.scratch);
+  p.transform_output(io, block, group, unit, count, own.m, own.scratch);
   own.clock.stamp(OUTPUT_TRANSFORM);
 }
 
@@ -180,7 +190,7 @@ void run_unit_by_parts(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int
     own.clock.stamp(PRODUCT);
   }
   for (int64_t i = 0; i < form.blocks(); ++i)
-    form.transform_output(io, i, group, unit, 1, own.m + i * m_count, own.scratch);
+    p.transform_output(io, i, group, unit, 1, own.m + i * m_count, own.scratch);
   own.clock.stamp(OUTPUT_TRANSFORM);
 }
 
@@ -209,6 +219,21 @@ void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuff
     }
 }
 
+// Outputs that see only padding are the bias.
+template <class T>
+void fill_unseen(const WinogradConv& c, const WinogradBuffers<T>& io, int threads) {
+  const Unseen unseen{c.OH, c.OW, seeing(c.OH, c.K, c.top, c.IH), seeing(c.OW, c.K, c.left, c.IW)};
+  if (unseen.none()) return;
+  const int64_t channels = c.groups * c.M;
+  parallel_jobs(threads, c.N * channels, [&](int64_t job, int) {
+    const int64_t n = job / channels, channel = job % channels;
+    T* y = io.y + n * c.y.n + channel * c.y.c;
+    unseen.for_each([&](int64_t oh, int64_t ow) {
+      y[oh * c.y.h + ow * c.y.w] = io.bias ? io.bias[channel] : T(0);
+    });
+  });
+}
+
 // f(plan) with the form that suits `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
@@ -226,9 +251,9 @@ int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool rea
 }
 
 template <class T>
-void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
+bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds) {
-  with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
+  return with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
     const Buffers<T> b(plan, buffers.filters != nullptr, workspace);
     WinogradBuffers<T> io = buffers;
     if (io.bias) {
@@ -244,6 +269,8 @@ void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void*
       run_private(plan, b, io);
     else
       run_shared(plan, b, io);
+    fill_unseen(conv, buffers, threads);
+    return plan.stands.load();
   });
 }
 
@@ -272,7 +299,7 @@ void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* wo
   template int64_t winograd_filter_bytes<T>(const WinogradConv&);                    \
   template int winograd_filter_kind<T>(const WinogradConv&);                         \
   template void winograd_filters(const WinogradConv&, const T*, T*, void*, int);     \
-  template void winograd(const WinogradConv&, const WinogradBuffers<T>&, void*, int, \
+  template bool winograd(const WinogradConv&, const WinogradBuffers<T>&, void*, int, \
                          WinogradSeconds*);
 INSTANTIATE(float)
 INSTANTIATE(double)

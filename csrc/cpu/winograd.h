@@ -43,9 +43,10 @@ struct WinogradBuffers {
 // `ready_filters`: whether buffers.filters will be there. winograd_filters needs no more than that.
 template <class T>
 int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool ready_filters);
-// `seconds`: [threads] to add to, or null.
+// Returns whether the result stands: every y is finite and below 2^64 (float64: 2^512); where one is
+// not, others of its tile may be wrong. `seconds`: [threads] to add to, or null.
 template <class T>
-void winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
+bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds = nullptr);
 
 // U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, flip, and its kind. 0
@@ -60,9 +61,10 @@ void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* wo
 
 template <class T>
 int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads);
-// grad_w and grad_bias (or null) of the convolution `conv`, whose y is grad_y.
+// grad_w and grad_bias (or null) of the convolution `conv`, whose y is grad_y. Returns whether the
+// result stands, as winograd does, for the points of grad_w.
 template <class T>
-void winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
+bool winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
                      void* workspace, int threads, WinogradSeconds* seconds = nullptr);
 
 // The convolution of a direction; backward_input's x is grad_y, and its y is grad_x.

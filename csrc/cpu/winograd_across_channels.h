@@ -101,8 +101,9 @@ struct AcrossChannels {
         }
   }
 
-  void transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
+  bool transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
                         int64_t count, const T* m, T* scratch) const {
+    bool stands = true;
     const TileBlock block = grid.block(index);
     const int64_t end = min64(c.M, (first + count) * unit), width = block.columns * grid.out;
     for (int64_t channel = first * unit; channel < end; channel += lanes)
@@ -118,12 +119,13 @@ struct AcrossChannels {
         tiles.pixel_row = width * lanes;
         tiles.pixel_tile = grid.out * lanes;
         tiles.bias = io.bias ? io.bias + group * units * unit + channel : nullptr;
-        transforms.output(tiles);
+        stands &= transforms.output(tiles);
         scatter_pixels(
             k, scratch, width, min64(grid.out, c.OH - at.oh), min64(width, c.OW - at.ow),
             min64(lanes, c.M - channel), c.y,
             io.y + at.n * c.y.n + (group * c.M + channel) * c.y.c + at.oh * c.y.h + at.ow * c.y.w);
       }
+    return stands;
   }
 };
 

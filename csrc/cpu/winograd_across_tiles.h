@@ -236,8 +236,9 @@ struct AcrossTiles {
           }
   }
 
-  void transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
+  bool transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
                         int64_t count, const T* m, T* scratch) const {
+    bool stands = true;
     const TileSpan s = span(index, false);
     const int64_t end = min64(c.M, (first + count) * unit);
     for (int64_t channel = first * unit; channel < end; ++channel) {
@@ -250,7 +251,7 @@ struct AcrossTiles {
         vectors.pixels_out = scratch;
         vectors.pixel_row = pitch;
         vectors.bias = io.bias ? io.bias[group * units * unit + channel] : T(0);
-        rows.output(vectors);
+        stands &= rows.output(vectors);
       }
       T* image = io.y + (group * c.M + channel) * c.y.c;
       for (int i = 0; i < s.pieces; ++i)
@@ -262,6 +263,7 @@ struct AcrossTiles {
                      image + s.copies[i].image, c.y.h, channel + 1 < end ? c.y.c : 0);
     }
     if (stream_output) k.wait_for_streams();
+    return stands;
   }
 };
 

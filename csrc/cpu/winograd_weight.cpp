@@ -25,8 +25,11 @@
 // A sum over 64 tiles is made in registers and added to those before: long sums are sums of shorter
 // ones, while a panel of dM stays in L1. No bit depends on the number of threads, for that of runs
 // does not. grad_bias is summed from the rows of grad_y that the transform has gathered.
+#include <atomic>
+
 #include "parallel.h"
 #include "winograd.h"
+#include "winograd_padding.h"
 #include "winograd_weight_across_channels.h"
 #include "winograd_weight_across_tiles.h"
 #include "workspace.h"
@@ -49,8 +52,9 @@ struct Plan {
   FilterGradient<T> filters;
   int threads;
   WinogradSeconds* seconds;
-  int64_t runs;         // 1 unless by_runs
-  int64_t strips_held;  // of which V and dM are there at a time
+  int64_t runs;                            // 1 unless by_runs
+  int64_t strips_held;                     // of which V and dM are there at a time
+  mutable std::atomic<bool> stands{true};  // of all filter gradients until now
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv),
@@ -67,6 +71,11 @@ struct Plan {
   bool overlaps() const {
     const int64_t held = 2 * (form.v_count() + form.m_count()) + u_run();
     return form.past_caches() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
+  }
+  void finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t panel, int64_t chunk,
+              T* scratch) const {
+    if (!filters.finish(sums, grad_w, group, panel, chunk, scratch))
+      stands.store(false, std::memory_order_relaxed);
   }
   int64_t u_run() const { return form.panels * filters.u_slab; }
   // A sum of grad_y: parts, and their total.
@@ -181,8 +190,8 @@ void finish_filters(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardW
     const int64_t panel = job / chunks, chunk = job % chunks;
     T* u = b.u + panel * p.filters.u_slab;
     p.filters.sum_runs(u, p.u_run(), p.runs, chunk);
-    p.filters.finish(p.filters.sums(u, 0, false), io.grad_w, group, panel, chunk,
-                     b.scratch + thread * b.scratch_count);
+    p.finish(p.filters.sums(u, 0, false), io.grad_w, group, panel, chunk,
+             b.scratch + thread * b.scratch_count);
     clock.stamp(FILTER_TRANSFORM);
   });
 }
@@ -199,7 +208,7 @@ void run_by_slabs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWei
     for (int64_t xi = 0; xi < POINT_COUNT; ++xi) p.form.sum_point(b.v, b.m, 0, xi, panel, sums);
     clock.stamp(PRODUCT);
     for (int64_t chunk = 0; chunk < p.filters.chunks(sums); ++chunk)
-      p.filters.finish(sums, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
+      p.finish(sums, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
     clock.stamp(FILTER_TRANSFORM);
   });
 }
@@ -220,6 +229,18 @@ void run_group(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeight
   if (io.grad_bias) std::copy(total, total + p.form.c.M, io.grad_bias + group * p.form.c.M);
 }
 
+// Taps that see only padding have no gradient.
+template <class T>
+void fill_unseen(const WinogradConv& c, T* grad_w) {
+  const Unseen unseen{c.K, c.K, seeing(c.K, c.OH, c.top, c.IH), seeing(c.K, c.OW, c.left, c.IW)};
+  if (unseen.none()) return;
+  for (int64_t filter = 0; filter < c.groups * c.M * c.C; ++filter) {
+    const int64_t group = filter / (c.M * c.C), m = filter / c.C % c.M, channel = filter % c.C;
+    T* w = grad_w + group * c.w_group + m * c.w.n + channel * c.w.c;
+    unseen.for_each([&](int64_t kh, int64_t kw) { w[kh * c.w.h + kw * c.w.w] = T(0); });
+  }
+}
+
 // f(plan) with the form that suits `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
@@ -237,17 +258,19 @@ int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads) {
 }
 
 template <class T>
-void winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
+bool winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
                      void* workspace, int threads, WinogradSeconds* seconds) {
-  with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
+  return with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
     const Buffers<T> b(plan, workspace);
     for (int64_t group = 0; group < conv.groups; ++group) run_group(plan, b, buffers, group);
+    fill_unseen(conv, buffers.grad_w);
+    return plan.stands.load();
   });
 }
 
 #define INSTANTIATE(T)                                                                            \
   template int64_t winograd_weight_workspace_bytes<T>(const WinogradConv&, int);                  \
-  template void winograd_weight(const WinogradConv&, const BackwardWeightBuffers<T>&, void*, int, \
+  template bool winograd_weight(const WinogradConv&, const BackwardWeightBuffers<T>&, void*, int, \
                                 WinogradSeconds*);
 INSTANTIATE(float)
 INSTANTIATE(double)

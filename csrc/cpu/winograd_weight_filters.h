@@ -96,9 +96,10 @@ struct FilterGradient {
       }
   }
 
-  // A chunk of a slab of panel `index`.
-  void finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t index, int64_t chunk,
+  // A chunk of a slab of panel `index`. Returns whether they stand.
+  bool finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t index, int64_t chunk,
               T* scratch) const {
+    bool stands = true;
     const int64_t end = min64(c.M, (index + 1) * panel), channel = sums.first + chunk * CHUNK;
     for (int64_t m = index * panel; m < end; m += k.lanes) {
       WinogradTiles<T> tiles{};
@@ -112,9 +113,10 @@ struct FilterGradient {
       T* to = grad_w + group * c.w_group + m * c.w.n + channel * c.w.c;
       const int64_t side = min64(k.lanes, end - m);
       fetch_filters<true>(c, to, side, tiles.count);
-      transforms.filter_gradient(tiles);
+      stands &= transforms.filter_gradient(tiles);
       scatter_filters(k, c, scratch, side, tiles.count, to);
     }
+    return stands;
   }
 };
 

@@ -84,9 +84,9 @@ constexpr WinogradKernels<T> winograd_kernels() {
   constexpr int OUT = POINTS + 1 - K;
   return {to_points<T, InputTransform>,
           to_points<T, Evaluate<K, true>>,
-          from_points<T, EvaluateTransposed<OUT, false>>,
+          from_points<T, EvaluateTransposed<OUT, false>, false>,
           to_points<T, Evaluate<OUT, false>, true>,
-          from_points<T, EvaluateTransposed<K, true>>,
+          from_points<T, EvaluateTransposed<K, true>, true>,
           {winograd_rows<T, OUT, 0>(), winograd_rows<T, OUT, 1>(), winograd_rows<T, OUT, 2>()}};
 }
 

@@ -141,20 +141,36 @@ void to_points(const WinogradTiles<T>& t) {
     if (t.sum) store(t.sum, load(t.sum) + total);
 }
 
-// Points to pixels, in both axes, plus a bias per lane.
-template <class T, class Transform>
-void from_points(const WinogradTiles<T>& t) {
+// Transforms back sum the squares of what they see, for one multiply-add each: the sum is finite while
+// all are, and none is beyond the root of the largest number (2^64 in float32). Beyond, what cancels
+// exactly in plain sums leaves errors here that are no smaller than other results.
+template <class T>
+FASTCONV_LEAF bool is_finite(Vec<T> squares) {
+  bool finite = true;
+#pragma GCC unroll 16
+  for (int lane = 0; lane < LANES<T>; ++lane) finite &= squares[lane] - squares[lane] == 0;
+  return finite;
+}
+
+// Points to pixels, in both axes, plus a bias per lane. Returns is_finite of the pixels before the
+// bias, or of the points if POINTS_SEEN: where many tiles are summed, a large point may cancel.
+template <class T, class Transform, bool POINTS_SEEN>
+bool from_points(const WinogradTiles<T>& t) {
   constexpr int TO = Transform::TO;
   const T* __restrict__ points = t.points_in;
   T* __restrict__ pixels = t.pixels_out;
   const Vec<T> bias = t.bias ? load(t.bias) : Vec<T>{};
+  Vec<T> squares{};
   for (int64_t tile = 0; tile < t.count; ++tile) {
     Vec<T> columns[POINTS][TO];
 #pragma GCC unroll 8
     for (int j = 0; j < POINTS; ++j) {
       Vec<T> column[POINTS];
 #pragma GCC unroll 8
-      for (int i = 0; i < POINTS; ++i) column[i] = load(points + (i * POINTS + j) * t.point);
+      for (int i = 0; i < POINTS; ++i) {
+        column[i] = load(points + (i * POINTS + j) * t.point);
+        if constexpr (POINTS_SEEN) squares += column[i] * column[i];
+      }
       Transform::template apply<T>(column, columns[j]);
     }
 #pragma GCC unroll 8
@@ -164,11 +180,15 @@ void from_points(const WinogradTiles<T>& t) {
       for (int j = 0; j < POINTS; ++j) row[j] = columns[j][r];
       Transform::template apply<T>(row, out);
 #pragma GCC unroll 8
-      for (int q = 0; q < TO; ++q) store(pixels + r * t.pixel_row + q * LANES<T>, out[q] + bias);
+      for (int q = 0; q < TO; ++q) {
+        if constexpr (!POINTS_SEEN) squares += out[q] * out[q];
+        store(pixels + r * t.pixel_row + q * LANES<T>, out[q] + bias);
+      }
     }
     points += t.point_tile;
     pixels += t.pixel_tile;
   }
+  return is_finite<T>(squares);
 }
 
 // OUT vectors of pixels, of LANES / OUT tiles each, to OUT columns of LANES tiles, and back: lane of
@@ -257,14 +277,16 @@ void rows_to_points(const WinogradRows<T>& t) {
   }
 }
 
+// Returns is_finite of the pixels before the bias.
 template <class T, int OUT, int PIECE>
-void rows_from_points(const WinogradRows<T>& t) {
+bool rows_from_points(const WinogradRows<T>& t) {
   constexpr int TILES = LANES<T> / OUT, RUN = PIECE / OUT;
   using Transform = EvaluateTransposed<OUT, false>;
   const T* __restrict__ points = t.points_in;
   T* __restrict__ pixels = t.pixels_out;
   const int32_t* offset = t.offset;
   const Vec<T> bias = broadcast(t.bias);
+  Vec<T> squares{};
   for (int64_t v = 0; v < t.count; ++v) {
     Vec<T> columns[POINTS][OUT];
 #pragma GCC unroll 8
@@ -282,7 +304,10 @@ void rows_from_points(const WinogradRows<T>& t) {
       for (int j = 0; j < POINTS; ++j) row[j] = columns[j][r];
       Transform::template apply<T>(row, out);
 #pragma GCC unroll 4
-      for (int q = 0; q < OUT; ++q) out[q] += bias;
+      for (int q = 0; q < OUT; ++q) {
+        squares += out[q] * out[q];
+        out[q] += bias;
+      }
       columns_to_pixels<T, OUT>(out);
 #pragma GCC unroll 4
       for (int s = 0; s < OUT; ++s)
@@ -291,4 +316,5 @@ void rows_from_points(const WinogradRows<T>& t) {
     points += LANES<T>;
     offset += LANES<T>;
   }
+  return is_finite<T>(squares);
 }
