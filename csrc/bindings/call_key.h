@@ -22,7 +22,7 @@ class CallKey {
   }
 
   void add(const View& t) {
-    add(t.bits * 8 + t.ndim);
+    add(static_cast<int64_t>(t.dtype) * 8 + t.ndim);
     for (int i = 0; i < t.ndim; ++i) add(t.sizes[i]);
     for (int i = 0; i < t.ndim; ++i) add(t.strides[i]);
   }

@@ -14,6 +14,7 @@
 #include "call_key.h"
 #include "conv2d.h"
 #include "pool2d.h"
+#include "translate.h"
 
 namespace py = pybind11;
 
@@ -33,6 +34,9 @@ Setup& setup = *new Setup;
 // The capsules of plans, or None for a call that is not for the kernels.
 auto& plans = *new std::unordered_map<CallKey, py::object, CallKey::Hash>;
 
+// The element type of a call as the bound functions take it.
+int number(const Call& call) { return static_cast<int>(call.dtype); }
+
 // The capsule of a new plan from what a planner returned: None, or (shape, dtype, ceil_mode,
 // extras).
 py::object make_plan(Operator op, const py::object& planned) {
@@ -44,7 +48,7 @@ py::object make_plan(Operator op, const py::object& planned) {
     plan->call.conv = fields[0].cast<Conv2dShape>();
   else
     plan->call.pool = fields[0].cast<Pool2dShape>();
-  plan->call.dtype = fields[1].cast<int32_t>();
+  plan->call.dtype = runtime::checked_dtype(fields[1].cast<int>());
   plan->call.ceil_mode = fields[2].cast<bool>();
   py::object capsule = owned(PyCapsule_New(plan.get(), PLAN_CAPSULE, [](PyObject* self) {
     auto* kept = static_cast<Plan*>(PyCapsule_GetPointer(self, PLAN_CAPSULE));
@@ -77,7 +81,7 @@ py::object call(PyObject* const* args, Py_ssize_t n) {
       key.add(-1);
       continue;
     }
-    if (!setup.host->view(args[i], views[i]) || views[i].bits != views[0].bits ||
+    if (!setup.host->view(args[i], views[i]) || views[i].dtype != views[0].dtype ||
         views[i].ndim != (i == 2 ? 1 : 4))
       return py::none();
     key.add(views[i]);
@@ -120,32 +124,26 @@ const Plan& plan_in(PyObject* capsule) {
 
 const Kernels& kernels() {
   static const Kernels table = {
-      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads, bool cache) {
-        conv2d_forward(c.dtype, c.conv, x.at, x.count, w.at, w.count, bias.at, bias.count, y.at,
-                       y.count, threads, "", cache);
+      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads, bool keep_filters) {
+        conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", keep_filters);
       },
       [](const Call& c, Buffer grad_y, Buffer w, Buffer grad_x, int threads) {
-        conv2d_backward_input(c.dtype, c.conv, grad_y.at, grad_y.count, w.at, w.count, grad_x.at,
-                              grad_x.count, threads, "");
+        conv2d_backward_input(number(c), c.conv, grad_y, w, grad_x, threads, "");
       },
       [](const Call& c, Buffer grad_y, Buffer x, Buffer grad_w, Buffer grad_bias, int threads) {
-        conv2d_backward_weight(c.dtype, c.conv, grad_y.at, grad_y.count, x.at, x.count, grad_w.at,
-                               grad_w.count, grad_bias.at, grad_bias.count, threads, "");
+        conv2d_backward_weight(number(c), c.conv, grad_y, x, grad_w, grad_bias, threads, "");
       },
       [](const Call& c, Buffer x, Buffer y, Buffer codes, int threads) {
-        max_pool2d_forward(c.dtype, c.pool, x.at, x.count, y.at, y.count, codes.at, codes.count,
-                           threads);
+        max_pool2d_forward(number(c), c.pool, x, y, codes, threads);
       },
       [](const Call& c, Buffer grad_y, Buffer codes, Buffer grad_x, int threads) {
-        max_pool2d_backward(c.dtype, c.pool, grad_y.at, grad_y.count, codes.at, codes.count,
-                            grad_x.at, grad_x.count, threads);
+        max_pool2d_backward(number(c), c.pool, grad_y, codes, grad_x, threads);
       },
       [](const Call& c, Buffer x, Buffer y, int threads) {
-        avg_pool2d_forward(c.dtype, c.pool, x.at, x.count, y.at, y.count, threads);
+        avg_pool2d_forward(number(c), c.pool, x, y, threads);
       },
       [](const Call& c, Buffer grad_y, Buffer grad_x, int threads) {
-        avg_pool2d_backward(c.dtype, c.pool, grad_y.at, grad_y.count, grad_x.at, grad_x.count,
-                            threads);
+        avg_pool2d_backward(number(c), c.pool, grad_y, grad_x, threads);
       },
   };
   return table;

@@ -7,7 +7,9 @@
 
 #include <cstdint>
 
-#include "../shape.h"
+#include "../core/buffer.h"
+#include "../core/dtype.h"
+#include "../core/shape.h"
 
 namespace fastconv::bindings {
 
@@ -20,22 +22,17 @@ constexpr int MAX_TENSORS = 3;
 // A kind of call: all that its kernels need beyond addresses. Bytes, which may be copied.
 struct Call {
   Operator op;
-  int32_t dtype;
+  DType dtype;
   bool ceil_mode;  // of a pool; its shape has the extents that follow from it
   Conv2dShape conv;
   Pool2dShape pool;
 };
 
-// An address and its number of elements; nowhere: not there, or not wanted.
-struct Buffer {
-  uintptr_t at = 0;
-  int64_t count = 0;
-};
-
 // A dense CPU tensor of a kernel's element type. Sizes and strides belong to the tensor.
 struct View {
   Buffer buffer;
-  int bits, ndim;
+  DType dtype;
+  int ndim;
   const int64_t *sizes, *strides;  // in elements
 };
 
@@ -74,7 +71,7 @@ struct Kernels {
 const Kernels& kernels();
 
 // Names of capsules. They change with this header, so that libraries of two builds do not meet.
-constexpr const char* HOST_CAPSULE = "fastconv.host.1";
-constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.2";
+constexpr const char* HOST_CAPSULE = "fastconv.host.2";
+constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.3";
 
 }  // namespace fastconv::bindings

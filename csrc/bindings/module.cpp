@@ -1,25 +1,25 @@
-// fastconv._C: the kernels of csrc/cpu on raw addresses. Every buffer's element count is checked
-// against the shape, the GIL is released while kernels run, and workspaces are allocated here.
-// Layer: bindings (pybind11, no torch).
-#include <pybind11/pybind11.h>
-
-#include <string>
+// What fastconv._C offers: the kernels on raw addresses. Every buffer's element count is checked
+// against the shape, the GIL is released while kernels run, and workspaces are allocated by the
+// runtime. Layer: bindings (pybind11, no torch).
+#include "module.h"
 
 #include "conv2d.h"
 #include "eager.h"
 #include "pool2d.h"
 #include "shapes.h"
 #include "system.h"
-#include "winograd.h"
 
-PYBIND11_MODULE(_C, m) {
-  m.doc() = "Kernels of fastconv on raw addresses; see fastconv.ops for the operators on tensors.";
-  fastconv::bindings::check_isa();
-  fastconv::bindings::bind_shapes(m);
-  fastconv::bindings::bind_conv2d(m);
-  fastconv::bindings::bind_pool2d(m);
-  fastconv::bindings::bind_eager(m);
-  fastconv::bindings::bind_python_host(m);
-  fastconv::bindings::bind_system(m);
-  fastconv::bindings::bind_winograd(m);
+namespace fastconv::bindings {
+
+void bind_all(pybind11::module_& m) {
+  m.doc() = "Kernels of fastconv on raw addresses; fastconv.core.operators has them on tensors.";
+  check_isa();
+  bind_shapes(m);
+  bind_conv2d(m);
+  bind_pool2d(m);
+  bind_eager(m);
+  bind_python_host(m);
+  bind_system(m);
 }
+
+}  // namespace fastconv::bindings

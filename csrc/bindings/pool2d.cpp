@@ -1,12 +1,19 @@
-// max_pool2d and avg_pool2d with their gradients, on addresses.
+// The pools for Python, on addresses. Layer: bindings.
 #include "pool2d.h"
 
-#include "../cpu/pool2d.h"
-#include "buffers.h"
+#include "../cpu/pool/pool2d.h"
+#include "../runtime/verbose.h"
+#include "translate.h"
 
 namespace py = pybind11;
 
 namespace fastconv::bindings {
+
+using runtime::checked;
+using runtime::checked_dtype;
+using runtime::checked_output;
+using runtime::VerboseLine;
+
 namespace {
 
 // Calls f(Code{}) with the type of the shape's codes.
@@ -20,73 +27,72 @@ void with_codes(const Pool2dShape& s, const F& f) {
 
 }  // namespace
 
-void max_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
-                        int64_t y_count, uintptr_t codes, int64_t codes_count, int threads) {
-  check_threads(threads);
-  with_dtype(dtype, [&](auto zero) {
+void max_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, Buffer codes,
+                        int threads) {
+  const cpu::Context context = cpu_context(threads);
+  with_element(checked_dtype(dtype), [&](auto zero) {
     with_codes(s, [&](auto code) {
       using T = decltype(zero);
-      const T* from = buffer<const T>("x", x, x_count, s.x_count());
-      T* to = output<T>("y", y, y_count, s.y_count());
-      auto* at = output<decltype(code)>("codes", codes, codes_count, s.y_count(), true);
+      const T* from = checked<const T>("x", x, s.x_count());
+      T* to = checked_output<Cpu, T>("y", y, s.y_count());
+      auto* at = checked_output<Cpu, decltype(code)>("codes", codes, s.y_count(), true);
       const ReleaseGil nogil(s.x_count());
-      cpu::max_pool2d_forward(s, from, to, at, threads);
+      const VerboseLine line("max_pool2d forward", Element<T>::NAME, s, "pool");
+      cpu::max_pool2d_forward(s, from, to, at, context.threads);
     });
   });
 }
 
-void avg_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
-                        int64_t y_count, int threads) {
-  check_threads(threads);
-  with_dtype(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = buffer<const T>("x", x, x_count, s.x_count());
-    T* to = output<T>("y", y, y_count, s.y_count());
-    const ReleaseGil nogil(s.x_count());
-    cpu::avg_pool2d_forward(s, from, to, threads);
-  });
-}
-
-void max_pool2d_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
-                         uintptr_t codes, int64_t codes_count, uintptr_t grad_x,
-                         int64_t grad_x_count, int threads) {
-  check_threads(threads);
-  with_dtype(dtype, [&](auto zero) {
+void max_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer codes,
+                         Buffer grad_x, int threads) {
+  const cpu::Context context = cpu_context(threads);
+  with_element(checked_dtype(dtype), [&](auto zero) {
     with_codes(s, [&](auto code) {
       using T = decltype(zero);
-      const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
-      const auto* at = buffer<const decltype(code)>("codes", codes, codes_count, s.y_count());
-      T* to = output<T>("grad_x", grad_x, grad_x_count, s.x_count());
+      const T* from = checked<const T>("grad_y", grad_y, s.y_count());
+      const auto* at = checked<const decltype(code)>("codes", codes, s.y_count());
+      T* to = checked_output<Cpu, T>("grad_x", grad_x, s.x_count());
       const ReleaseGil nogil(s.x_count());
-      cpu::max_pool2d_backward(s, from, at, to, threads);
+      const VerboseLine line("max_pool2d backward", Element<T>::NAME, s, "pool");
+      cpu::max_pool2d_backward(s, from, at, to, context.threads);
     });
   });
 }
 
-void avg_pool2d_backward(int dtype, const Pool2dShape& s, uintptr_t grad_y, int64_t grad_y_count,
-                         uintptr_t grad_x, int64_t grad_x_count, int threads) {
-  check_threads(threads);
-  with_dtype(dtype, [&](auto zero) {
+void avg_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, int threads) {
+  const cpu::Context context = cpu_context(threads);
+  with_element(checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
-    const T* from = buffer<const T>("grad_y", grad_y, grad_y_count, s.y_count());
-    T* to = output<T>("grad_x", grad_x, grad_x_count, s.x_count());
+    const T* from = checked<const T>("x", x, s.x_count());
+    T* to = checked_output<Cpu, T>("y", y, s.y_count());
     const ReleaseGil nogil(s.x_count());
-    cpu::avg_pool2d_backward(s, from, to, threads);
+    const VerboseLine line("avg_pool2d forward", Element<T>::NAME, s, "pool");
+    cpu::avg_pool2d_forward(s, from, to, context.threads);
+  });
+}
+
+void avg_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer grad_x,
+                         int threads) {
+  const cpu::Context context = cpu_context(threads);
+  with_element(checked_dtype(dtype), [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = checked<const T>("grad_y", grad_y, s.y_count());
+    T* to = checked_output<Cpu, T>("grad_x", grad_x, s.x_count());
+    const ReleaseGil nogil(s.x_count());
+    const VerboseLine line("avg_pool2d backward", Element<T>::NAME, s, "pool");
+    cpu::avg_pool2d_backward(s, from, to, context.threads);
   });
 }
 
 void bind_pool2d(py::module_& m) {
   m.def("max_pool2d_forward", &max_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
-        py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("codes"),
-        py::arg("codes_count"), py::arg("threads"));
+        py::arg("y"), py::arg("codes"), py::arg("threads"));
   m.def("max_pool2d_backward", &max_pool2d_backward, py::arg("dtype"), py::arg("shape"),
-        py::arg("grad_y"), py::arg("grad_y_count"), py::arg("codes"), py::arg("codes_count"),
-        py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
+        py::arg("grad_y"), py::arg("codes"), py::arg("grad_x"), py::arg("threads"));
   m.def("avg_pool2d_forward", &avg_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
-        py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("threads"));
+        py::arg("y"), py::arg("threads"));
   m.def("avg_pool2d_backward", &avg_pool2d_backward, py::arg("dtype"), py::arg("shape"),
-        py::arg("grad_y"), py::arg("grad_y_count"), py::arg("grad_x"), py::arg("grad_x_count"),
-        py::arg("threads"));
+        py::arg("grad_y"), py::arg("grad_x"), py::arg("threads"));
 }
 
 }  // namespace fastconv::bindings

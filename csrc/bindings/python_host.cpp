@@ -106,7 +106,8 @@ class PythonHost final : public Host {
     const bool real = t.dtype.code == dlpack::FLOAT && t.dtype.lanes == 1 &&
                       (t.dtype.bits == 32 || t.dtype.bits == 64);
     if (!real || t.device.type != dlpack::CPU || !t.data) return false;
-    view = {buffer_of(t), t.dtype.bits, t.ndim, t.shape, t.strides};
+    view = {buffer_of(t), t.dtype.bits == 32 ? DType::float32 : DType::float64, t.ndim, t.shape,
+            t.strides};
     return !truth(owned(PyObject_CallMethodNoArgs(object, names().is_neg)));
   }
 

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "../shape.h"
+#include "../core/shape.h"
 
 namespace py = pybind11;
 
@@ -115,7 +115,7 @@ Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool 
 }  // namespace
 
 void bind_shapes(py::module_& m) {
-  py::class_<Conv2dShape>(m, "Conv2dShape",
+  py::class_<Conv2dShape>(m, "Conv2dShape", py::module_local(),
                           "Extents of one convolution; padding is (top, bottom, left, right).")
       .def(py::init(&make_conv2d_shape), py::arg("input"), py::arg("weight"), py::arg("stride"),
            py::arg("padding"), py::arg("dilation"), py::arg("groups"),
@@ -132,7 +132,7 @@ void bind_shapes(py::module_& m) {
       .def_property_readonly("OW", &Conv2dShape::OW)
       .def_property_readonly("terms", &Conv2dShape::terms)
       .def_property_readonly("multiply_adds", &Conv2dShape::multiply_adds);
-  py::class_<Pool2dShape>(m, "Pool2dShape", "Extents of one pooling.")
+  py::class_<Pool2dShape>(m, "Pool2dShape", py::module_local(), "Extents of one pooling.")
       .def(py::init(&make_pool2d_shape), py::arg("input"), py::arg("kernel"), py::arg("stride"),
            py::arg("padding"), py::arg("dilation") = Pair{1, 1}, py::arg("ceil_mode") = false,
            py::arg("count_include_pad") = true, py::arg("divisor_override") = 0,

@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <string>
 
-#include "../cpu/dispatch.h"
-#include "../cpu/kernels.h"
-#include "buffers.h"
+#include "../cpu/common/isa.h"
+#include "../cpu/simd/table.h"
+#include "translate.h"
 
 extern "C" int omp_get_max_threads();
 
@@ -47,8 +47,11 @@ void check_isa() {
 }
 
 void bind_system(py::module_& m) {
-  m.attr("FLOAT32") = static_cast<int>(FLOAT32);
-  m.attr("FLOAT64") = static_cast<int>(FLOAT64);
+  py::dict dtypes;
+#define FASTCONV_NAME(T) dtypes[Element<T>::NAME] = static_cast<int>(Element<T>::DTYPE);
+  FASTCONV_FOR_EACH_ELEMENT(FASTCONV_NAME)
+#undef FASTCONV_NAME
+  m.attr("DTYPES") = dtypes;
   m.def("build_info", &build_info, "What compiled this module.");
   m.def("cpu_features", &cpu_features,
         "Which instruction sets this CPU supports, of those compiled in.");
@@ -58,7 +61,9 @@ void bind_system(py::module_& m) {
   m.def(
       "lanes",
       [](int dtype) {
-        return with_dtype(dtype, [](auto zero) { return cpu::kernels<decltype(zero)>().lanes; });
+        return with_element(runtime::checked_dtype(dtype), [](auto zero) {
+          return cpu::row_kernels<decltype(zero)>(cpu::isa()).lanes;
+        });
       },
       py::arg("dtype"), "Elements per vector.");
   m.def("max_threads", [] { return omp_get_max_threads(); }, "Threads that OpenMP would start.");

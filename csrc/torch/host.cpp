@@ -59,10 +59,9 @@ class TorchHost final : public bindings::Host {
   bool view(PyObject* object, View& view) override {
     if (!THPVariable_CheckExact(object)) return false;
     const Tensor& t = THPVariable_Unpack(object);
-    const auto type = t.scalar_type();
-    if ((type != at::kFloat && type != at::kDouble) || !is_plain(t)) return false;
-    view = {buffer(t), type == at::kFloat ? 32 : 64, static_cast<int>(t.dim()), t.sizes().data(),
-            t.strides().data()};
+    const std::optional<DType> dtype = dtype_of(t.scalar_type());
+    if (!dtype || !is_plain(t)) return false;
+    view = {buffer(t), *dtype, static_cast<int>(t.dim()), t.sizes().data(), t.strides().data()};
     return true;
   }
 

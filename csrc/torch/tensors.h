@@ -11,12 +11,13 @@
 #include <torch/csrc/autograd/forward_grad.h>
 #include <torch/csrc/profiler/orchestration/observer.h>
 
+#include <optional>
+
 #include "../bindings/host.h"
 
 namespace fastconv::torch_host {
 
 using at::Tensor;
-using bindings::Buffer;
 using bindings::Call;
 
 // Whether a tracer, profiler, mode, transform or autocast would want to see operators.
@@ -42,8 +43,21 @@ inline Buffer buffer(const Tensor& t) {
   return {reinterpret_cast<uintptr_t>(t.const_data_ptr()), t.numel()};
 }
 
+// torch's name of each element type.
+template <class T>
+constexpr c10::ScalarType scalar_type() {
+  return c10::CppTypeToScalarType<T>::value;
+}
 inline c10::ScalarType type_of(const Call& call) {
-  return call.dtype == 0 ? at::kFloat : at::kDouble;
+  return with_element(call.dtype, [](auto zero) { return scalar_type<decltype(zero)>(); });
+}
+// The element type that torch calls so, if kernels have it.
+inline std::optional<DType> dtype_of(c10::ScalarType type) {
+#define FASTCONV_IF(T) \
+  if (type == scalar_type<T>()) return Element<T>::DTYPE;
+  FASTCONV_FOR_EACH_ELEMENT(FASTCONV_IF)
+#undef FASTCONV_IF
+  return std::nullopt;
 }
 
 inline at::MemoryFormat format(bool channels_last) {

@@ -1,0 +1,4 @@
+// fastconv._C. Layer: bindings.
+#include "module.h"
+
+PYBIND11_MODULE(_C, m) { fastconv::bindings::bind_all(m); }

@@ -1,0 +1,57 @@
+// What every bound function needs to turn Python's arguments into the runtime's. Layer: bindings.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <optional>
+
+#include "../core/buffer.h"
+#include "../core/dtype.h"
+#include "../runtime/buffers.h"
+#include "../runtime/cpu.h"
+
+namespace fastconv::bindings {
+
+using runtime::Cpu;
+
+inline cpu::Context cpu_context(int threads) {
+  const cpu::Context context{threads};
+  Cpu::check(context);
+  return context;
+}
+
+// Below this many elementary steps a kernel is done before the GIL would be handed over and back.
+constexpr int64_t GIL_KEPT_STEPS = 4096;
+
+// Lets other Python threads run while a kernel works, if that takes long enough. A backward pass
+// may hold no GIL to release.
+class ReleaseGil {
+ public:
+  explicit ReleaseGil(int64_t steps) {
+    if (steps >= GIL_KEPT_STEPS && PyGILState_Check()) released.emplace();
+  }
+
+ private:
+  std::optional<pybind11::gil_scoped_release> released;
+};
+
+}  // namespace fastconv::bindings
+
+// A Buffer is (address, elements) in Python, or None for none.
+template <>
+struct pybind11::detail::type_caster<fastconv::Buffer> {
+  PYBIND11_TYPE_CASTER(fastconv::Buffer, const_name("tuple[int, int] | None"));
+
+  bool load(handle source, bool) {
+    if (source.is_none()) return true;
+    if (!PyTuple_Check(source.ptr()) || PyTuple_GET_SIZE(source.ptr()) != 2) return false;
+    const size_t at = PyLong_AsSize_t(PyTuple_GET_ITEM(source.ptr(), 0));
+    const long long count = PyLong_AsLongLong(PyTuple_GET_ITEM(source.ptr(), 1));
+    if (PyErr_Occurred()) {
+      PyErr_Clear();
+      return false;
+    }
+    value = {at, count};
+    return true;
+  }
+};

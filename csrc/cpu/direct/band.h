@@ -1,0 +1,139 @@
+// A band: the source rows under a few output rows of one image, copied into scratch with their
+// padding, so that leaf kernels need no bounds checks and every tap of a sliding window is one
+// constant offset. Layer: cpu, for drivers.
+//
+//   packed[c][r][phase][q] = x[c][row_min + i0 * stride_h + r][col_min + q * stride_w + phase] (0
+//   outside x)
+//
+// Columns are split by stride phase, so that neighbouring outputs read neighbouring elements at any
+// stride: output column j, tap b reads phase (col_b - col_min) % stride_w, q = (col_b - col_min) /
+// stride_w + j.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "../../core/shape.h"
+#include "../simd/table.h"
+
+namespace fastconv::cpu {
+
+// Output i, tap a of one axis reads source i * stride + first + a * step.
+struct Axis {
+  int64_t source, outputs, stride;
+  int64_t taps, first, step;
+
+  constexpr int64_t lowest_tap() const { return first + min64(0, (taps - 1) * step); }
+  constexpr int64_t span() const {
+    return taps == 0 ? 1 : (taps - 1) * (step < 0 ? -step : step) + 1;
+  }
+};
+
+// The axes of a forward convolution.
+constexpr Axis rows_axis(const Conv2dShape& s) {
+  return {s.IH, s.OH(), s.stride_h, s.KH, -s.pad_top, s.dilation_h};
+}
+constexpr Axis columns_axis(const Conv2dShape& s) {
+  return {s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w};
+}
+
+struct Band {
+  int64_t C;
+  Strides x;
+  Axis h, w;
+  int64_t rows;  // output rows of a full band
+
+  constexpr int64_t bands() const { return ceil_div(h.outputs, rows); }
+  constexpr int64_t taps() const { return C * h.taps * w.taps; }
+  constexpr int64_t phases() const { return min64(w.stride, w.span()); }
+  constexpr int64_t pitch() const { return w.outputs - 1 + (w.span() - 1) / w.stride + 1; }
+  constexpr int64_t row_pitch() const { return phases() * pitch(); }
+  constexpr int64_t source_rows(int64_t output_rows) const {
+    return (output_rows - 1) * h.stride + h.span();
+  }
+  constexpr int64_t plane() const { return source_rows(rows) * row_pitch(); }
+  constexpr int64_t count() const { return C * plane(); }
+  // Packed elements between vertically neighbouring outputs.
+  constexpr int64_t output_row() const { return h.stride * row_pitch(); }
+  constexpr int64_t column_offset(int64_t b) const {
+    const int64_t column = w.first + b * w.step - w.lowest_tap();
+    return column % w.stride * pitch() + column / w.stride;
+  }
+  constexpr int64_t tap_offset(int64_t c, int64_t a, int64_t b) const {
+    return c * plane() + (h.first + a * h.step - h.lowest_tap()) * row_pitch() + column_offset(b);
+  }
+};
+
+// Rows per band so that the packed band stays within `elements` (a share of the L2 cache); one row
+// at least.
+constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
+  const int64_t row = max64(1, one_row.C * one_row.row_pitch());
+  const int64_t source_rows = elements / row;
+  return clamp64((source_rows - one_row.h.span()) / one_row.h.stride + 1, 1,
+                 max64(1, one_row.h.outputs));
+}
+
+// Whether offsets into a band of one row, the least there is, fit int32 with room to spare.
+// Strides, dilations and padding cost no memory, so these extents may be anything.
+constexpr bool band_fits(const Band& one_row) {
+  constexpr int64_t LIMIT = int64_t(1) << 30;
+  const int64_t rows = one_row.source_rows(1);
+  return product_below(LIMIT, one_row.C, one_row.h.taps, one_row.w.taps) &&
+         product_below(LIMIT, one_row.phases(), one_row.pitch(), 1) &&
+         product_below(LIMIT, max64(1, one_row.C), rows, one_row.row_pitch());
+}
+
+// The offsets of all taps in the order c, a, b; a table because one indexed loop serves every
+// stride and dilation.
+inline void fill_tap_offsets(const Band& band, int32_t* tap) {
+  for (int64_t c = 0; c < band.C; ++c)
+    for (int64_t a = 0; a < band.h.taps; ++a)
+      for (int64_t b = 0; b < band.w.taps; ++b)
+        *tap++ = static_cast<int32_t>(band.tap_offset(c, a, b));
+}
+
+// Elements q of one phase of a packed row that lie inside the image: [first, end).
+constexpr Window inside_columns(const Band& band, int64_t phase) {
+  const int64_t start = band.w.lowest_tap() + phase;
+  const int64_t end = clamp64(ceil_div(band.w.source - start, band.w.stride), 0, band.pitch());
+  return {clamp64(ceil_div(-start, band.w.stride), 0, end), end};
+}
+
+// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x, with zeros outside it
+// and in the rows of the band that those outputs do not need.
+template <class T>
+void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T* packed) {
+  const RowKernels<T>& k = row_kernels<T>(isa());
+  const int64_t pitch = band.pitch(), stride = band.w.stride;
+  const auto fill = [](T* from, T* to) {
+    while (from < to) *from++ = 0;
+  };
+  for (int64_t r = 0; r < band.source_rows(band.rows); ++r) {
+    const int64_t ih = i0 * band.h.stride + band.h.lowest_tap() + r;
+    const bool outside = ih < 0 || ih >= band.h.source || r >= band.source_rows(output_rows);
+    for (int64_t phase = 0; phase < band.phases(); ++phase) {
+      const Window inside = outside ? Window{0, 0} : inside_columns(band, phase);
+      const int64_t count = inside.end - inside.first;
+      const int64_t iw = band.w.lowest_tap() + phase + inside.first * stride;
+      const T* from = x + ih * band.x.h + iw * band.x.w;
+      T* row = packed + r * band.row_pitch() + phase * pitch;
+      for (int64_t c = 0; c < band.C; ++c) {
+        T* to = row + c * band.plane();
+        fill(to, to + inside.first);
+        fill(to + inside.end, to + pitch);
+        if (count <= 0 || band.x.w != 1) continue;
+        if (stride == 1)
+          std::memcpy(to + inside.first, from + c * band.x.c, count * sizeof(T));
+        else if (stride == 2)
+          k.every_second(count, from + c * band.x.c, to + inside.first);
+        else
+          for (int64_t q = 0; q < count; ++q)
+            to[inside.first + q] = from[c * band.x.c + q * stride];
+      }
+      if (count > 0 && band.x.w != 1)  // NHWC: a (columns, channels) matrix
+        k.transpose(count, band.C, from, band.x.w * stride, row + inside.first, band.plane());
+    }
+  }
+}
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,279 @@
+// Direct convolution, forward and backward_input (formula: direct.h). Layer: cpu, driver.
+//
+// Loops, outermost first, and what each keeps close:
+//   n, group, band, share of M   parallel; packs the band: half of L2, unless one row has more
+//     m tile                     taps * m_tile packed weights stream from L1 / L2
+//       pixels                   one register tile: all taps are summed, then it is stored, once
+//
+// Two forms of register tile (tiles.inl): lanes over the pixels of a row, or over output
+// channels. The one that fills its lanes better runs; see channel_lanes().
+#include "../../core/dtype.h"
+#include "direct.h"
+
+#include <algorithm>
+
+#include "../common/parallel.h"
+#include "../common/workspace.h"
+#include "../simd/table.h"
+#include "table.h"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2
+
+// Whether lanes go over channels: by what share of the multiply-add slots each form would fill.
+// Channels in lanes suit NHWC outputs, which they store as they are; for NCHW outputs the tile has
+// to be transposed (taken as 15 %). A tile of a single vector of channels does a load for each multiply-add
+// (taken as 10 %), and with fewer than 8 pixels waits for its own sums.
+template <class T>
+bool channel_lanes(const Correlation& s, const DirectKernels<T>& k, int64_t lanes) {
+  const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);
+  if (s.y.w == 1 && s.y.c == 1) return J < s.M;
+  double channels = double(round_up(s.M, lanes)) / s.M;
+  const double pixels = double(round_up(J, lanes)) / J;
+  if (s.M <= lanes) channels *= 8 * tiles > J ? 8.0 * tiles / J : 1.1;
+  return s.y.w == 1 ? 1.15 * channels < pixels : channels < 1.3 * pixels;
+}
+
+template <class T>
+struct Plan {
+  const Correlation& s;
+  const RowKernels<T>& k = row_kernels<T>(isa());
+  const DirectKernels<T>& tiles = direct_kernels<T>(isa());
+  int threads;
+  Band band;
+  bool by_channel;
+  int64_t m_tile;        // channels per tile, as packed
+  int64_t m_tiles;       // of one group
+  int64_t m_shares;      // jobs that split the m tiles of one band
+  int64_t row_vectors;   // pixel form: vectors of one output row
+  int64_t band_vectors;  // and of a band, with room for one tile more
+
+  Plan(const Correlation& correlation, int wanted_threads) : s(correlation) {
+    const int64_t outputs = s.N * s.groups * s.M * s.h.outputs * s.w.outputs;
+    threads = threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted_threads);
+    band = Band{s.C, s.x, s.h, s.w, 1};
+    band.rows = band_rows(band, BAND_BYTES / int64_t(sizeof(T)));
+    // At least two bands a thread, where there are rows for them.
+    const int64_t images = max64(1, s.N * s.groups);
+    band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
+    by_channel = channel_lanes(s, tiles, k.lanes);
+    m_tile = by_channel ? k.lanes * DirectKernels<T>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
+    m_tiles = ceil_div(s.M, m_tile);
+    const int64_t jobs = images * band.bands();
+    m_shares = jobs >= 2 * threads ? 1 : min64(m_tiles, ceil_div(2 * threads, jobs));
+    row_vectors = ceil_div(s.w.outputs, k.lanes);
+    band_vectors = band.rows * row_vectors + DirectKernels<T>::MAX_VECTORS;
+  }
+
+  int64_t tile_channels(int64_t tile) const { return min64(m_tile, s.M - tile * m_tile); }
+
+  // Pixel form: the smallest tile that holds the channels.
+  int pixel_tile(int64_t channels) const {
+    int i = DirectKernels<T>::PIXEL_TILES - 1;
+    while (tiles.pixel_tiles[i].channels < channels) --i;
+    return i;
+  }
+  // Channels per tap in the packed weights of a tile.
+  int64_t packed_channels(int64_t channels) const {
+    return by_channel ? round_up(channels, k.lanes) : tiles.pixel_tiles[pixel_tile(channels)].channels;
+  }
+};
+
+template <class T>
+struct Buffers {
+  T* weight;          // [groups][m_tiles][taps][packed channels]
+  T* bias;            // [groups][m_tiles][m_tile]
+  int32_t* tap;       // [taps]
+  int32_t* x_offset;  // [band_vectors], pixel form
+  int64_t* y_offset;
+  int32_t* lanes;
+  T* scratch;  // [threads]: packed band, then one register tile
+  int64_t scratch_count;
+  int64_t bytes;
+
+  Buffers(const Plan<T>& p, void* base) {
+    Workspace workspace(base);
+    weight = workspace.take<T>(p.s.groups * p.m_tiles * p.band.taps() * p.m_tile);
+    bias = workspace.take<T>(p.s.groups * p.m_tiles * p.m_tile);
+    tap = workspace.take<int32_t>(p.band.taps());
+    x_offset = workspace.take<int32_t>(p.band_vectors);
+    y_offset = workspace.take<int64_t>(p.band_vectors);
+    lanes = workspace.take<int32_t>(p.band_vectors);
+    scratch_count = round_up(tile_offset(p) + p.m_tile * tile_pixels(p), CACHE_LINE);
+    scratch = workspace.take<T>(p.threads * scratch_count);
+    bytes = workspace.bytes();
+  }
+  // Vector loads may run over the end of the band by a vector, which holds zeros: left-overs of
+  // other calls may be subnormal, and the CPU takes hundreds of cycles over one.
+  static int64_t tile_offset(const Plan<T>& p) {
+    return round_up(p.band.count() + p.k.lanes, CACHE_LINE);
+  }
+  static int64_t tile_pixels(const Plan<T>& p) {
+    return max64(DirectKernels<T>::MAX_VECTORS * p.k.lanes, DirectKernels<T>::CHANNEL_PIXELS);
+  }
+};
+
+template <class T>
+void pack_weights(const Plan<T>& p, const T* weight, const T* bias, const Buffers<T>& b) {
+  const Correlation& s = p.s;
+  const int64_t taps = p.band.taps();
+  // Taps lie in a row in the filter of a forward convolution: then packing is a transpose.
+  const bool contiguous =
+      s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
+  parallel_jobs(
+      s.groups * s.M * taps < 10'000 ? 1 : p.threads, s.groups * p.m_tiles, [&](int64_t job, int) {
+        const int64_t group = job / p.m_tiles, tile = job % p.m_tiles, m0 = tile * p.m_tile;
+        const int64_t channels = p.tile_channels(tile), width = p.packed_channels(channels);
+        T* to = b.weight + job * taps * p.m_tile;
+        const T* from = weight + group * s.weight_group + m0 * s.weight.n;
+        if (channels < width)
+          for (int64_t i = 0; i < taps * width; ++i) to[i] = 0;
+        if (contiguous) {
+          p.k.transpose(channels, taps, from, s.weight.n, to, width);
+        } else {
+          for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t a = 0; a < s.h.taps; ++a)
+              for (int64_t t = 0; t < s.w.taps; ++t, to += width)
+                for (int64_t m = 0; m < channels; ++m)
+                  to[m] = from[m * s.weight.n + c * s.weight.c + a * s.weight.h + t * s.weight.w];
+        }
+        for (int64_t m = 0; m < p.m_tile; ++m)
+          b.bias[job * p.m_tile + m] = bias && m < channels ? bias[group * s.M + m0 + m] : T(0);
+      });
+}
+
+// Where each pixel vector of a band reads and writes; the entries behind the last are read but
+// never stored.
+template <class T>
+void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
+  for (int64_t v = 0; v < p.band_vectors; ++v) {
+    const int64_t row = min64(v / p.row_vectors, p.band.rows - 1);
+    const int64_t column = v % p.row_vectors * p.k.lanes;
+    b.x_offset[v] = static_cast<int32_t>(row * p.band.output_row() + column);
+    b.y_offset[v] = row * p.s.y.h + column * p.s.y.w;
+    b.lanes[v] = static_cast<int32_t>(min64(p.k.lanes, p.s.w.outputs - column));
+  }
+}
+
+// Pixel form. Rows of y that are contiguous are stored by the tile itself; others go through
+// `scratch`.
+template <class T>
+void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t rows, T* scratch) {
+  const auto& tile = p.tiles.pixel_tiles[p.pixel_tile(t.channels)];
+  const int64_t lanes = p.k.lanes;
+  const bool direct = p.s.y.w == 1;
+  int64_t scratch_offset[DirectKernels<T>::MAX_VECTORS];
+  int32_t all_lanes[DirectKernels<T>::MAX_VECTORS];
+  for (int v = 0; v < DirectKernels<T>::MAX_VECTORS; ++v)
+    scratch_offset[v] = v * lanes, all_lanes[v] = static_cast<int>(lanes);
+  T* y = t.y;
+  for (int64_t v = 0; v < rows * p.row_vectors; v += tile.vectors) {
+    t.vectors = static_cast<int>(min64(tile.vectors, rows * p.row_vectors - v));
+    t.x_offset = b.x_offset + v;
+    t.y_offset = direct ? b.y_offset + v : scratch_offset;
+    t.lanes = direct ? b.lanes + v : all_lanes;
+    t.y = direct ? y : scratch;
+    t.y_channel = direct ? p.s.y.c : tile.vectors * lanes;
+    tile.run(t);
+    if (direct) continue;
+    for (int i = 0; i < t.vectors; ++i) {
+      const T* from = scratch + i * lanes;
+      T* to = y + b.y_offset[v + i];
+      if (p.s.y.c == 1) {
+        p.k.transpose(t.channels, b.lanes[v + i], from, t.y_channel, to, p.s.y.w);
+      } else {
+        for (int64_t m = 0; m < t.channels; ++m)
+          for (int64_t j = 0; j < b.lanes[v + i]; ++j)
+            to[m * p.s.y.c + j * p.s.y.w] = from[m * t.y_channel + j];
+      }
+    }
+  }
+}
+
+// Channel form, one row at a time, its columns shared out evenly over tiles. Contiguous channels of
+// y are stored by the tile itself; others go through `scratch`.
+template <class T>
+void run_channels(const Plan<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) {
+  const int64_t J = p.s.w.outputs, width = p.packed_channels(t.channels);
+  const auto& tiles_of = p.tiles.channel_tiles[width / p.k.lanes - 1];
+  const int64_t tiles = ceil_div(J, p.tiles.channel_pixels);
+  const bool direct = p.s.y.c == 1;
+  const T* x = t.x;
+  T* y = t.y;
+  t.y_pixel = direct ? p.s.y.w : width;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t j = tile * J / tiles, pixels = (tile + 1) * J / tiles - j;
+      T* to = y + i * p.s.y.h + j * p.s.y.w;
+      t.x = x + i * p.band.output_row() + j;
+      t.y = direct ? to : scratch;
+      tiles_of[pixels - 1](t);
+      if (direct) continue;
+      if (p.s.y.w == 1) {
+        p.k.transpose(pixels, t.channels, scratch, width, to, p.s.y.c);
+      } else {
+        for (int64_t q = 0; q < pixels; ++q)
+          for (int64_t m = 0; m < t.channels; ++m)
+            to[m * p.s.y.c + q * p.s.y.w] = scratch[q * width + m];
+      }
+    }
+}
+
+}  // namespace
+
+bool correlation_fits(const Correlation& s) { return band_fits(Band{s.C, s.x, s.h, s.w, 1}); }
+
+template <class T>
+int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
+  if (s.M * s.h.outputs * s.w.outputs == 0) return 0;
+  return Buffers<T>(Plan<T>(s, threads), nullptr).bytes;
+}
+
+template <class T>
+void correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
+               void* workspace, int threads) {
+  if (s.M * s.h.outputs * s.w.outputs == 0) return;
+  const Plan<T> p(s, threads);
+  const Buffers<T> b(p, workspace);
+  pack_weights(p, weight, bias, b);
+  fill_tap_offsets(p.band, b.tap);
+  if (!p.by_channel) fill_vector_tables(p, b);
+
+  const int64_t bands = p.band.bands(), taps = p.band.taps();
+  parallel_jobs(p.threads, s.N * s.groups * bands * p.m_shares, [&](int64_t job, int thread) {
+    const int64_t share = job % p.m_shares, band = job / p.m_shares % bands;
+    const int64_t group = job / p.m_shares / bands % s.groups;
+    const int64_t n = job / p.m_shares / bands / s.groups;
+    const int64_t i0 = band * p.band.rows, rows = min64(p.band.rows, s.h.outputs - i0);
+    T* packed = b.scratch + thread * b.scratch_count;
+    T* scratch = packed + Buffers<T>::tile_offset(p);
+    if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
+    std::fill(packed + p.band.count(), scratch, T(0));
+    T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;
+    for (int64_t tile = share * p.m_tiles / p.m_shares; tile < (share + 1) * p.m_tiles / p.m_shares;
+         ++tile) {
+      const int64_t packed_tile = group * p.m_tiles + tile;
+      const T* w = b.weight + packed_tile * taps * p.m_tile;
+      const T* tile_bias = b.bias + packed_tile * p.m_tile;
+      const int channels = static_cast<int>(p.tile_channels(tile));
+      T* tile_y = out + tile * p.m_tile * s.y.c;
+      if (p.by_channel)
+        run_channels(p, ChannelTile<T>{taps, b.tap, w, tile_bias, packed, tile_y, 0, channels},
+                     rows, scratch);
+      else
+        run_pixels(p, b,
+                   PixelTile<T>{taps, b.tap, w, tile_bias, packed, nullptr, tile_y, nullptr,
+                                nullptr, 0, channels, 0},
+                   rows, scratch);
+    }
+  });
+}
+
+#define INSTANTIATE(T)                                                    \
+  template int64_t correlate_workspace_bytes<T>(const Correlation&, int); \
+  template void correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

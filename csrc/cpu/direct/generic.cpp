@@ -1,0 +1,3 @@
+// The leaf kernels of direct convolution for any CPU.
+#include "../simd/generic.h"
+#include "leaves.inl"

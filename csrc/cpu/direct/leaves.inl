@@ -1,0 +1,47 @@
+// The leaf kernels of direct convolution for one instruction set, and the table of them.
+#include "../../core/dtype.h"
+#include "table.h"
+
+#include "../simd/begin.inl"
+
+#include "tiles.inl"
+
+template <class T, int VECTORS, int PIXELS>
+constexpr void add_channel_tiles(DirectKernels<T>& k) {
+  if constexpr (PIXELS > 0) {
+    k.channel_tiles[VECTORS - 1][PIXELS - 1] = channel_tile<T, VECTORS, PIXELS>;
+    add_channel_tiles<T, VECTORS, PIXELS - 1>(k);
+  }
+}
+
+template <class T, int VECTORS, int TAPS>
+constexpr void add_weight_tiles(DirectKernels<T>& k) {
+  if constexpr (TAPS > 0) {
+    k.weight_tiles[VECTORS - 1][TAPS - 1] = weight_tile<T, VECTORS, TAPS>;
+    add_weight_tiles<T, VECTORS, TAPS - 1>(k);
+  }
+}
+
+template <class T>
+constexpr DirectKernels<T> make_table() {
+  DirectKernels<T> k{};
+  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile<T, 8, (WIDE ? 3 : 1)>};
+  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile<T, 6, (WIDE ? 4 : 2)>};
+  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile<T, 4, (WIDE ? 6 : 3)>};
+  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile<T, 2, (WIDE ? 8 : 4)>};
+  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile<T, 1, (WIDE ? 8 : 4)>};
+  k.channel_pixels = WIDE ? 12 : 6;
+  add_channel_tiles<T, 1, WIDE ? 12 : 6>(k);
+  add_channel_tiles<T, 2, WIDE ? 12 : 6>(k);
+  k.weight_taps[0] = 8;
+  k.weight_taps[1] = WIDE ? 8 : 6;
+  k.weight_taps[2] = WIDE ? 8 : 4;
+  add_weight_tiles<T, 1, 8>(k);
+  add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
+  add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
+  return k;
+}
+
+#define TABLE DirectKernels
+#define TABLE_NAME direct_kernels
+#include "../simd/end.inl"

@@ -1,0 +1,141 @@
+// The three register tiles of direct convolution (formulas: table.h). Each keeps its accumulators
+// in registers over the whole sum; the loops over tiles, and which cache holds what, are in
+// correlate.cpp and weight.cpp.
+
+//              pixels ->  VECTORS * LANES      w: packed [taps][CHANNELS], read once, in order
+//           +---------+---------+              x: one vector load per tap and pixel vector
+//   channel | acc[m][v]         |
+//           +---------+---------+              per tap: VECTORS loads + CHANNELS broadcasts
+//                                              feed CHANNELS * VECTORS multiply-adds
+template <class T, int CHANNELS, int VECTORS>
+void pixel_tile(const PixelTile<T>& t) {
+  static_assert(CHANNELS * VECTORS + VECTORS + 1 <= REGISTERS,
+                "accumulators, one vector of pixels each and one weight stay in registers");
+  static_assert(VECTORS <= DirectKernels<T>::MAX_VECTORS, "drivers keep tables of that many vectors");
+  const T* __restrict__ x[VECTORS];
+  Vec<T> acc[CHANNELS][VECTORS];
+#pragma GCC unroll 16
+  for (int v = 0; v < VECTORS; ++v) x[v] = t.x + t.x_offset[v];
+#pragma GCC unroll 16
+  for (int m = 0; m < CHANNELS; ++m)
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) acc[m][v] = broadcast(t.bias[m]);
+
+  const T* __restrict__ w = t.w;
+  const int32_t* __restrict__ tap = t.tap;
+  for (int64_t i = 0; i < t.taps; ++i, w += CHANNELS) {
+    Vec<T> pixels[VECTORS];
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) {
+      pixels[v] = load(x[v] + tap[i]);
+      keep_in_register(pixels[v]);
+    }
+#pragma GCC unroll 16
+    for (int m = 0; m < CHANNELS; ++m) {
+      const Vec<T> weight = broadcast(w[m]);
+#pragma GCC unroll 16
+      for (int v = 0; v < VECTORS; ++v) acc[m][v] += weight * pixels[v];
+    }
+  }
+
+#pragma GCC unroll 16
+  for (int m = 0; m < CHANNELS; ++m) {
+    if (m >= t.channels) break;
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v)
+      if (v < t.vectors) store_first(t.y + m * t.y_channel + t.y_offset[v], acc[m][v], t.lanes[v]);
+  }
+}
+
+//           channels ->  VECTORS * LANES       w: packed [taps][VECTORS * LANES], read once, in
+//           order
+//         +---------+---------+                x: one broadcast per tap and pixel
+//   pixel | acc[p][v]         |
+//         +---------+---------+                per tap: VECTORS loads + PIXELS broadcasts
+//                                              feed PIXELS * VECTORS multiply-adds
+template <class T, int VECTORS, int PIXELS>
+void channel_tile(const ChannelTile<T>& t) {
+  static_assert(PIXELS * VECTORS + VECTORS + 1 <= REGISTERS,
+                "accumulators, the weights of one tap and one pixel stay in registers");
+  Vec<T> acc[PIXELS][VECTORS];
+#pragma GCC unroll 16
+  for (int p = 0; p < PIXELS; ++p)
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) acc[p][v] = load(t.bias + v * LANES<T>);
+
+  const T* __restrict__ w = t.w;
+  const int32_t* __restrict__ tap = t.tap;
+  for (int64_t i = 0; i < t.taps; ++i, w += VECTORS * LANES<T>) {
+    const T* __restrict__ x = t.x + tap[i];
+    Vec<T> weights[VECTORS];
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) {
+      weights[v] = load(w + v * LANES<T>);
+      keep_in_register(weights[v]);
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p) {
+      const Vec<T> pixel = broadcast(x[p]);
+#pragma GCC unroll 16
+      for (int v = 0; v < VECTORS; ++v) acc[p][v] += pixel * weights[v];
+    }
+  }
+
+#pragma GCC unroll 16
+  for (int p = 0; p < PIXELS; ++p)
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) {
+      const int channels = t.channels - v * LANES<T>;
+      if (channels >= LANES<T>)
+        store(t.y + p * t.y_pixel + v * LANES<T>, acc[p][v]);
+      else if (channels > 0)
+        store_partial(t.y + p * t.y_pixel + v * LANES<T>, acc[p][v], channels);
+    }
+}
+
+//         channels ->  VECTORS * LANES         grad_y: packed [pixels][VECTORS * LANES], read once,
+//         in order
+//       +---------+---------+                  x: one broadcast per pixel and tap
+//   tap | acc[t][v]         |
+//       +---------+---------+                  per pixel: VECTORS loads + TAPS broadcasts
+//                                              feed TAPS * VECTORS multiply-adds
+template <class T, int VECTORS, int TAPS>
+void weight_tile(const WeightTile<T>& t) {
+  static_assert(TAPS * VECTORS + VECTORS + 1 <= REGISTERS,
+                "accumulators, one pixel of grad_y and one of x stay in registers");
+  const T* __restrict__ x[TAPS];
+  Vec<T> acc[TAPS][VECTORS];
+#pragma GCC unroll 16
+  for (int k = 0; k < TAPS; ++k) x[k] = t.x + t.tap[k];
+#pragma GCC unroll 16
+  for (int k = 0; k < TAPS; ++k)
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) acc[k][v] = Vec<T>{};
+
+  const T* __restrict__ grad_y = t.grad_y;
+  for (int64_t i = 0; i < t.rows; ++i) {
+    for (int64_t at = i * t.x_row; at < i * t.x_row + t.columns;
+         ++at, grad_y += VECTORS * LANES<T>) {
+      Vec<T> g[VECTORS];
+#pragma GCC unroll 16
+      for (int v = 0; v < VECTORS; ++v) {
+        g[v] = load(grad_y + v * LANES<T>);
+        keep_in_register(g[v]);
+      }
+#pragma GCC unroll 16
+      for (int k = 0; k < TAPS; ++k) {
+        const Vec<T> pixel = broadcast(x[k][at]);
+#pragma GCC unroll 16
+        for (int v = 0; v < VECTORS; ++v) acc[k][v] += pixel * g[v];
+      }
+    }
+  }
+
+#pragma GCC unroll 16
+  for (int k = 0; k < TAPS; ++k)
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; ++v) {
+      T* at = t.grad_w + (k * VECTORS + v) * LANES<T>;
+      store(at, load(at) + acc[k][v]);
+    }
+}

@@ -1,0 +1,187 @@
+// Direct convolution, backward_weight (formula: ../../core/conv2d.h). Layer: cpu, driver.
+//
+// Loops, outermost first, and what each keeps close:
+//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile]
+//     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]:
+//                                         at most BAND_BYTES of each, unless one row has more
+//       taps                              a register tile sums over all pixels of the band
+// The partial sums are then added in a fixed order, so the bits do not depend on the thread count.
+// A sum in registers runs over BAND_PIXELS, or one row of more, which bounds its rounding.
+// grad_bias is one more tap, that reads ones.
+#include <algorithm>
+#include <cstring>
+
+#include "../../core/dtype.h"
+#include "../common/parallel.h"
+#include "../common/workspace.h"
+#include "../simd/table.h"
+#include "direct.h"
+#include "table.h"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t BAND_BYTES = 192 * 1024;  // two of them fit a 512 KiB L2
+constexpr int64_t BAND_PIXELS = 1024;
+constexpr int64_t JOBS = 16;  // enough for the threads of a desktop to share evenly
+constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of all partial sums
+
+constexpr Band weight_band(const Conv2dShape& s) {
+  return Band{s.group_IC(), s.x_strides(), rows_axis(s), columns_axis(s), 1};
+}
+
+template <class T>
+struct Plan {
+  const Conv2dShape& s;
+  const Isa isa;
+  const RowKernels<T>& k;
+  const DirectKernels<T>& tiles_of;
+  int threads;
+  Band band;
+  int64_t m_tile, m_tiles;  // output channels per tile, tiles per group
+  int64_t taps;             // without the one of grad_bias
+  int64_t units, shares;    // (n, band) pairs, and the groups that they are split into
+
+  Plan(const Conv2dShape& shape, int wanted_threads)
+      : s(shape),
+        isa(isa_for_channels(shape.group_OC(), sizeof(T))),
+        k(row_kernels<T>(isa)),
+        tiles_of(direct_kernels<T>(isa)) {
+    threads = threads_for(s.multiply_adds(), wanted_threads);
+    band = weight_band(s);
+    band.rows =
+        min64(band_rows(band, BAND_BYTES / int64_t(sizeof(T))), max64(1, BAND_PIXELS / s.OW()));
+    m_tile = min64(DirectKernels<T>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
+    m_tiles = ceil_div(s.group_OC(), m_tile);
+    taps = band.taps();
+    units = s.N * band.bands();
+    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(T)) / max64(1, partial_count() * tiles());
+    shares = clamp64(ceil_div(JOBS, tiles()), 1, max64(1, min64(units, room)));
+  }
+  int64_t tiles() const { return s.groups * m_tiles; }
+  int64_t partial_count() const { return (taps + 1) * m_tile; }
+  int64_t tile_channels(int64_t tile) const { return min64(m_tile, s.group_OC() - tile * m_tile); }
+};
+
+template <class T>
+struct Buffers {
+  T* partial;    // [shares][groups][m_tiles][taps + 1][tile's width]
+  int32_t* tap;  // [taps + 1]
+  T* scratch;    // [threads]: packed band of x, a plane of ones, packed grad_y
+  int64_t scratch_count, ones_offset, grad_y_offset;
+  int64_t bytes;
+
+  Buffers(const Plan<T>& p, void* base) {
+    Workspace workspace(base);
+    partial = workspace.take<T>(p.shares * p.tiles() * p.partial_count());
+    tap = workspace.take<int32_t>(p.taps + 1);
+    ones_offset = p.band.count();
+    grad_y_offset = round_up(ones_offset + p.band.plane(), CACHE_LINE);
+    scratch_count = round_up(grad_y_offset + p.band.rows * p.s.OW() * p.m_tile, CACHE_LINE);
+    scratch = workspace.take<T>(p.threads * scratch_count);
+    bytes = workspace.bytes();
+  }
+};
+
+// grad_y of `rows` output rows as [pixels][width]; the lanes behind the last channel are zero.
+template <class T>
+void pack_grad_y(const Plan<T>& p, const T* grad_y, int64_t channels, int64_t width, int64_t rows,
+                 T* packed) {
+  const Strides y = p.s.y_strides();
+  const int64_t pixels = rows * p.s.OW();  // contiguous in either layout
+  if (channels < width)
+    for (int64_t i = 0; i < pixels; ++i)
+      for (int64_t m = channels; m < width; ++m) packed[i * width + m] = 0;
+  if (y.w == 1)
+    p.k.transpose(channels, pixels, grad_y, y.c, packed, width);
+  else
+    for (int64_t i = 0; i < pixels; ++i)
+      std::memcpy(packed + i * width, grad_y + i * y.w, channels * sizeof(T));
+}
+
+// Sums the share's images into its partial sum.
+template <class T>
+void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+               int64_t job, int thread) {
+  const Conv2dShape& s = p.s;
+  const int64_t share = job / p.tiles(), group = job / p.m_tiles % s.groups, tile = job % p.m_tiles;
+  const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
+  const int vectors = static_cast<int>(width / p.k.lanes);
+  const int64_t taps = p.taps + (io.grad_bias ? 1 : 0);
+  const int64_t tap_tiles = ceil_div(taps, p.tiles_of.weight_taps[vectors - 1]);
+  T* partial = b.partial + job * p.partial_count();
+  T* x = b.scratch + thread * b.scratch_count;
+  T* grad_y = x + b.grad_y_offset;
+  std::fill(partial, partial + p.partial_count(), T(0));
+  if (io.grad_bias) std::fill(x + b.ones_offset, x + b.ones_offset + p.band.plane(), T(1));
+
+  for (int64_t unit = share * p.units / p.shares; unit < (share + 1) * p.units / p.shares; ++unit) {
+    const int64_t n = unit / p.band.bands(), i0 = unit % p.band.bands() * p.band.rows;
+    const int64_t rows = min64(p.band.rows, s.OH() - i0);
+    const Strides xs = s.x_strides(), ys = s.y_strides();
+    pack_band(p.band, io.x + n * xs.n + group * s.group_IC() * xs.c, i0, rows, x);
+    const int64_t oc = group * s.group_OC() + tile * p.m_tile;
+    pack_grad_y(p, io.grad_y + n * ys.n + oc * ys.c + i0 * ys.h, channels, width, rows, grad_y);
+    for (int64_t t = 0; t < tap_tiles; ++t) {
+      const int64_t t0 = t * taps / tap_tiles, count = (t + 1) * taps / tap_tiles - t0;
+      p.tiles_of.weight_tiles[vectors - 1][count - 1](WeightTile<T>{
+          b.tap + t0, grad_y, x, partial + t0 * width, rows, s.OW(), p.band.output_row()});
+    }
+  }
+}
+
+// Adds the partial sums of one tile in the order of their shares, and writes the result.
+template <class T>
+void finish_tile(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                 int64_t job) {
+  const Conv2dShape& s = p.s;
+  const int64_t group = job / p.m_tiles, tile = job % p.m_tiles;
+  const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
+  const int64_t oc = group * s.group_OC() + tile * p.m_tile;
+  T* sum = b.partial + job * p.partial_count();
+  for (int64_t share = 1; share < p.shares; ++share)
+    p.k.add((p.taps + 1) * width, sum + share * p.tiles() * p.partial_count(), sum);
+  if (io.grad_bias)
+    std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
+  const Strides w = s.w_strides();
+  if (w.w == 1) {
+    p.k.transpose(p.taps, channels, sum, width, io.grad_w + oc * w.n, w.n);
+    return;
+  }
+  for (int64_t c = 0; c < s.group_IC(); ++c)
+    for (int64_t kh = 0; kh < s.KH; ++kh)
+      for (int64_t kw = 0; kw < s.KW; ++kw, sum += width)
+        for (int64_t m = 0; m < channels; ++m)
+          io.grad_w[(oc + m) * w.n + c * w.c + kh * w.h + kw * w.w] = sum[m];
+}
+
+}  // namespace
+
+bool direct_weight_fits(const Conv2dShape& s) {
+  return band_fits(weight_band(s)) && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
+}
+
+template <class T>
+int64_t direct_weight_workspace_bytes(const Conv2dShape& s, int threads) {
+  return Buffers<T>(Plan<T>(s, threads), nullptr).bytes;
+}
+
+template <class T>
+void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
+                   int threads) {
+  const Plan<T> p(s, threads);
+  const Buffers<T> b(p, workspace);
+  fill_tap_offsets(p.band, b.tap);
+  b.tap[p.taps] = static_cast<int32_t>(b.ones_offset);
+  parallel_jobs(p.threads, p.shares * p.tiles(),
+                [&](int64_t job, int thread) { sum_share(p, b, io, job, thread); });
+  parallel_jobs(p.shares == 1 ? 1 : p.threads, p.tiles(),
+                [&](int64_t job, int) { finish_tile(p, b, io, job); });
+}
+
+#define INSTANTIATE(T)                                                        \
+  template int64_t direct_weight_workspace_bytes<T>(const Conv2dShape&, int); \
+  template void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,48 @@
+// c (+)= a b for one packed panel b and any number of rows, by register tiles of descending heights.
+// Winograd's products are made of these. Layer: cpu/gemm, for drivers.
+//
+//          n ->  panel: 1 to 3 vectors
+//        +---------+---------+---------+      a: [rows][PRODUCT_PART], or transposed [k][PRODUCT_PART]
+//    m   | tile of tile_rows[0] rows   |      b: [K][b_row], a panel that stays in L1
+//        | tile_rows[0]                |      c: [rows][c_row]
+//        | tile_rows[1], ...           |
+//        +---------+---------+---------+
+#pragma once
+
+#include "../../core/shape.h"
+#include "table.h"
+
+namespace fastconv::cpu {
+
+// c[rows] (+)= a b by register tiles of `tile_rows`, which descend to 1. A tile fetches those rows of
+// a, or of the product that follows, that come after the next tile's: what one tile takes is less
+// than the way from the last cache.
+template <class T, bool TRANSPOSED>
+void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProduct<T>&),
+                   int64_t rows, PanelProduct<T> p) {
+  constexpr int64_t STEP = TRANSPOSED ? 1 : PRODUCT_PART;
+  const T *first = p.a, *after = p.next_a;
+  const int64_t all = rows;
+  for (int tile = 0; rows > 0; ++tile)
+    for (; rows >= tile_rows[tile]; rows -= tile_rows[tile]) {
+      const int64_t done = tile_rows[tile], next = all - rows + 2 * done;
+      p.next_a = next < all ? first + next * STEP : after + (next - all) * STEP;
+      p.next_b_step = ceil_div(p.b_row * done, all);
+      products[tile](p);
+      p.a += done * STEP;
+      p.c += done * p.c_row;
+      p.next_b += p.next_b_step * p.K;
+    }
+}
+
+// For a panel b of `vectors` vectors. p.next_a, p.next_b: of the product that follows.
+template <class T, bool TRANSPOSED>
+void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows, const PanelProduct<T>& p) {
+  if constexpr (!TRANSPOSED)
+    if (vectors == ProductKernels<T>::TILE_VECTORS)
+      return multiply_rows<T, false>(k.tile_rows, k.tile_products, rows, p);
+  multiply_rows<T, TRANSPOSED>(k.panel_rows[vectors - 1], k.panel_products[TRANSPOSED][vectors - 1],
+                               rows, p);
+}
+
+}  // namespace fastconv::cpu

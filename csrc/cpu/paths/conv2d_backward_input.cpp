@@ -1,0 +1,23 @@
+// The paths of conv2d backward_input on a CPU, in the order in which they are asked. Layer: cpu/paths.
+#include "../direct/direct.h"
+#include "../reference/reference.h"
+#include "../winograd/winograd.h"
+#include "paths.h"
+
+namespace fastconv::cpu {
+
+template <class T>
+Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
+  static const Path<BackwardInputBuffers<T>> PATHS[] = {
+      tiny(reference_backward_input_path<T>()),
+      winograd_backward_input_path<T>(),
+      direct_backward_input_path<T>(),
+      reference_backward_input_path<T>(),
+  };
+  return Paths<BackwardInputBuffers<T>>(PATHS);
+}
+
+#define INSTANTIATE(T) template Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths<T>();
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,23 @@
+// The paths of conv2d backward_weight on a CPU, in the order in which they are asked. Layer: cpu/paths.
+#include "../direct/direct.h"
+#include "../reference/reference.h"
+#include "../winograd/winograd.h"
+#include "paths.h"
+
+namespace fastconv::cpu {
+
+template <class T>
+Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
+  static const Path<BackwardWeightBuffers<T>> PATHS[] = {
+      tiny(reference_backward_weight_path<T>()),
+      winograd_backward_weight_path<T>(),
+      direct_backward_weight_path<T>(),
+      reference_backward_weight_path<T>(),
+  };
+  return Paths<BackwardWeightBuffers<T>>(PATHS);
+}
+
+#define INSTANTIATE(T) template Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths<T>();
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

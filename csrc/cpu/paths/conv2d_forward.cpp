@@ -1,0 +1,23 @@
+// The paths of conv2d forward on a CPU, in the order in which they are asked. Layer: cpu/paths.
+#include "../direct/direct.h"
+#include "../reference/reference.h"
+#include "../winograd/winograd.h"
+#include "paths.h"
+
+namespace fastconv::cpu {
+
+template <class T>
+Paths<ForwardBuffers<T>> conv2d_forward_paths() {
+  static const Path<ForwardBuffers<T>> PATHS[] = {
+      tiny(reference_forward_path<T>()),
+      winograd_forward_path<T>(),
+      direct_forward_path<T>(),
+      reference_forward_path<T>(),
+  };
+  return Paths<ForwardBuffers<T>>(PATHS);
+}
+
+#define INSTANTIATE(T) template Paths<ForwardBuffers<T>> conv2d_forward_paths<T>();
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

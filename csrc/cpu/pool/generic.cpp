@@ -1,0 +1,3 @@
+// The leaf kernels of the pools for any CPU.
+#include "../simd/generic.h"
+#include "leaves.inl"

@@ -1,0 +1,33 @@
+// The leaf kernels of the pools for one instruction set, and the table of them.
+#include "../../core/dtype.h"
+#include "table.h"
+
+#include "../simd/begin.inl"
+
+#include "rows.inl"
+#include "gradient_rows.inl"
+#include "pixels.inl"
+#include "sums.inl"
+
+template <class T, class Code>
+constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
+  return {max_pool_rows<T, Code>, max_pool_gradient_rows<T, Code>, max_pool_pixel<T, Code>,
+          add_selected<T, Code>};
+}
+
+template <class T>
+constexpr PoolKernels<T> make_table() {
+  PoolKernels<T> k{};
+  k.max_bytes = max_pool_kernels<T, uint8_t>();
+  k.max_words = max_pool_kernels<T, int32_t>();
+  k.avg_rows = avg_pool_rows<T>;
+  k.avg_gradient_rows = avg_pool_gradient_rows<T>;
+  k.avg_pixel = avg_pool_pixel<T>;
+  k.window_sum = window_sum<T>;
+  k.add_quotient = add_quotient<T>;
+  return k;
+}
+
+#define TABLE PoolKernels
+#define TABLE_NAME pool_kernels
+#include "../simd/end.inl"

@@ -1,0 +1,29 @@
+// Contract of max_pool2d and avg_pool2d on raw pointers (formulas: ../../core/shape.h). Layer: cpu.
+// Results do not depend on `threads`. No workspace is needed.
+#pragma once
+
+#include <cstdint>
+
+#include "../../core/shape.h"
+
+namespace fastconv::cpu {
+
+// codes[n,c,oh,ow] = kh * KW + kw of the maximum in its window; null: not wanted. Code is uint8_t,
+// or int32_t where shape.byte_codes() is false.
+template <class T, class Code>
+void max_pool2d_forward(const Pool2dShape&, const T* x, T* y, Code* codes, int threads);
+
+// grad_x[n,c,ih,iw] = sum of grad_y[n,c,oh,ow] over the windows whose maximum is at (ih, iw). Codes
+// that forward does not give add nothing.
+template <class T, class Code>
+void max_pool2d_backward(const Pool2dShape&, const T* grad_y, const Code* codes, T* grad_x,
+                         int threads);
+
+template <class T>
+void avg_pool2d_forward(const Pool2dShape&, const T* x, T* y, int threads);
+
+// grad_x[n,c,ih,iw] = sum over the windows (oh, ow) with (ih, iw) inside of grad_y / divisor
+template <class T>
+void avg_pool2d_backward(const Pool2dShape&, const T* grad_y, T* grad_x, int threads);
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,30 @@
+// The plain loop nests: every shape, obviously right, slow. Last in each path list, and the
+// reference of kernel tests. Sums run in double. Layer: cpu/reference.
+#pragma once
+
+#include "../common/context.h"
+
+namespace fastconv::cpu {
+
+// The last path of each list.
+template <class T>
+Path<ForwardBuffers<T>> reference_forward_path();
+template <class T>
+Path<BackwardInputBuffers<T>> reference_backward_input_path();
+template <class T>
+Path<BackwardWeightBuffers<T>> reference_backward_weight_path();
+
+// The same loops as the first path, for shapes so small that planning and packing would cost more than
+// the sums.
+template <class Buffers>
+Path<Buffers> tiny(Path<Buffers> reference) {
+  reference.name = "tiny";
+  reference.is_profitable = [](const Conv2dShape& s) -> WhyNot {
+    const bool tiny = s.multiply_adds() < 1000 && s.x_count() < 1000 && s.w_count() < 1000;
+    return tiny ? HOLDS : "there are 1,000 multiply-adds, inputs or weights, or more";
+  };
+  reference.can_be_disabled = true;
+  return reference;
+}
+
+}  // namespace fastconv::cpu

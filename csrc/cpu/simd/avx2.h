@@ -1,0 +1,6 @@
+// AVX2 with FMA (macros: begin.inl).
+#define TARGET "avx2,fma"
+#define ISA avx2
+#define VECTOR_BYTES 32
+#define REGISTER_BYTES 32
+#define REGISTERS 16

@@ -1,0 +1,3 @@
+// The leaf kernels of rows for any CPU.
+#include "generic.h"
+#include "leaves.inl"

@@ -1,0 +1,274 @@
+// Vec<T>: VECTOR_BYTES of T (GCC vector extensions), in one register unless REGISTER_BYTES are
+// fewer, and the few operations on it that leaf kernels need; those that move lanes: shuffles.inl. No
+// other files have vector types or intrinsics. Included once per instruction set, inside its namespace.
+
+template <class T>
+struct VecOf {
+  typedef T type __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <class T>
+using Vec = typename VecOf<T>::type;
+
+template <class T>
+constexpr int LANES = VECTOR_BYTES / static_cast<int>(sizeof(T));
+
+template <class T>
+FASTCONV_LEAF Vec<T> load(const T* from) {
+  Vec<T> v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <class T>
+FASTCONV_LEAF void store(T* to, Vec<T> v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+// To memory past the caches, which spares reading the line first and evicting others: for what is
+// read again only after more than a cache full. `to` is aligned to the vector.
+template <class T>
+FASTCONV_LEAF void stream(T* to, Vec<T> v) {
+#if REGISTER_BYTES == 64
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)v);
+#else
+  store(to, v);  // less than a line at a time
+#endif
+}
+FASTCONV_LEAF void wait_for_streams() {
+#if REGISTER_BYTES == 64
+  _mm_sfence();
+#endif
+}
+
+// Subtracting +0 keeps every value, -0 included; adding would not.
+template <class T>
+FASTCONV_LEAF Vec<T> broadcast(T value) {
+  return value - Vec<T>{};
+}
+
+// a * b + c, rounded once where the instruction set can: for sums of several products, where each
+// compiler would choose by itself which of them to contract, and instruction sets differ in bits.
+template <class T>
+FASTCONV_LEAF Vec<T> fma(T a, Vec<T> b, Vec<T> c) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    return (Vec<T>)_mm512_fmadd_ps((__m512)broadcast(a), (__m512)b, (__m512)c);
+  } else {
+    return (Vec<T>)_mm512_fmadd_pd((__m512d)broadcast(a), (__m512d)b, (__m512d)c);
+  }
+#elif REGISTER_BYTES == 32
+  constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
+  __m256i x[PARTS], y[PARTS];
+  __builtin_memcpy(x, &b, sizeof b);
+  __builtin_memcpy(y, &c, sizeof c);
+#pragma GCC unroll 2
+  for (int i = 0; i < PARTS; ++i) {
+    if constexpr (sizeof(T) == 4)
+      y[i] = (__m256i)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)x[i], (__m256)y[i]);
+    else
+      y[i] = (__m256i)_mm256_fmadd_pd(_mm256_set1_pd(a), (__m256d)x[i], (__m256d)y[i]);
+  }
+  __builtin_memcpy(&c, y, sizeof c);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
+// The compiler may otherwise fold a load into each of several multiply-adds and read the same line
+// again and again.
+template <class V>
+FASTCONV_LEAF void keep_in_register(V& v) {
+#if REGISTER_BYTES == 64
+  asm("" : "+v"(v));
+#elif defined(__x86_64__) && VECTOR_BYTES == REGISTER_BYTES
+  asm("" : "+x"(v));
+#else
+  (void)v;
+#endif
+}
+
+// The first `count` lanes; other lanes are 0 and other memory is not touched. 0 <= count <= LANES.
+template <class T>
+FASTCONV_LEAF Vec<T> load_partial(const T* from, int count) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
+    return (Vec<T>)_mm512_maskz_loadu_epi32(mask, from);
+  } else {
+    const __mmask8 mask = static_cast<__mmask8>((1u << count) - 1);
+    return (Vec<T>)_mm512_maskz_loadu_epi64(mask, from);
+  }
+#elif VECTOR_BYTES == 32
+  if constexpr (sizeof(T) == 4) {
+    return (Vec<T>)_mm256_maskload_epi32(reinterpret_cast<const int*>(from), first_lanes_32(count));
+  } else {
+    return (Vec<T>)_mm256_maskload_epi64(reinterpret_cast<const long long*>(from),
+                                         first_lanes_64(count));
+  }
+#else
+  if (count == LANES<T>) return load(from);
+  Vec<T> v{};
+  __builtin_memcpy(&v, from, count * sizeof(T));
+  return v;
+#endif
+}
+
+template <class T>
+FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_epi32(to, static_cast<__mmask16>((1u << count) - 1), (__m512i)v);
+  } else {
+    _mm512_mask_storeu_epi64(to, static_cast<__mmask8>((1u << count) - 1), (__m512i)v);
+  }
+#elif VECTOR_BYTES == 32
+  if constexpr (sizeof(T) == 4) {
+    _mm256_maskstore_epi32(reinterpret_cast<int*>(to), first_lanes_32(count), (__m256i)v);
+  } else {
+    _mm256_maskstore_epi64(reinterpret_cast<long long*>(to), first_lanes_64(count), (__m256i)v);
+  }
+#else
+  if (count == LANES<T>) return store(to, v);
+  __builtin_memcpy(to, &v, count * sizeof(T));
+#endif
+}
+
+// Lane numbers 0 .. N - 1 as template arguments (masks of shuffles.inl).
+template <int... I>
+struct Lanes {};
+template <int N, int... I>
+struct MakeLanes : MakeLanes<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeLanes<0, I...> {
+  using type = Lanes<I...>;
+};
+template <class T>
+using AllLanes = typename MakeLanes<LANES<T>>::type;
+
+// {0, step, 2 * step, ...}
+template <class Integer, int... I>
+FASTCONV_LEAF Vec<Integer> ramp(Integer step, Lanes<I...>) {
+  return Vec<Integer>{I...} * step;
+}
+template <class Integer>
+FASTCONV_LEAF Vec<Integer> ramp(Integer step) {
+  return ramp(step, AllLanes<Integer>{});
+}
+
+template <class T>
+FASTCONV_LEAF Vec<T> load_first(const T* from, int count) {
+  return count == LANES<T> ? load(from) : load_partial(from, count);
+}
+
+template <class T>
+FASTCONV_LEAF void store_first(T* to, Vec<T> v, int count) {
+  if (count == LANES<T>)
+    store(to, v);
+  else
+    store_partial(to, v, count);
+}
+
+// A range of lanes: those whose memory may be touched.
+template <class T>
+struct LaneRange {
+#if REGISTER_BYTES == 64
+  uint32_t bits;
+#else
+  int first, end;
+#endif
+};
+
+// Lanes [first, end) of those that exist.
+template <class T>
+FASTCONV_LEAF LaneRange<T> lane_range(int64_t first, int64_t end) {
+  const int low = static_cast<int>(first < 0 ? 0 : first > LANES<T> ? LANES<T> : first);
+  const int high = static_cast<int>(end < low ? low : end > LANES<T> ? LANES<T> : end);
+#if REGISTER_BYTES == 64
+  return {((1u << high) - 1) & ~((1u << low) - 1)};
+#else
+  return {low, high};
+#endif
+}
+
+#if VECTOR_BYTES == 32
+template <class T>
+FASTCONV_LEAF __m256i lane_mask(LaneRange<T> range) {
+  const auto lane = ramp(LaneInteger<T>(1));
+  return (__m256i)((lane >= LaneInteger<T>(range.first)) & (lane < LaneInteger<T>(range.end)));
+}
+#endif
+
+// The lanes of `range` from memory, the others `fill`.
+template <class T>
+FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(T) == 4) {
+    return (Vec<T>)_mm512_mask_loadu_epi32((__m512i)broadcast(fill),
+                                           static_cast<__mmask16>(range.bits), from);
+  } else {
+    return (Vec<T>)_mm512_mask_loadu_epi64((__m512i)broadcast(fill),
+                                           static_cast<__mmask8>(range.bits), from);
+  }
+#elif VECTOR_BYTES == 32
+  const __m256i mask = lane_mask(range);
+  __m256i v;
+  if constexpr (sizeof(T) == 4)
+    v = _mm256_maskload_epi32(reinterpret_cast<const int*>(from), mask);
+  else
+    v = _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), mask);
+  return (Vec<T>)_mm256_blendv_epi8((__m256i)broadcast(fill), v, mask);
+#else
+  if (range.first == 0 && range.end == LANES<T>) return load(from);
+  Vec<T> v = broadcast(fill);
+  __builtin_memcpy(reinterpret_cast<T*>(&v) + range.first, from + range.first,
+                   (range.end - range.first) * sizeof(T));
+  return v;
+#endif
+}
+
+// Codes (see pool/table.h) travel in lanes as wide as the values, and are bytes or
+// int32 in memory.
+template <class T, class Code>
+FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(Code) == 1 && sizeof(T) == 4)
+    return _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1),
+                                            (__m512i)v);
+  if constexpr (sizeof(Code) == 1 && sizeof(T) == 8)
+    return _mm512_mask_cvtepi64_storeu_epi8(to, static_cast<__mmask8>((1u << count) - 1),
+                                            (__m512i)v);
+#endif
+  for (int i = 0; i < LANES<T>; ++i)
+    if (i < count) to[i] = static_cast<Code>(v[i]);
+}
+
+template <class T, class Code>
+FASTCONV_LEAF Vec<LaneInteger<T>> load_codes(const Code* from, LaneRange<T> range) {
+#if REGISTER_BYTES == 64
+  if constexpr (sizeof(Code) == 1) {
+    const __m128i bytes = _mm_maskz_loadu_epi8(static_cast<__mmask16>(range.bits), from);
+    if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi32(bytes);
+    return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi64(bytes);
+  }
+  Vec<LaneInteger<T>> v{};
+  for (int i = 0; i < LANES<T>; ++i)
+    if (range.bits >> i & 1) v[i] = from[i];
+  return v;
+#else
+#if VECTOR_BYTES == 32
+  if constexpr (sizeof(Code) == 1) {
+    if (range.first == 0 && range.end == LANES<T>) {
+      int64_t bytes = 0;
+      __builtin_memcpy(&bytes, from, LANES<T>);
+      const __m128i packed = _mm_cvtsi64_si128(bytes);
+      if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi32(packed);
+      return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi64(packed);
+    }
+  }
+#endif
+  Vec<LaneInteger<T>> v{};
+  for (int i = range.first; i < range.end; ++i) v[i] = from[i];
+  return v;
+#endif
+}

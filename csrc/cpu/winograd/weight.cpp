@@ -1,0 +1,278 @@
+// Winograd, backward_weight (arrays: winograd.h). Layer: cpu, driver.
+//
+// V and dM hold a strip of tiles at a time, so that memory does not grow with the batch. By the sizes
+// of dU and of all tiles, one of
+//
+//   by runs     dU leaves room in L2 for V and dM of 64 tiles
+//     run            parallel; of strips, with V, dM and dU of its own
+//       strip        x and grad_y to points; dU[xi] += V[xi]^T dM[xi] for all xi
+//     filter         parallel; the sum of all runs' dU; points to taps
+//
+//   by points
+//     strip
+//       job          parallel; some of x or grad_y to points. Past the caches where they are more
+//                    than these hold; then among the products of the strip before, which wait for
+//                    memory less
+//       xi           parallel; V[xi] stays in L2
+//         panel      dU[xi] += V[xi]^T dM[xi]
+//     filter         parallel; points to taps
+//
+//   by slabs    all tiles fit one strip, and m are MANY_OUTPUTS or more (large filters, small maps)
+//     job            parallel; as above
+//     slab           parallel; of channels c and one panel: all 36 xi, and its taps, so that dU never
+//                    leaves L2
+//
+// A sum over 64 tiles is made in registers and added to those before: long sums are sums of shorter
+// ones, while a panel of dM stays in L1. No bit depends on the number of threads, for that of runs
+// does not. grad_bias is summed from the rows of grad_y that the transform has gathered.
+#include <atomic>
+
+#include "../../core/dtype.h"
+#include "../common/parallel.h"
+#include "winograd.h"
+#include "padding.h"
+#include "weight_across_channels.h"
+#include "weight_across_tiles.h"
+#include "../common/workspace.h"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t MANY_OUTPUTS = 256;
+constexpr int64_t STRIPS_OF_RUN = 4, MOST_RUNS = 16;
+constexpr int64_t MOST_BYTES = int64_t(60) << 20;  // of two strips and dU
+
+// What a form (weight_across_*.h) provides: strips(), of which v_count() and m_count()
+// elements are there, written past_caches() or not; jobs(strip), of which transform(job) does one,
+// with scratch_count(), and adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi,
+// panel), by slabs of SLAB channels. Where filters are small_filters, it makes strips of PART tiles.
+template <class Form, class T>
+struct Plan {
+  Form form;
+  bool by_runs, by_slabs;
+  FilterGradient<T> filters;
+  int threads;
+  WinogradSeconds* seconds;
+  int64_t runs;                            // 1 unless by_runs
+  int64_t strips_held;                     // of which V and dM are there at a time
+  mutable std::atomic<bool> stands{true};  // of all filter gradients until now
+
+  Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
+      : form(conv),
+        by_runs(small_filters<T>(conv)),
+        by_slabs(!by_runs && form.strips() == 1 && conv.M >= MANY_OUTPUTS),
+        filters(form, by_slabs ? min64(Form::SLAB, conv.C) : conv.C),
+        threads(wanted_threads),
+        seconds(phases) {
+    const int64_t multiple = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;
+    runs = by_runs ? clamp64(multiple, FEW_RUNS, MOST_RUNS) : 1;
+    strips_held = by_runs ? min64(threads, runs) : overlaps() ? 2 : 1;
+  }
+  // Whether a strip is transformed while the one before is multiplied.
+  bool overlaps() const {
+    const int64_t held = 2 * (form.v_count() + form.m_count()) + u_run();
+    return form.past_caches() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
+  }
+  void finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t panel, int64_t chunk,
+              T* scratch) const {
+    if (!filters.finish(sums, grad_w, group, panel, chunk, scratch))
+      stands.store(false, std::memory_order_relaxed);
+  }
+  int64_t u_run() const { return form.panels * filters.u_slab; }
+  // A sum of grad_y: parts, and their total.
+  int64_t bias_width() const { return form.panels * form.panel; }
+  int64_t bias_run() const { return (form.bias_parts() + 1) * bias_width(); }
+};
+
+template <class T>
+struct Buffers {
+  T *v, *m, *u, *scratch, *bias;
+  int64_t scratch_count, bytes;
+
+  template <class Form>
+  Buffers(const Plan<Form, T>& p, void* base) {
+    const Form& form = p.form;
+    scratch_count = round_up(max64(form.scratch_count(), p.filters.scratch_count()), CACHE_LINE);
+    Workspace workspace(base);
+    v = workspace.take<T>(form.v_count() * p.strips_held);
+    m = workspace.take<T>(form.m_count() * p.strips_held);
+    u = workspace.take<T>(p.by_slabs ? p.filters.u_slab * p.threads : p.u_run() * p.runs);
+    scratch = workspace.take<T>(scratch_count * p.threads);
+    bias = workspace.take<T>(p.bias_run() * p.runs);
+    bytes = workspace.bytes();
+  }
+};
+
+// Adds the parts to their total.
+template <class Form, class T>
+void sum_bias(const Plan<Form, T>& p, T* bias) {
+  const int64_t width = p.bias_width(), parts = p.form.bias_parts();
+  for (int64_t i = 0; i < parts; ++i) p.form.k.add(width, bias + i * width, bias + parts * width);
+  std::fill(bias, bias + parts * width, T(0));
+}
+
+template <class Form, class T>
+void transform_job(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                   int64_t strip, int64_t group, int64_t job, int thread) {
+  PhaseClock clock(p.seconds, thread);
+  const int64_t held = strip % p.strips_held;
+  const WinogradPhase phase =
+      p.form.transform(io, strip, group, job, b.v + held * p.form.v_count(),
+                       b.m + held * p.form.m_count(), b.bias, b.scratch + thread * b.scratch_count);
+  p.form.k.wait_for_streams();
+  clock.stamp(phase);
+}
+
+template <class Form, class T>
+void transform_strip(const Plan<Form, T>& p, const Buffers<T>& b,
+                     const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group) {
+  parallel_jobs(p.threads, p.form.jobs(strip), [&](int64_t job, int thread) {
+    transform_job(p, b, io, strip, group, job, thread);
+  });
+  sum_bias(p, b.bias);
+}
+
+template <class Form, class T>
+void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                   int64_t group) {
+  const Form& form = p.form;
+  for (int64_t strip = 0; strip < form.strips(); ++strip) {
+    const int64_t held = strip % p.strips_held;
+    const T *v = b.v + held * form.v_count(), *m = b.m + held * form.m_count();
+    if (strip == 0 || p.strips_held == 1) transform_strip(p, b, io, strip, group);
+    // The next strip's transforms come evenly among the products.
+    const bool more = p.strips_held == 2 && strip + 1 < form.strips();
+    const int64_t jobs = POINT_COUNT + (more ? form.jobs(strip + 1) : 0);
+    parallel_jobs(p.threads, jobs, [&](int64_t job, int thread) {
+      const int64_t xi = job * POINT_COUNT / jobs;
+      if ((job + 1) * POINT_COUNT / jobs == xi)
+        return transform_job(p, b, io, strip + 1, group, job - xi, thread);
+      PhaseClock clock(p.seconds, thread);
+      for (int64_t panel = 0; panel < form.panels; ++panel)
+        form.sum_point(v, m, strip, xi, panel,
+                       p.filters.sums(b.u + panel * p.filters.u_slab, 0, strip > 0));
+      clock.stamp(PRODUCT);
+    });
+    if (more) sum_bias(p, b.bias);
+  }
+}
+
+template <class Form, class T>
+void sum_by_runs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                 int64_t group) {
+  const Form& form = p.form;
+  parallel_jobs(p.threads, p.runs, [&](int64_t run, int thread) {
+    PhaseClock clock(p.seconds, thread);
+    T* v = b.v + thread * form.v_count();
+    T* m = b.m + thread * form.m_count();
+    T* u = b.u + run * p.u_run();
+    T* bias = b.bias + run * p.bias_run();
+    const int64_t begin = run * form.strips() / p.runs, end = (run + 1) * form.strips() / p.runs;
+    for (int64_t strip = begin; strip < end; ++strip) {
+      for (int64_t job = 0; job < form.jobs(strip); ++job)
+        clock.stamp(form.transform(io, strip, group, job, v, m, bias,
+                                   b.scratch + thread * b.scratch_count));
+      sum_bias(p, bias);
+      for (int64_t xi = 0; xi < POINT_COUNT; ++xi)
+        for (int64_t panel = 0; panel < form.panels; ++panel)
+          form.sum_point(v, m, strip, xi, panel,
+                         p.filters.sums(u + panel * p.filters.u_slab, 0, strip > begin));
+      clock.stamp(PRODUCT);
+    }
+  });
+}
+
+template <class Form, class T>
+void finish_filters(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                    int64_t group) {
+  const int64_t chunks = p.filters.chunks(p.filters.sums(b.u, 0, false));
+  parallel_jobs(p.threads, p.form.panels * chunks, [&](int64_t job, int thread) {
+    PhaseClock clock(p.seconds, thread);
+    const int64_t panel = job / chunks, chunk = job % chunks;
+    T* u = b.u + panel * p.filters.u_slab;
+    p.filters.sum_runs(u, p.u_run(), p.runs, chunk);
+    p.finish(p.filters.sums(u, 0, false), io.grad_w, group, panel, chunk,
+             b.scratch + thread * b.scratch_count);
+    clock.stamp(FILTER_TRANSFORM);
+  });
+}
+
+template <class Form, class T>
+void run_by_slabs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+                  int64_t group) {
+  const int64_t panels = p.form.panels;
+  transform_strip(p, b, io, 0, group);
+  parallel_jobs(p.threads, p.filters.slabs() * panels, [&](int64_t job, int thread) {
+    PhaseClock clock(p.seconds, thread);
+    const int64_t panel = job % panels;
+    const PanelSums<T> sums = p.filters.sums(b.u + thread * p.filters.u_slab, job / panels, false);
+    for (int64_t xi = 0; xi < POINT_COUNT; ++xi) p.form.sum_point(b.v, b.m, 0, xi, panel, sums);
+    clock.stamp(PRODUCT);
+    for (int64_t chunk = 0; chunk < p.filters.chunks(sums); ++chunk)
+      p.finish(sums, io.grad_w, group, panel, chunk, b.scratch + thread * b.scratch_count);
+    clock.stamp(FILTER_TRANSFORM);
+  });
+}
+
+template <class Form, class T>
+void run_group(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
+               int64_t group) {
+  std::fill(b.bias, b.bias + p.bias_run() * p.runs, T(0));
+  if (p.by_slabs) {
+    run_by_slabs(p, b, io, group);
+  } else {
+    p.by_runs ? sum_by_runs(p, b, io, group) : sum_by_points(p, b, io, group);
+    finish_filters(p, b, io, group);
+  }
+  T* total = b.bias + p.form.bias_parts() * p.bias_width();
+  for (int64_t run = 1; run < p.runs; ++run)
+    p.form.k.add(p.bias_width(), total + run * p.bias_run(), total);
+  if (io.grad_bias) std::copy(total, total + p.form.c.M, io.grad_bias + group * p.form.c.M);
+}
+
+// Taps that see only padding have no gradient.
+template <class T>
+void fill_unseen(const WinogradConv& c, T* grad_w) {
+  const Unseen unseen{c.K, c.K, seeing(c.K, c.OH, c.top, c.IH), seeing(c.K, c.OW, c.left, c.IW)};
+  if (unseen.none()) return;
+  for (int64_t filter = 0; filter < c.groups * c.M * c.C; ++filter) {
+    const int64_t group = filter / (c.M * c.C), m = filter / c.C % c.M, channel = filter % c.C;
+    T* w = grad_w + group * c.w_group + m * c.w.n + channel * c.w.c;
+    unseen.for_each([&](int64_t kh, int64_t kw) { w[kh * c.w.h + kw * c.w.w] = T(0); });
+  }
+}
+
+// f(plan) with the form that suits `conv`.
+template <class T, class F>
+auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
+  if (WeightAcrossTiles<T>::takes(conv))
+    return f(Plan<WeightAcrossTiles<T>, T>(conv, threads, seconds));
+  return f(Plan<WeightAcrossChannels<T>, T>(conv, threads, seconds));
+}
+
+}  // namespace
+
+template <class T>
+int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads) {
+  return with_plan<T>(conv, threads, nullptr,
+                      [](const auto& plan) { return Buffers<T>(plan, nullptr).bytes; });
+}
+
+template <class T>
+bool winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
+                     void* workspace, int threads, WinogradSeconds* seconds) {
+  return with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
+    const Buffers<T> b(plan, workspace);
+    for (int64_t group = 0; group < conv.groups; ++group) run_group(plan, b, buffers, group);
+    fill_unseen(conv, buffers.grad_w);
+    return plan.stands.load();
+  });
+}
+
+#define INSTANTIATE(T)                                                                            \
+  template int64_t winograd_weight_workspace_bytes<T>(const WinogradConv&, int);                  \
+  template bool winograd_weight(const WinogradConv&, const BackwardWeightBuffers<T>&, void*, int, \
+                                WinogradSeconds*);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

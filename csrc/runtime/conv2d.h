@@ -1,0 +1,160 @@
+// conv2d on a device: which path runs a shape and why, how much memory it needs, and the call itself.
+// Layer: runtime. The functions are templates over the device (cpu.h) and the buffers of a direction
+// (../core/conv2d.h).
+#pragma once
+
+#include <type_traits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/conv2d.h"
+#include "../core/dtype.h"
+#include "filter_cache.h"
+#include "switches.h"
+#include "verbose.h"
+
+namespace fastconv::runtime {
+
+template <class Device, class Buffers>
+using PathOf = Conv2dPath<Buffers, typename Device::Context>;
+
+template <class Device, class Buffers>
+auto paths() {
+  return Device::paths(static_cast<const Buffers*>(nullptr));
+}
+
+// Why a path is not the one to run a shape, or null if it is, provided that those before it are not.
+template <class Path>
+WhyNot why_not(const Path& path, const Conv2dShape& shape) {
+  if (const WhyNot why = path.supports(shape)) return why;
+  if (const WhyNot why = path.is_profitable(shape)) return why;
+  return path.can_be_disabled && disabled_paths().has(path.name) ? "it is disabled" : HOLDS;
+}
+
+// The path of that name, or with "" the one that runs the shape.
+template <class Device, class Buffers>
+const PathOf<Device, Buffers>& choose(const Conv2dShape& shape, const std::string& name) {
+  for (const auto& path : paths<Device, Buffers>()) {
+    if (name.empty() ? why_not(path, shape) != HOLDS : path.name != name) continue;
+    if (const WhyNot why = path.supports(shape))
+      throw std::invalid_argument("path '" + name + "' does not support this shape: " + why);
+    return path;
+  }
+  throw std::invalid_argument("no path is named '" + name + "'");
+}
+
+// The first plain sum below `path`: what runs where a result of `path` does not stand.
+template <class Path>
+const Path& plain_sum_below(const Path& path, const Conv2dShape& shape) {
+  const Path* next = &path + 1;
+  while (!next->is_plain_sum || next->supports(shape) != HOLDS) ++next;
+  return *next;
+}
+
+// Runs `path`, and then a plain sum if its result does not stand.
+template <class Device, class Path, class Buffers>
+void run_until_it_stands(const Path& path, const Conv2dShape& shape, const Buffers& io, void* space,
+                         const typename Device::Context& context) {
+  if (path.run(shape, io, space, context)) return;
+  const Path& plain = plain_sum_below(path, shape);
+  const int64_t bytes = plain.workspace_bytes(shape, context);
+  plain.run(shape, io, Device::workspace(bytes, context), context);
+}
+
+// Whether the path has a use for kept filters of this shape, and the cache has room for them.
+template <class Path>
+bool keeps_filters(const Path& path, const Conv2dShape& shape) {
+  const int64_t bytes = path.ready_filters ? path.ready_filters->bytes(shape) : 0;
+  return 0 < bytes && bytes <= filter_cache().bound();
+}
+
+// The transformed filters of io.w: from the cache, or made now and put there.
+template <class Device, class T>
+FilterCache::Filters filters_of(
+    const ReadyFilters<ForwardBuffers<T>, typename Device::Context>& ready, const Conv2dShape& s,
+    const ForwardBuffers<T>& io, void* space, const typename Device::Context& context) {
+  // All that filters depend on but the content of w; `ready` stands for path, device and element
+  // type, and the instruction set is one for the process.
+  const FilterCache::Key key{reinterpret_cast<intptr_t>(io.w),
+                             reinterpret_cast<intptr_t>(&ready),
+                             s.OC,
+                             s.group_IC(),
+                             s.KH,
+                             s.KW,
+                             s.groups,
+                             s.w_channels_last,
+                             ready.kind(s)};
+  const auto content = [&] {
+    return Device::checksum(io.w, s.w_count() * int64_t(sizeof(T)), context);
+  };
+  const uint64_t sum = content();
+  if (FilterCache::Filters found = filter_cache().find(key, sum)) return found;
+  const int64_t bytes = ready.bytes(s);
+  FilterCache::Filters filters = Device::allocate(bytes, context);
+  ready.transform(s, io, filters.get(), space, context);
+  // Not if another thread has written to w meanwhile.
+  if (content() == sum) filter_cache().insert(key, sum, bytes, filters);
+  return filters;
+}
+
+// `name`: of a path, or "". `keep_filters`, for inference: filters are transformed when w is new or
+// has changed, and kept.
+template <class Device, template <class> class Buffers, class T>
+void run_conv2d(const char* direction, const Conv2dShape& shape, Buffers<T> io,
+                const typename Device::Context& context, const std::string& name,
+                bool keep_filters = false) {
+  const auto& path = choose<Device, Buffers<T>>(shape, name);
+  const VerboseLine line(direction, Element<T>::NAME, shape, path.name);
+  const typename Device::EndOfCall end;
+  if constexpr (std::is_same_v<Buffers<T>, ForwardBuffers<T>>)
+    if (keep_filters && keeps_filters(path, shape)) {
+      const auto& ready = *path.ready_filters;
+      void* space = Device::workspace(ready.workspace_bytes(shape, context), context);
+      const auto filters = filters_of<Device>(ready, shape, io, space, context);
+      io.filters = static_cast<const T*>(filters.get());
+      return run_until_it_stands<Device>(path, shape, io, space, context);
+    }
+  void* space = Device::workspace(path.workspace_bytes(shape, context), context);
+  run_until_it_stands<Device>(path, shape, io, space, context);
+}
+
+// Bytes of workspace of a path, or with "" of the one that runs. A plain sum that runs in its stead,
+// where a result does not stand, needs its own instead.
+template <class Device, class Buffers>
+int64_t workspace_bytes(const Conv2dShape& shape, const typename Device::Context& context,
+                        const std::string& name) {
+  return choose<Device, Buffers>(shape, name).workspace_bytes(shape, context);
+}
+
+// The same of a call that keeps filters, and the bytes of those.
+template <class Device, class T>
+std::pair<int64_t, int64_t> bytes_with_kept_filters(const Conv2dShape& shape,
+                                                    const typename Device::Context& context,
+                                                    const std::string& name) {
+  const auto& path = choose<Device, ForwardBuffers<T>>(shape, name);
+  if (!keeps_filters(path, shape)) return {path.workspace_bytes(shape, context), 0};
+  const auto& ready = *path.ready_filters;
+  return {ready.workspace_bytes(shape, context), ready.bytes(shape)};
+}
+
+// What the path list of a direction says of a shape, in order.
+struct PathAnswer {
+  std::string name;
+  bool supported;
+  std::string why_not;  // empty: this path runs the shape if those before it do not
+  bool is_plain_sum, can_be_disabled;
+};
+template <class Device, class Buffers>
+std::vector<PathAnswer> explain(const Conv2dShape& shape) {
+  std::vector<PathAnswer> answers;
+  for (const auto& path : paths<Device, Buffers>()) {
+    const WhyNot why = why_not(path, shape);
+    answers.push_back({path.name, path.supports(shape) == HOLDS, why ? why : "", path.is_plain_sum,
+                       path.can_be_disabled});
+  }
+  return answers;
+}
+
+}  // namespace fastconv::runtime

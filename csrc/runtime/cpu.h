@@ -1,0 +1,47 @@
+// The CPU as a device of the runtime. Another device provides the same names. Layer: runtime.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "../cpu/common/checksum.h"
+#include "../cpu/paths/paths.h"
+#include "host_memory.h"
+
+namespace fastconv::runtime {
+
+struct Cpu {
+  using Context = cpu::Context;
+
+  static void check(const Context& context) {
+    if (context.threads < 1)
+      throw std::invalid_argument("threads must be positive, got " +
+                                  std::to_string(context.threads));
+  }
+
+  // The path list of the direction that has such buffers.
+  template <class T>
+  static auto paths(const ForwardBuffers<T>*) {
+    return cpu::conv2d_forward_paths<T>();
+  }
+  template <class T>
+  static auto paths(const BackwardInputBuffers<T>*) {
+    return cpu::conv2d_backward_input_paths<T>();
+  }
+  template <class T>
+  static auto paths(const BackwardWeightBuffers<T>*) {
+    return cpu::conv2d_backward_weight_paths<T>();
+  }
+
+  static void* workspace(int64_t bytes, const Context&) { return runtime::workspace(bytes); }
+  using EndOfCall = TrimWorkspace;  // at the end of every call
+  static Memory allocate(int64_t bytes, const Context&) { return runtime::allocate(bytes); }
+  static void will_write(void* data, int64_t bytes) { prefer_huge_pages(data, bytes); }
+  // A number that tells whether memory has changed.
+  static uint64_t checksum(const void* data, int64_t bytes, const Context& context) {
+    return cpu::checksum(data, bytes, context.threads);
+  }
+};
+
+}  // namespace fastconv::runtime

@@ -1,0 +1,41 @@
+// FASTCONV_VERBOSE=1: one line on stderr for every call of an operator, for instance
+//   fastconv conv2d forward float32 8x64x28x28 -> 256x28x28, 3x3, padding 1: winograd, 1.234 ms
+// Layer: runtime.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "../core/shape.h"
+
+namespace fastconv::runtime {
+
+// Whether the environment variable is set to anything but 0; asked once.
+bool verbose();
+
+std::string describe(const Conv2dShape& shape);
+std::string describe(const Pool2dShape& shape);
+
+// Prints its line when it goes out of scope. `what`: operator, direction and element type; made only
+// where verbose().
+class VerboseLine {
+ public:
+  template <class Shape>
+  VerboseLine(const char* what, const char* dtype, const Shape& shape, const char* path) {
+    if (verbose()) begin(std::string(what) + " " + dtype + " " + describe(shape) + ": " + path);
+  }
+  ~VerboseLine() {
+    if (!text.empty()) end();
+  }
+  VerboseLine(const VerboseLine&) = delete;
+  VerboseLine& operator=(const VerboseLine&) = delete;
+
+ private:
+  void begin(std::string line);
+  void end();
+
+  std::string text;
+  std::chrono::steady_clock::time_point start;
+};
+
+}  // namespace fastconv::runtime
