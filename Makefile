@@ -43,7 +43,7 @@ $(VENV)/.requirements-bench: $(VENV)/.requirements requirements-bench.txt
 	touch $@
 
 $(VENV)/.built: $(VENV)/.requirements $(SOURCES)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	FASTCONV_DEBUG=1 $(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
 clean:

@@ -17,6 +17,7 @@ from benchmarks.peers import aten
 from benchmarks.timing import Call, measure
 from fastconv import autograd, eager, functional, ops
 from fastconv.extension import _C
+from fastconv.tensors import buffer
 
 CALLS = 100
 SECONDS = 10.0  # for all rows
@@ -40,8 +41,8 @@ def _binding(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor) -> Callable:
     """The kernel alone, through pybind11, into memory that is there already."""
     shape = ops.conv2d_shape(x.shape, w.shape, ARGS, False, False, False)
     y = torch.empty(1, 1, 6, 6)
-    buffers = [value for t in (x, w, bias, y) for value in (t.data_ptr(), t.numel())]
-    return lambda: _C.conv2d_forward(_C.FLOAT32, shape, *buffers, 1) or y
+    buffers = [buffer(t) for t in (x, w, bias, y)]
+    return lambda: _C.conv2d_forward(_C.DTYPES["float32"], shape, *buffers, 1) or y
 
 
 def _rows() -> list[Row]:

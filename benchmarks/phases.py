@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from benchmarks import cases, page, roofline, tables
 from benchmarks.machine import pin
-from fastconv import ops
+from fastconv import _debug, ops
 from fastconv.extension import _C
 
 LAYERS = (
@@ -71,7 +71,7 @@ def measure(
     shape = ops.conv2d_shape(case.input_size, case.weight_size, args, False, False, False)
 
     def phases(rounds: int) -> dict[str, float]:
-        return _C.winograd_phases(direction, _C.FLOAT32, shape, threads, rounds)
+        return _debug.winograd_phases(direction, _C.DTYPES["float32"], shape, threads, rounds)
 
     once = sum(phases(1).values()) / threads
     before = fma_peak and fma_peak()

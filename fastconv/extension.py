@@ -1,10 +1,12 @@
-"""Loads the compiled kernels, fastconv._C. Layer: operators, below ops.py.
+"""Loads the compiled kernels: fastconv._C, or fastconv._debug for FASTCONV_ISA=avx2-wide, which
+only that library has (CONTRIBUTING.md). Layer: operators, below ops.py.
 
 torch comes first: the kernels then bind to the OpenMP runtime that torch has loaded, and no second
 one enters the process.
 """
 
 import importlib
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -14,9 +16,10 @@ import torch  # noqa: F401  (see above)
 
 
 def load() -> ModuleType:
-    """The module fastconv._C, or ImportError with the original error and what was found."""
+    """The module of the kernels, or ImportError with the original error and what was found."""
+    debug = os.environ.get("FASTCONV_ISA") == "avx2-wide"
     try:
-        return importlib.import_module("fastconv._C")
+        return importlib.import_module("fastconv._debug" if debug else "fastconv._C")
     except ImportError as error:
         raise ImportError(explain_failure(error, Path(__file__).parent)) from error
 

@@ -1,33 +1,78 @@
-"""Switches for those who want other algorithms or less memory. Beside modules."""
+"""Switches for those who want other algorithms or less memory. Layer: public, over core."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable
+from contextlib import ContextDecorator
 
 from fastconv.extension import _C
 
+# What the blocks that have not ended ask for, oldest first: {switch: on}. A switch is the name of a
+# path, or the filter cache.
+_CACHE = "filter cache"
+_asked: list[dict[str, bool]] = []
+_lock = threading.Lock()
 
-@contextmanager
-def flags(*, winograd: bool | None = None, filter_cache: bool | None = None) -> Iterator[None]:
+
+def _apply() -> None:
+    """Sets every switch as the newest block asks that names it."""
+    switches = {name: on for block in _asked for name, on in block.items()}
+    keep = switches.pop(_CACHE, True)
+    _C.conv2d_disable_paths({name for name, on in switches.items() if not on})
+    if keep != (_C.filter_cache_bound() > 0):
+        _C.filter_cache_set_bound(_C.FILTER_CACHE_BOUND if keep else 0)
+
+
+class flags(ContextDecorator):
     """Inside ``with fastconv.flags(winograd=False):`` convolutions sum products directly.
 
-    Winograd's way of convolving is faster for 3x3 and 5x5 filters and rounds a little more. Its
-    error is relative to the largest value of a tile of 6x6 pixels (docs/kernels.md).
+    A context manager and a decorator. What is not named stays as it is, and the end of a block
+    undoes what the block asked for and nothing else: blocks may be nested, and blocks of several
+    threads may overlap. Switches hold for all threads of the process.
 
-    With ``filter_cache=False`` no transformed filters are kept between calls without gradients, and
-    those that were are given back. Results do not depend on it.
+    Args:
+        winograd: False is short for ``disabled_paths={"winograd"}``, True allows that path again
+            inside a block that disabled it. Winograd's way of convolving is faster for 3x3 and 5x5
+            filters and rounds a little more; its error is relative to the largest value of a tile
+            of 6x6 pixels (docs/kernels.md).
+        filter_cache: False keeps no transformed filters between calls without gradients, and gives
+            those that were kept back. Results do not depend on it.
+        disabled_paths: names of paths, as :func:`fastconv.explain` has them, that are not to be
+            chosen. The last path, "reference", cannot be disabled.
 
-    What is not named stays as it is. Switches hold for all threads of the process.
+    Raises:
+        ValueError: no path of that name can be disabled.
     """
-    before, bound = _C.conv2d_path_is_on("winograd"), _C.filter_cache_bound()
-    if winograd is not None:
-        _C.conv2d_switch_path("winograd", winograd)
-    if filter_cache is not None:
-        _C.filter_cache_set_bound(bound or _C.FILTER_CACHE_BOUND if filter_cache else 0)
-    try:
-        yield
-    finally:
-        _C.conv2d_switch_path("winograd", before)
-        _C.filter_cache_set_bound(bound)
+
+    def __init__(
+        self,
+        *,
+        winograd: bool | None = None,
+        filter_cache: bool | None = None,
+        disabled_paths: Iterable[str] = (),
+    ) -> None:
+        if isinstance(disabled_paths, str):
+            raise TypeError("disabled_paths must be a collection of names, not a str")
+        asked = {"winograd": winograd, _CACHE: filter_cache}
+        self._asked = {name: bool(on) for name, on in asked.items() if on is not None}
+        self._asked |= dict.fromkeys(disabled_paths, False)
+        self._open: list[dict[str, bool]] = []  # as a decorator, one for each call under way
+
+    def __enter__(self) -> None:
+        block = dict(self._asked)
+        with _lock:
+            _asked.append(block)
+            try:
+                _apply()
+            except ValueError:
+                _asked.pop()
+                raise
+        self._open.append(block)
+
+    def __exit__(self, *exception: object) -> None:
+        block = self._open.pop()
+        with _lock:
+            del _asked[next(i for i, other in enumerate(_asked) if other is block)]
+            _apply()
 
 
 def clear_filter_cache() -> None:

@@ -43,6 +43,12 @@ def report() -> str:
     return "\n".join(f"{name:24}{text}" for name, text in lines)
 
 
+def chosen_path(direction: str, dtype: int, shape: "_C.Conv2dShape") -> str:
+    """The name of the path that runs the shape."""
+    answers = _C.conv2d_explain(direction, dtype, shape)
+    return next(answer.name for answer in answers if not answer.why_not)
+
+
 def explain(
     input: Tensor,
     weight: Tensor,
@@ -74,13 +80,13 @@ def explain(
     shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
     threads = torch.get_num_threads()
     said = {
-        direction: f"{_C.conv2d_path(direction, shape)}, "
+        direction: f"{chosen_path(direction, number, shape)}, "
         f"{_C.conv2d_workspace_bytes(direction, number, shape, threads)} bytes"
         for direction in DIRECTIONS
     }
     if not functional.tracked(*given) and ops.caches_filters(weight):
-        workspace, filters = _C.conv2d_cached_bytes(number, shape, threads)
+        workspace, filters = _C.conv2d_bytes_with_kept_filters(number, shape, threads)
         if filters:
-            path = _C.conv2d_path("forward", shape)
+            path = chosen_path("forward", number, shape)
             said["forward"] = f"{path}, {workspace} bytes, {filters} bytes of filters kept"
     return said

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from fastconv.extension import _C
-from fastconv.tensors import dense, is_channels_last, is_dense, new_tensor, unwatched
+from fastconv.tensors import buffer, dense, is_channels_last, is_dense, new_tensor, unwatched
 
-KERNEL_DTYPES = {torch.float32: _C.FLOAT32, torch.float64: _C.FLOAT64}
+KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
 # Widened to float32, run by its kernels (so sums are float32) and rounded once.
 WIDENED_DTYPES = frozenset({torch.float16, torch.bfloat16})
 _threads = torch.get_num_threads
@@ -108,9 +108,9 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
     y = new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
     _C.conv2d_forward(
-        _kernel_dtype(x, w, bias), shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
-        0 if bias is None else bias.data_ptr(), 0 if bias is None else bias.numel(),
-        y.data_ptr(), y.numel(), _threads(), "", cache_filters,
+        _kernel_dtype(x, w, bias), shape, buffer(x), buffer(w),
+        buffer(bias),
+        buffer(y), _threads(), "", cache_filters,
     )  # fmt: skip
     return y
 
@@ -133,8 +133,8 @@ def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, 
     shape = conv2d_shape(x_size, w.shape, args, x_channels_last, w_last, y_last)
     grad_x = new_tensor(grad_y, x_size, x_channels_last)
     _C.conv2d_backward_input(
-        _kernel_dtype(grad_y, w), shape, grad_y.data_ptr(), grad_y.numel(), w.data_ptr(), w.numel(),
-        grad_x.data_ptr(), grad_x.numel(), _threads(),
+        _kernel_dtype(grad_y, w), shape, buffer(grad_y), buffer(w),
+        buffer(grad_x), _threads(),
     )  # fmt: skip
     return grad_x
 
@@ -159,9 +159,9 @@ def conv2d_backward_weight(
     grad_w = new_tensor(x, w_size, w_channels_last)
     grad_bias = x.new_empty(w_size[0] if with_bias else 0)
     _C.conv2d_backward_weight(
-        _kernel_dtype(grad_y, x), shape, grad_y.data_ptr(), grad_y.numel(), x.data_ptr(), x.numel(),
-        grad_w.data_ptr(), grad_w.numel(),
-        grad_bias.data_ptr() if with_bias else 0, grad_bias.numel(), _threads(),
+        _kernel_dtype(grad_y, x), shape, buffer(grad_y), buffer(x),
+        buffer(grad_w),
+        buffer(grad_bias if with_bias else None), _threads(),
     )  # fmt: skip
     return grad_w, grad_bias
 
@@ -180,8 +180,8 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     else:
         codes = x.new_empty(0, dtype=torch.uint8)
     _C.max_pool2d_forward(
-        _kernel_dtype(x), shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(),
-        codes.data_ptr() if with_codes else 0, codes.numel(), _threads(),
+        _kernel_dtype(x), shape, buffer(x), buffer(y),
+        buffer(codes if with_codes else None), _threads(),
     )  # fmt: skip
     return y, codes
 
@@ -205,8 +205,8 @@ def max_pool2d_backward(
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(
         _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
-        grad_y.data_ptr(), grad_y.numel(), codes.data_ptr(), codes.numel(),
-        grad_x.data_ptr(), grad_x.numel(), _threads(),
+        buffer(grad_y), buffer(codes),
+        buffer(grad_x), _threads(),
     )  # fmt: skip
     return grad_x
 
@@ -218,9 +218,7 @@ def _average(x, args):
     channels_last = is_channels_last(x)
     x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
     y = new_pooled(x, shape, channels_last)
-    _C.avg_pool2d_forward(
-        _kernel_dtype(x), shape, x.data_ptr(), x.numel(), y.data_ptr(), y.numel(), _threads()
-    )
+    _C.avg_pool2d_forward(_kernel_dtype(x), shape, buffer(x), buffer(y), _threads())
     return y
 
 
@@ -231,7 +229,7 @@ def _average_backward(grad_y, x_size, args, channels_last):
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.avg_pool2d_backward(
         _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
-        grad_y.data_ptr(), grad_y.numel(), grad_x.data_ptr(), grad_x.numel(), _threads(),
+        buffer(grad_y), buffer(grad_x), _threads(),
     )  # fmt: skip
     return grad_x
 

@@ -69,6 +69,11 @@ def dense(t: Tensor, channels_last: bool) -> Tensor:
     return t.contiguous(memory_format=_FORMATS[channels_last])
 
 
+def buffer(t: Tensor | None) -> tuple[int, int] | None:
+    """A tensor as the kernels take it: its address and its number of elements."""
+    return None if t is None else (t.data_ptr(), t.numel())
+
+
 def new_tensor(
     like: Tensor, size: tuple, channels_last: bool, dtype: torch.dtype | None = None
 ) -> Tensor:

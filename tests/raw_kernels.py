@@ -10,11 +10,22 @@ from cases import ConvCase
 
 from fastconv.extension import _C
 
-DTYPES = {torch.float32: _C.FLOAT32, torch.float64: _C.FLOAT64}
+DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
 
 LAYOUTS = {"nchw": (False, False, False), "nhwc": (True, True, True), "mixed": (True, False, True),
            "mixed weight": (False, True, False)}  # fmt: skip
 DIRECTIONS = ["forward", "backward_input", "backward_weight"]
+
+
+def supporting(direction: str, shape: "_C.Conv2dShape", dtype: int = 0) -> list[str]:
+    """Names of the paths that support the shape, in order."""
+    return [a.name for a in _C.conv2d_explain(direction, dtype, shape) if a.supported]
+
+
+def plain_sums(direction: str) -> list[str]:
+    """Names of the paths whose every result is the sum of its own products alone."""
+    shape = _C.Conv2dShape((1, 1, 1, 1), (1, 1, 1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1)
+    return [a.name for a in _C.conv2d_explain(direction, 0, shape) if a.is_plain_sum]
 
 
 def in_memory(t: torch.Tensor, channels_last: bool) -> np.ndarray:
@@ -100,19 +111,19 @@ class Conv:
         dtype, shape = DTYPES[self.dtype], self.shape
         if direction == "forward":
             y = unwritten(self.y_size, self.dtype)
-            _C.conv2d_forward(dtype, shape, *buffer(self.x), *buffer(self.w), *buffer(self.bias),
-                              *buffer(y), threads, path)  # fmt: skip
+            _C.conv2d_forward(dtype, shape, buffer(self.x), buffer(self.w), buffer(self.bias),
+                              buffer(y), threads, path)  # fmt: skip
             return {"forward": from_memory(y, self.y_size, y_last)}
         if direction == "backward_input":
             grad_x = unwritten(case.input_size, self.dtype)
-            _C.conv2d_backward_input(dtype, shape, *buffer(self.grad_y), *buffer(self.w),
-                                     *buffer(grad_x), threads, path)  # fmt: skip
+            _C.conv2d_backward_input(dtype, shape, buffer(self.grad_y), buffer(self.w),
+                                     buffer(grad_x), threads, path)  # fmt: skip
             return {"backward_input": from_memory(grad_x, case.input_size, x_last)}
         grad_w, grad_bias = (
             unwritten(case.weight_size, self.dtype),
             unwritten((case.OC,), self.dtype),
         )
-        _C.conv2d_backward_weight(dtype, shape, *buffer(self.grad_y), *buffer(self.x),
-                                  *buffer(grad_w), *buffer(grad_bias), threads, path)  # fmt: skip
+        _C.conv2d_backward_weight(dtype, shape, buffer(self.grad_y), buffer(self.x),
+                                  buffer(grad_w), buffer(grad_bias), threads, path)  # fmt: skip
         return {"backward_weight": from_memory(grad_w, case.weight_size, w_last),
                 "bias": torch.from_numpy(grad_bias)}  # fmt: skip

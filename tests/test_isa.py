@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fastconv import _debug
 from fastconv.extension import _C
 
 TESTS = Path(__file__).parent
@@ -19,7 +20,7 @@ FILES = [
     "test_filter_cache.py",
     "test_filter_cache_changes.py",
 ]
-SUPPORTED = [isa for isa, supported in _C.cpu_features().items() if supported]
+SUPPORTED = [isa for isa, supported in _debug.cpu_features().items() if supported]
 FOR_TESTS = "avx2-wide"  # AVX-512's lanes and tiles on any CPU with AVX2; never the default
 LANES = {"generic": 4, "avx2": 8, "avx512": 16, FOR_TESTS: 16}
 
@@ -37,9 +38,8 @@ def run(isa: str, *command: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("isa", [isa for isa in SUPPORTED if isa != _C.isa()])
 def test_kernels_under(isa, file):
-    said = run(
-        isa, "-c", "from fastconv.extension import _C; print(_C.isa(), _C.lanes(_C.FLOAT32))"
-    )
+    program = "from fastconv.extension import _C; print(_C.isa(), _C.lanes(0))"
+    said = run(isa, "-c", program)
     assert said.stdout.split() == [isa, str(LANES[isa])], said.stderr
     tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / file))
     assert tests.returncode == 0, tests.stdout[-4000:]
@@ -49,7 +49,7 @@ DIGESTS = """
 import hashlib, torch
 from cases import CONV_CASES
 from fastconv.extension import _C
-from raw_kernels import DIRECTIONS, Conv
+from raw_kernels import DIRECTIONS, Conv, supporting
 from test_winograd import CASES
 
 torch.manual_seed(0)
@@ -57,7 +57,7 @@ for case in CONV_CASES + CASES:
     for layout in ("nchw", "nhwc"):
         conv = Conv(case, torch.float32, layout)
         for direction in DIRECTIONS:
-            for path in _C.conv2d_accepting_paths(direction, conv.shape):
+            for path in supporting(direction, conv.shape):
                 for name, result in conv.run(direction, path).items():
                     digest = hashlib.sha1(result.numpy().tobytes()).hexdigest()
                     print(case.name, layout, path, name, digest)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 from cases import CONV_CASES, ConvCase
-from raw_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv, buffer, unwritten
+from raw_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv, buffer, plain_sums, supporting, unwritten
 from reference import dot_bound
 
 from fastconv.extension import _C
 
 # Of plain sums; Winograd's arithmetic has another bound (test_winograd.py).
-PATHS = [(d, p) for d in DIRECTIONS for p in _C.conv2d_paths(d) if p != "winograd"]
+PATHS = [(d, p) for d in DIRECTIONS for p in plain_sums(d)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -21,7 +21,7 @@ def test_conv2d_paths(case, layout, dtype):
     conv = Conv(case, dtype, layout)
     ran = set()
     for direction, path in PATHS:
-        if path not in _C.conv2d_accepting_paths(direction, conv.shape):
+        if path not in supporting(direction, conv.shape):
             continue
         ran.add((direction, path))
         for name, result in conv.run(direction, path).items():
@@ -38,7 +38,7 @@ def test_conv2d_paths(case, layout, dtype):
 def test_conv2d_same_bits_for_any_thread_count(case, direction):
     for layout in ("nchw", "nhwc"):
         conv = Conv(case, torch.float32, layout)
-        for path in _C.conv2d_accepting_paths(direction, conv.shape):
+        for path in supporting(direction, conv.shape):
             runs = [conv.run(direction, path, threads) for threads in (1, 2, 3, 7)]
             for other in runs[1:]:
                 for name, result in runs[0].items():
@@ -65,9 +65,9 @@ def test_wrong_buffers_are_refused():
     address, count = buffer(conv.x)
     y = unwritten(conv.y_size, torch.float32)
 
-    def run(x, x_count, dtype=_C.FLOAT32, threads=1, path=""):
+    def run(x, x_count, dtype=_C.DTYPES["float32"], threads=1, path=""):
         _C.conv2d_forward(
-            dtype, conv.shape, x, x_count, *buffer(conv.w), 0, 0, *buffer(y), threads, path
+            dtype, conv.shape, (x, x_count), buffer(conv.w), None, buffer(y), threads, path
         )
 
     run(address, count)
@@ -79,7 +79,7 @@ def test_wrong_buffers_are_refused():
         run(0, count)
     with pytest.raises(ValueError, match="not aligned"):
         run(address + 1, count)
-    with pytest.raises(ValueError, match="dtype 7"):
+    with pytest.raises(ValueError, match="element type 7"):
         run(address, count, dtype=7)
     with pytest.raises(ValueError, match="threads must be positive"):
         run(address, count, threads=0)
@@ -117,4 +117,8 @@ def test_wrong_shapes_are_refused(changes, sentence):
 def test_workspace_is_a_few_rows_for_a_large_image():
     shape = _C.Conv2dShape((8, 64, 224, 224), (64, 64, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1)
     for direction in DIRECTIONS:
-        assert 0 < _C.conv2d_workspace_bytes(direction, _C.FLOAT32, shape, 2, "direct") < 8 << 20
+        assert (
+            0
+            < _C.conv2d_workspace_bytes(direction, _C.DTYPES["float32"], shape, 2, "direct")
+            < 8 << 20
+        )

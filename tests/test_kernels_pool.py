@@ -44,10 +44,10 @@ def test_max_pool2d(case, channels_last, data, dtype):
         ours, without = unwritten(y.shape, dtype), unwritten(y.shape, dtype)
         codes = np.full(y.numel(), 77, dtype=np.uint8 if shape.byte_codes else np.int32)
         grad_x = unwritten(x.shape, dtype)
-        _C.max_pool2d_forward(code, shape, *buffer(raw_x), *buffer(ours), *buffer(codes), threads)
-        _C.max_pool2d_forward(code, shape, *buffer(raw_x), *buffer(without), 0, 0, threads)
+        _C.max_pool2d_forward(code, shape, buffer(raw_x), buffer(ours), buffer(codes), threads)
+        _C.max_pool2d_forward(code, shape, buffer(raw_x), buffer(without), None, threads)
         _C.max_pool2d_backward(
-            code, shape, *buffer(raw_grad_y), *buffer(codes), *buffer(grad_x), threads
+            code, shape, buffer(raw_grad_y), buffer(codes), buffer(grad_x), threads
         )
         torch.testing.assert_close(
             from_memory(ours, y.shape, channels_last), y.detach(), rtol=0, atol=0, equal_nan=True
@@ -75,7 +75,7 @@ def test_max_pool2d_backward_ignores_codes_outside_the_window():
         codes = np.array([0, 3, 4, 255] * 2, np.uint8)
         shape = pool_shape(case, channels_last)
         _C.max_pool2d_backward(
-            _C.FLOAT32, shape, *buffer(grad_y), *buffer(codes), *buffer(grad_x), 1
+            _C.DTYPES["float32"], shape, buffer(grad_y), buffer(codes), buffer(grad_x), 1
         )
         assert np.isnan(guarded[:32]).all() and np.isnan(guarded[64:]).all()
         assert grad_x.sum() == 4 and set(grad_x) == {0, 1}
@@ -91,8 +91,8 @@ def check_average(x, shape, reference, windows, channels_last):
     for threads in (1, 2):
         y, grad_x = unwritten(exact.shape, x.dtype), unwritten(x.shape, x.dtype)
         raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)
-        _C.avg_pool2d_forward(code, shape, *buffer(raw_x), *buffer(y), threads)
-        _C.avg_pool2d_backward(code, shape, *buffer(raw_grad_y), *buffer(grad_x), threads)
+        _C.avg_pool2d_forward(code, shape, buffer(raw_x), buffer(y), threads)
+        _C.avg_pool2d_backward(code, shape, buffer(raw_grad_y), buffer(grad_x), threads)
         runs.append((y, grad_x))
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
     np.testing.assert_array_equal(runs[0][1], runs[1][1])

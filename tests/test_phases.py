@@ -7,6 +7,7 @@ from cases import ConvCase
 
 from benchmarks import phases
 from benchmarks.tables import DIRECTIONS
+from fastconv import _debug
 from fastconv.extension import _C
 
 CASE = ConvCase("small", 3, 20, 30, 34, 40, 3, 3, padding=(1, 1, 1, 1))
@@ -22,7 +23,7 @@ def shape(case: ConvCase):
 def test_phases_fill_the_time_of_the_threads_at_most(direction, threads):
     for case in (CASE, CASE._replace(N=1, IC=256, OC=300, IH=6, IW=6)):
         start = time.perf_counter()
-        spent = _C.winograd_phases(direction, _C.FLOAT64, shape(case), threads, 2)
+        spent = _debug.winograd_phases(direction, _C.DTYPES["float64"], shape(case), threads, 2)
         whole = time.perf_counter() - start
         assert set(spent) == set(phases.PHASES)
         assert all(seconds > 0 for seconds in spent.values())
@@ -31,11 +32,13 @@ def test_phases_fill_the_time_of_the_threads_at_most(direction, threads):
 
 def test_what_is_refused():
     with pytest.raises(ValueError, match="no direction is named 'sideways'"):
-        _C.winograd_phases("sideways", _C.FLOAT32, shape(CASE), 1, 1)
+        _debug.winograd_phases("sideways", _C.DTYPES["float32"], shape(CASE), 1, 1)
     with pytest.raises(ValueError, match="rounds"):
-        _C.winograd_phases("forward", _C.FLOAT32, shape(CASE), 1, 0)
+        _debug.winograd_phases("forward", _C.DTYPES["float32"], shape(CASE), 1, 0)
     with pytest.raises(ValueError, match="does not take"):
-        _C.winograd_phases("forward", _C.FLOAT32, shape(CASE._replace(stride=(2, 2))), 1, 1)
+        _debug.winograd_phases(
+            "forward", _C.DTYPES["float32"], shape(CASE._replace(stride=(2, 2))), 1, 1
+        )
 
 
 def test_operations_of_the_product():

@@ -12,7 +12,7 @@ from functools import lru_cache
 import pytest
 import torch
 from cases import CONV_CASES, ConvCase
-from raw_kernels import DIRECTIONS, DTYPES, Conv
+from raw_kernels import DIRECTIONS, DTYPES, Conv, supporting
 from test_winograd import CASES as WINOGRAD_CASES
 
 from fastconv.extension import _C
@@ -60,7 +60,7 @@ def fill_workspace_with_subnormals(count: int) -> None:
 def test_no_path_computes_with_what_it_did_not_write(case, layout, dtype):
     conv, ran = Conv(case, dtype, layout), set()
     for direction in DIRECTIONS:
-        for path in _C.conv2d_accepting_paths(direction, conv.shape):
+        for path in supporting(direction, conv.shape):
             needed = _C.conv2d_workspace_bytes(direction, DTYPES[dtype], conv.shape, 1, path)
             if needed == 0:
                 continue

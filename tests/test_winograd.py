@@ -10,6 +10,7 @@ from raw_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv
 from winograd_matrices import Magnitudes, evaluate, filter_matrix, input_matrix, tensor, transposed
 
 import fastconv
+from fastconv import _debug
 from fastconv.extension import _C
 
 CASES = [
@@ -72,7 +73,7 @@ def test_the_matrices_convolve_exactly():
 def test_transforms_are_their_matrices(name, k):
     m = matrix(name, k)
     tile = torch.randn(m.shape[1], m.shape[1], dtype=torch.float64)
-    got = _C.winograd_transform(name, k, tile.flatten().tolist())
+    got = _debug.winograd_transform(name, k, tile.flatten().tolist())
     got = torch.tensor(got, dtype=torch.float64)
     bound = 2**-53 * 50 * (m.abs() @ tile.abs() @ m.abs().T)  # fewer roundings on any way through
     assert ((got.view(len(m), -1) - m @ tile @ m.T).abs() <= bound).all()
@@ -114,7 +115,10 @@ def test_workspace_does_not_grow_with_the_batch_or_the_image():
     def workspace(channels, n, size):
         x, w = (n, channels, size, size), (channels, channels, 3, 3)
         shape = _C.Conv2dShape(x, w, (1, 1), (1,) * 4, (1, 1), 1)
-        return [_C.conv2d_workspace_bytes(d, _C.FLOAT32, shape, 2, "winograd") for d in DIRECTIONS]
+        return [
+            _C.conv2d_workspace_bytes(d, _C.DTYPES["float32"], shape, 2, "winograd")
+            for d in DIRECTIONS
+        ]
 
     for channels in (16, 256, 512, 2048, 4096):
         filters = 36 * channels * channels * 4
@@ -133,4 +137,5 @@ def test_flags_leave_it_out():
     assert not torch.equal(direct, winograd)
     torch.testing.assert_close(direct, winograd, rtol=1e-4, atol=1e-3)
     with pytest.raises(ValueError, match="no path"):
-        _C.conv2d_switch_path("reference", False)
+        with fastconv.flags(disabled_paths={"reference"}):
+            pass

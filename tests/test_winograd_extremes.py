@@ -7,10 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import ConvCase
-from raw_kernels import DIRECTIONS, Conv, in_memory
+from raw_kernels import DIRECTIONS, Conv, in_memory, supporting
 
 from fastconv import functional
-from fastconv.extension import _C
 
 LAYOUTS = ["nchw", "nhwc"]
 # Lanes = channels in both layouts; lanes = tiles in NCHW; 5x5 alike.
@@ -109,7 +108,7 @@ def test_what_sees_only_padding_is_exact_in_every_path(case, layout):
     terms = conv.reference(x.abs(), w.abs(), torch.zeros_like(bias), grad_y.abs())
     seen = 0
     for direction in DIRECTIONS:
-        for path in _C.conv2d_accepting_paths(direction, conv.shape):
+        for path in supporting(direction, conv.shape):
             for name, result in conv.run(direction, path).items():
                 alone = bias[:, None, None].expand_as(result) if name == "forward" else 0 * result
                 empty = terms[name] == 0

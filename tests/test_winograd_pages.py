@@ -87,7 +87,7 @@ def test_steps_of_a_net(tmp_path):
     steps.main([*options, str(tmp_path)])
     (page,) = tmp_path.glob("steps-*.md")
     assert "cifar_net" in page.read_text() and "winograd=False" in page.read_text()
-    assert _C.conv2d_path_is_on("winograd")
+    assert not _C.conv2d_path_is_disabled("winograd")
     with pytest.raises(argparse.ArgumentTypeError):
         steps.job_of("no_such_net@32:2")
 

@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include <set>
 #include <vector>
 
 #include "../runtime/conv2d.h"
@@ -21,10 +22,9 @@ void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer 
   const cpu::Context context = cpu_context(threads);
   with_element(checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
-    const ForwardBuffers<T> io{checked<const T>("x", x, s.x_count()),
-                               checked<const T>("w", w, s.w_count()),
-                               checked<const T>("bias", bias, s.OC, true),
-                               checked_output<Cpu, T>("y", y, s.y_count())};
+    const ForwardBuffers<T> io{
+        checked<const T>("x", x, s.x_count()), checked<const T>("w", w, s.w_count()),
+        checked<const T>("bias", bias, s.OC, true), checked_output<Cpu, T>("y", y, s.y_count())};
     const ReleaseGil nogil(s.multiply_adds());
     runtime::run_conv2d<Cpu>("conv2d forward", s, io, context, path, keep_filters);
   });
@@ -48,10 +48,10 @@ void conv2d_backward_weight(int dtype, const Conv2dShape& s, Buffer grad_y, Buff
   const cpu::Context context = cpu_context(threads);
   with_element(checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
-    const BackwardWeightBuffers<T> io{
-        checked<const T>("grad_y", grad_y, s.y_count()), checked<const T>("x", x, s.x_count()),
-        checked_output<Cpu, T>("grad_w", grad_w, s.w_count()),
-        checked_output<Cpu, T>("grad_bias", grad_bias, s.OC, true)};
+    const BackwardWeightBuffers<T> io{checked<const T>("grad_y", grad_y, s.y_count()),
+                                      checked<const T>("x", x, s.x_count()),
+                                      checked_output<Cpu, T>("grad_w", grad_w, s.w_count()),
+                                      checked_output<Cpu, T>("grad_bias", grad_bias, s.OC, true)};
     const ReleaseGil nogil(s.multiply_adds());
     runtime::run_conv2d<Cpu>("conv2d backward_weight", s, io, context, path);
   });
@@ -73,6 +73,16 @@ auto with_direction(const std::string& direction, int dtype, const F& f) {
 }
 template <class Pointer>
 using Pointed = std::remove_pointer_t<Pointer>;
+
+std::vector<std::string> names(const std::string& direction) {
+  constexpr int ANY_DTYPE = static_cast<int>(DType::float32);  // lists of all types name the same
+  return with_direction(direction, ANY_DTYPE, [&](auto buffers) {
+    std::vector<std::string> all;
+    for (const auto& path : runtime::paths<Cpu, Pointed<decltype(buffers)>>())
+      all.push_back(path.name);
+    return all;
+  });
+}
 
 std::vector<runtime::PathAnswer> explain(const std::string& direction, int dtype,
                                          const Conv2dShape& shape) {
@@ -97,14 +107,16 @@ std::pair<int64_t, int64_t> bytes_with_kept_filters(int dtype, const Conv2dShape
   });
 }
 
-// Disables a path, or undoes one such call.
-void disable_path(const std::string& name, bool off) {
-  for (const auto& path : runtime::paths<Cpu, ForwardBuffers<float>>())
-    if (path.name == name && path.can_be_disabled) {
-      if (off) return runtime::disabled_paths().disable(name);
-      return runtime::disabled_paths().enable(name);
-    }
-  throw std::invalid_argument("no path that can be disabled is named '" + name + "'");
+// Disables these paths and no others.
+void disable_paths(const std::set<std::string>& all) {
+  for (const std::string& name : all) {
+    bool known = false;
+    for (const auto& path : runtime::paths<Cpu, ForwardBuffers<float>>())
+      known |= path.name == name && path.can_be_disabled;
+    if (!known)
+      throw std::invalid_argument("no path that can be disabled is named '" + name + "'");
+  }
+  runtime::disabled_paths().set(all);
 }
 
 void bind_filter_cache(py::module_& m) {
@@ -137,11 +149,13 @@ void bind_conv2d(py::module_& m) {
       .def_readonly("why_not", &PathAnswer::why_not)
       .def_readonly("is_plain_sum", &PathAnswer::is_plain_sum)
       .def_readonly("can_be_disabled", &PathAnswer::can_be_disabled);
-  m.def("conv2d_explain", &explain, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
-        "What every path of a direction says of a shape, in order: the first whose why_not is empty "
-        "runs it.");
-  m.def("conv2d_disable_path", &disable_path, py::arg("name"), py::arg("off"),
-        "Keeps a path from being chosen, in every direction; off=False undoes one such call.");
+  m.def("conv2d_paths", &names, py::arg("direction"), "Names of the paths, in order.");
+  m.def(
+      "conv2d_explain", &explain, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
+      "What every path of a direction says of a shape, in order: the first whose why_not is empty "
+      "runs it.");
+  m.def("conv2d_disable_paths", &disable_paths, py::arg("names"),
+        "Keeps these paths, and no others, from being chosen in every direction.");
   m.def(
       "conv2d_path_is_disabled",
       [](const std::string& name) { return runtime::disabled_paths().has(name.c_str()); },

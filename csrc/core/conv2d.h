@@ -73,7 +73,7 @@ struct Conv2dPath {
   // Whether every result is the sum of its own products and nothing else, so that a NaN, an infinity
   // or a large value reaches the results that it is a term of, and no others.
   bool is_plain_sum = true;
-  bool can_be_disabled = true;  // by fastconv.flags
+  bool can_be_disabled = true;                                    // by fastconv.flags
   const ReadyFilters<Buffers, Context>* ready_filters = nullptr;  // null: it takes w as it is
 };
 

@@ -32,38 +32,38 @@ Isa isa_for_channels(int64_t channels, int64_t element_bytes);
 // Declares Table<T> `name`(Isa): a family's table of leaf kernels for T. Each <isa>.cpp of the family
 // defines the function `name` of its own namespace; avx2_wide's has float alone, and may be missing.
 #if defined(__x86_64__)
-#define FASTCONV_TABLE(Table, name)                                              \
-  namespace generic {                                                            \
-  template <class T>                                                             \
-  const Table<T>& name();                                                        \
-  }                                                                              \
-  namespace avx2 {                                                               \
-  template <class T>                                                             \
-  const Table<T>& name();                                                        \
-  }                                                                              \
-  namespace avx512 {                                                             \
-  template <class T>                                                             \
-  const Table<T>& name();                                                        \
-  }                                                                              \
-  namespace avx2_wide {                                                          \
-  __attribute__((weak)) const Table<float>& name();                              \
-  }                                                                              \
-  template <class T>                                                             \
-  const Table<T>& name(Isa isa) {                                                \
-    if (isa == Isa::avx512) return avx512::name<T>();                            \
-    if constexpr (IsFloat<T>::value)                                             \
+#define FASTCONV_TABLE(Table, name)                                                      \
+  namespace generic {                                                                    \
+  template <class T>                                                                     \
+  const Table<T>& name();                                                                \
+  }                                                                                      \
+  namespace avx2 {                                                                       \
+  template <class T>                                                                     \
+  const Table<T>& name();                                                                \
+  }                                                                                      \
+  namespace avx512 {                                                                     \
+  template <class T>                                                                     \
+  const Table<T>& name();                                                                \
+  }                                                                                      \
+  namespace avx2_wide {                                                                  \
+  __attribute__((weak)) const Table<float>& name();                                      \
+  }                                                                                      \
+  template <class T>                                                                     \
+  const Table<T>& name(Isa isa) {                                                        \
+    if (isa == Isa::avx512) return avx512::name<T>();                                    \
+    if constexpr (IsFloat<T>::value)                                                     \
       if (isa == Isa::avx2_wide && avx2_wide::name != nullptr) return avx2_wide::name(); \
-    return isa == Isa::generic ? generic::name<T>() : avx2::name<T>();           \
+    return isa == Isa::generic ? generic::name<T>() : avx2::name<T>();                   \
   }
 #else
-#define FASTCONV_TABLE(Table, name)              \
-  namespace generic {                            \
-  template <class T>                             \
-  const Table<T>& name();                        \
-  }                                              \
-  template <class T>                             \
-  const Table<T>& name(Isa) {                    \
-    return generic::name<T>();                   \
+#define FASTCONV_TABLE(Table, name) \
+  namespace generic {               \
+  template <class T>                \
+  const Table<T>& name();           \
+  }                                 \
+  template <class T>                \
+  const Table<T>& name(Isa) {       \
+    return generic::name<T>();      \
   }
 #endif
 

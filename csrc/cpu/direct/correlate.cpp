@@ -59,7 +59,8 @@ struct Plan {
     const int64_t images = max64(1, s.N * s.groups);
     band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
     by_channel = channel_lanes(s, tiles, k.lanes);
-    m_tile = by_channel ? k.lanes * DirectKernels<T>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
+    m_tile =
+        by_channel ? k.lanes * DirectKernels<T>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
     m_tiles = ceil_div(s.M, m_tile);
     const int64_t jobs = images * band.bands();
     m_shares = jobs >= 2 * threads ? 1 : min64(m_tiles, ceil_div(2 * threads, jobs));
@@ -77,7 +78,8 @@ struct Plan {
   }
   // Channels per tap in the packed weights of a tile.
   int64_t packed_channels(int64_t channels) const {
-    return by_channel ? round_up(channels, k.lanes) : tiles.pixel_tiles[pixel_tile(channels)].channels;
+    return by_channel ? round_up(channels, k.lanes)
+                      : tiles.pixel_tiles[pixel_tile(channels)].channels;
   }
 };
 

@@ -18,16 +18,11 @@ namespace {
 constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
 
 constexpr Correlation correlation(const Conv2dShape& s) {
-  return Correlation{s.N,
-                     s.groups,
-                     s.group_IC(),
-                     s.group_OC(),
-                     rows_axis(s),
-                     columns_axis(s),
-                     s.x_strides(),
-                     s.w_strides(),
-                     s.y_strides(),
-                     s.group_OC() * s.w_strides().n};
+  return Correlation{s.N,           s.groups,
+                     s.group_IC(),  s.group_OC(),
+                     rows_axis(s),  columns_axis(s),
+                     s.x_strides(), s.w_strides(),
+                     s.y_strides(), s.group_OC() * s.w_strides().n};
 }
 
 WhyNot supports_forward(const Conv2dShape& s) {

@@ -11,7 +11,8 @@ template <class T, int CHANNELS, int VECTORS>
 void pixel_tile(const PixelTile<T>& t) {
   static_assert(CHANNELS * VECTORS + VECTORS + 1 <= REGISTERS,
                 "accumulators, one vector of pixels each and one weight stay in registers");
-  static_assert(VECTORS <= DirectKernels<T>::MAX_VECTORS, "drivers keep tables of that many vectors");
+  static_assert(VECTORS <= DirectKernels<T>::MAX_VECTORS,
+                "drivers keep tables of that many vectors");
   const T* __restrict__ x[VECTORS];
   Vec<T> acc[CHANNELS][VECTORS];
 #pragma GCC unroll 16

@@ -37,7 +37,8 @@ void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProd
 
 // For a panel b of `vectors` vectors. p.next_a, p.next_b: of the product that follows.
 template <class T, bool TRANSPOSED>
-void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows, const PanelProduct<T>& p) {
+void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
+                    const PanelProduct<T>& p) {
   if constexpr (!TRANSPOSED)
     if (vectors == ProductKernels<T>::TILE_VECTORS)
       return multiply_rows<T, false>(k.tile_rows, k.tile_products, rows, p);

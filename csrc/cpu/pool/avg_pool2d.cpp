@@ -87,8 +87,7 @@ void avg_pool2d_forward(const Pool2dShape& s, const T* x, T* y, int threads) {
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   for_row_blocks(
       s, s.OH, s.IW * s.stride_h, threads, [&](int64_t plane, int64_t first, int64_t end) {
-        k.avg_rows(s,
-                        PoolPlane<T>{x + plane * s.IH * s.IW, y + plane * s.OH * s.OW, first, end});
+        k.avg_rows(s, PoolPlane<T>{x + plane * s.IH * s.IW, y + plane * s.OH * s.OW, first, end});
       });
 }
 

@@ -65,7 +65,8 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void*, const 
 }
 
 template <class T>
-bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void*, const Context& context) {
+bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void*,
+                        const Context& context) {
   const int threads = context.threads;
   const Derived d(s);
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.N * s.IC, [&](int64_t job, int) {
@@ -91,7 +92,8 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
 }
 
 template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void*, const Context& context) {
+bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void*,
+                         const Context& context) {
   const int threads = context.threads;
   const Derived d(s);
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.OC, [&](int64_t oc, int) {

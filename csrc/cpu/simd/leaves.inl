@@ -6,7 +6,6 @@
 
 #include "rows.inl"
 
-
 template <class T>
 constexpr RowKernels<T> make_table() {
   RowKernels<T> k{};

@@ -143,18 +143,19 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> winograd_forward_path() {
-  return {"winograd", supports, is_profitable<T>, forward_bytes<T, false>,
-          run_forward<T>, false, true, &READY_FILTERS<T>};
+  return {"winograd", supports, is_profitable<T>, forward_bytes<T, false>, run_forward<T>,
+          false,      true,     &READY_FILTERS<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> winograd_backward_input_path() {
-  return {"winograd", supports, is_profitable<T>, backward_input_bytes<T>,
-          run_backward_input<T>, false};
+  return {"winograd", supports, is_profitable<T>, backward_input_bytes<T>, run_backward_input<T>,
+          false};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> winograd_backward_weight_path() {
-  return {"winograd", supports, is_weight_profitable, backward_weight_bytes<T>,
-          run_backward_weight<T>, false};
+  return {
+      "winograd", supports, is_weight_profitable, backward_weight_bytes<T>, run_backward_weight<T>,
+      false};
 }
 
 #define INSTANTIATE(T)                                                   \

@@ -163,8 +163,8 @@ void scatter_pixels(const RowKernels<T>& k, const T* scratch, int64_t width, int
 
 // Filters of `m` output channels and `c` input channels as scratch [c][K * K][lanes].
 template <class T>
-void gather_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* w, int64_t m, int64_t c,
-                    T* scratch) {
+void gather_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* w, int64_t m,
+                    int64_t c, T* scratch) {
   const int64_t taps = conv.K * conv.K, lanes = k.lanes;
   const Strides& ws = conv.w;
   if (m < lanes) std::fill(scratch, scratch + c * taps * lanes, T(0));

@@ -35,9 +35,9 @@ bool small_filters(const WinogradConv& c) {
 // tiles.points_out; bias[lanes] += the sum of their pixels, unless null.
 template <class T>
 void gradient_to_points(const WinogradConv& c, const RowKernels<T>& k,
-                        const WinogradTransforms<T>& transforms, const T* grad_y, const RowPlace& at,
-                        int64_t group, int64_t channel, WinogradTiles<T> tiles, T* bias,
-                        T* scratch) {
+                        const WinogradTransforms<T>& transforms, const T* grad_y,
+                        const RowPlace& at, int64_t group, int64_t channel, WinogradTiles<T> tiles,
+                        T* bias, T* scratch) {
   const int64_t out = outputs_of_tile(c.K);
   const Rectangle<T> from{grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c,
                           c.y,
