@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import fastconv
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 ROOT = Path(__file__).parent.parent
 PEER_PACKAGES = ("onnxruntime", "openvino", "jax")

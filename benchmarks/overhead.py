@@ -15,9 +15,10 @@ from benchmarks import page, tables
 from benchmarks.machine import pin
 from benchmarks.peers import aten
 from benchmarks.timing import Call, measure
-from fastconv import autograd, eager, functional, ops
-from fastconv.extension import _C
-from fastconv.tensors import buffer
+from fastconv import functional
+from fastconv.core import autograd, eager, ops
+from fastconv.core.extension import _C
+from fastconv.core.tensors import buffer
 
 CALLS = 100
 SECONDS = 10.0  # for all rows

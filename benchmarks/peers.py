@@ -13,8 +13,9 @@ from torch import Tensor
 
 from benchmarks.problems import ConvProblem, PoolProblem
 from benchmarks.timing import Call
-from fastconv import functional, ops
-from fastconv.extension import _C
+from fastconv import functional
+from fastconv.core import ops
+from fastconv.core.extension import _C
 
 aten = torch.ops.aten
 OURS = "fastconv"

@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from benchmarks import cases, page, roofline, tables
 from benchmarks.machine import pin
-from fastconv import _debug, ops
-from fastconv.extension import _C
+from fastconv import _debug
+from fastconv.core import ops
+from fastconv.core.extension import _C
 
 LAYERS = (
     "vgg16.conv2",

@@ -2,9 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from fastconv import fakes, functional  # noqa: F401  (fakes: what compilers know of ops)
+from fastconv import functional
+from fastconv.core import fakes  # noqa: F401  (what compilers know of the operators)
+from fastconv.core.fallbacks import fallbacks, handovers
 from fastconv.flags import clear_filter_cache, flags
-from fastconv.handover import handovers
 from fastconv.info import explain
 from fastconv.modules import (
     AdaptiveAvgPool2d,
@@ -33,6 +34,7 @@ __all__ = [
     "clear_filter_cache",
     "convert",
     "explain",
+    "fallbacks",
     "flags",
     "functional",
     "handovers",

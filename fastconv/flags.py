@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import ContextDecorator
 
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 # What the blocks that have not ended ask for, oldest first: {switch: on}. A switch is the name of a
 # path, or the filter cache.

@@ -2,7 +2,7 @@
 autograd.py.
 
 What the kernels take: strided CPU tensors of one floating type, 3-D (unbatched) or 4-D. Everything
-else is left to torch by `to_torch`, counted (see handover.py); wrong arguments are among it, so
+else is left to torch by `to_torch`, counted (see fallbacks.py); wrong arguments are among it, so
 that torch raises its own error.
 """
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from fastconv import eager, ops
-from fastconv.arguments import (
+from fastconv.core import eager, ops
+from fastconv.core.arguments import (
     adaptive_args,
     avg_pool2d_args,
     batched_size,
@@ -19,16 +19,16 @@ from fastconv.arguments import (
     max_pool2d_args,
     refusal,
 )
-from fastconv.autograd import Conv2d, EagerConv2d
-from fastconv.autograd_base import transforming
-from fastconv.autograd_pool import (
+from fastconv.core.autograd import Conv2d, EagerConv2d
+from fastconv.core.autograd_base import transforming
+from fastconv.core.autograd_pool import (
     AvgPool2d,
     EagerAvgPool2d,
     EagerMaxPool2d,
     MaxPool2d,
     flat_indices,
 )
-from fastconv.handover import to_torch
+from fastconv.core.fallbacks import to_torch
 
 F = torch.nn.functional
 IntOrPair = int | tuple[int, ...] | list[int]
@@ -86,7 +86,7 @@ def conv2d(
             channels_last if the input or the weight is
 
     float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are
-    rounded once. Other types and devices are left to torch (:func:`fastconv.handovers` counts
+    rounded once. Other types and devices are left to torch (:func:`fastconv.fallbacks` counts
     them). Errors are those of torch.
     """
     if not _compiling():

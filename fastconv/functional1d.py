@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
 from fastconv import functional
-from fastconv.arguments import conv2d_args, refusal
-from fastconv.handover import to_torch
+from fastconv.core.arguments import conv2d_args, refusal
+from fastconv.core.fallbacks import to_torch
 
 IntOrSingle = int | tuple[int, ...] | list[int]
 

@@ -5,9 +5,10 @@ import platform
 import torch
 from torch import Tensor
 
-from fastconv import arguments, eager, functional, ops
-from fastconv.extension import _C
-from fastconv.tensors import is_channels_last
+from fastconv import functional
+from fastconv.core import arguments, eager, ops
+from fastconv.core.extension import _C
+from fastconv.core.tensors import is_channels_last
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 

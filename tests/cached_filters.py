@@ -2,7 +2,7 @@
 
 import torch
 
-from fastconv import ops
+from fastconv.core import ops
 
 ARGS = ((1, 1), (1, 1, 1, 1), (1, 1), 1)  # stride, padding, dilation, groups
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import fastconv
-from fastconv import eager
-from fastconv.extension import _C
+from fastconv.core import eager
+from fastconv.core.extension import _C
 
 
 @pytest.fixture(autouse=True)

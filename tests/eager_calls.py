@@ -2,7 +2,8 @@
 
 import torch
 
-from fastconv import eager, functional
+from fastconv import functional
+from fastconv.core import eager
 
 X, W, B = torch.randn(2, 4, 7, 6), torch.randn(6, 2, 3, 3), torch.randn(6)
 CALLS = {

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from cases import ConvCase
 
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
 

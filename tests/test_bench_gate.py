@@ -9,7 +9,7 @@ from bench_jobs import PEAKS, TINY, job_of
 from cases import NETS, ConvCase, layers_of
 
 from benchmarks import bench, gate, layer_row, peers, problems, results, roofline, timing
-from fastconv import ops
+from fastconv.core import ops
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -11,10 +11,11 @@ import pytest
 import torch
 import training
 
-from fastconv import checkpoint, data, files
-from fastconv.checkpoint import path_in
-from fastconv.config import TrainError
-from fastconv.train import Trainer
+from fastconv import data
+from fastconv.data import files
+from fastconv.train import Trainer, checkpoint
+from fastconv.train.checkpoint import path_in
+from fastconv.train.config import TrainError
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_checkpoint_holds_what_was_saved(tmp_path: Path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fastconv import files
+from fastconv.data import files
 
 real = getattr(os, sys.argv[2])
 

@@ -16,7 +16,12 @@ from fastconv import models
 from fastconv.cli import main
 
 # What imports packages that may be missing.
-USERS = ("fastconv.console", "fastconv.plots", "fastconv.train.tensorboard", "torch.utils.tensorb")
+USERS = (
+    "fastconv.cli.console",
+    "fastconv.plots",
+    "fastconv.train.tensorboard",
+    "torch.utils.tensorb",
+)
 QUICK = ("--epochs", "2", "--batch-size", "256", "--threads", "1")
 
 

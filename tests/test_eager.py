@@ -8,7 +8,7 @@ import torch
 from eager_calls import CALLS, B, W, X, torch_twin
 from torch.autograd import forward_ad
 
-from fastconv import eager
+from fastconv.core import eager
 
 pytestmark = pytest.mark.usefixtures("host")
 

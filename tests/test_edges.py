@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from raw_kernels import supporting
 
 from fastconv import functional
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 MOST = 2**31 - 1
 

@@ -12,8 +12,9 @@ from raw_kernels import DTYPES, LAYOUTS, Conv, buffer, unwritten
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import fastconv
-from fastconv import functional, ops
-from fastconv.extension import _C
+from fastconv import functional
+from fastconv.core import ops
+from fastconv.core.extension import _C
 
 pytestmark = pytest.mark.usefixtures("empty_filter_cache")
 

@@ -7,7 +7,7 @@ import torch
 from cached_filters import cached, layer, plain
 
 from fastconv import _debug
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 pytestmark = pytest.mark.usefixtures("empty_filter_cache")
 

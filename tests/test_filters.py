@@ -12,9 +12,10 @@ from reference import dot_bound
 from torch.nn import functional as F
 
 import fastconv
-from fastconv import filters, picture, plots
+from fastconv import plots
 from fastconv.cli import main
-from fastconv.data import DataError
+from fastconv.data import DataError, picture
+from fastconv.plots import filters
 
 GEOMETRIES = [(1, 0, 1), (1, 1, 1), (2, 3, 1), (3, 2, 2), (1, 5, 5)]  # stride, padding, dilation
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastconv import _debug
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 TESTS = Path(__file__).parent
 FILES = [
@@ -38,7 +38,7 @@ def run(isa: str, *command: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("isa", [isa for isa in SUPPORTED if isa != _C.isa()])
 def test_kernels_under(isa, file):
-    program = "from fastconv.extension import _C; print(_C.isa(), _C.lanes(0))"
+    program = "from fastconv.core.extension import _C; print(_C.isa(), _C.lanes(0))"
     said = run(isa, "-c", program)
     assert said.stdout.split() == [isa, str(LANES[isa])], said.stderr
     tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / file))
@@ -48,7 +48,7 @@ def test_kernels_under(isa, file):
 DIGESTS = """
 import hashlib, torch
 from cases import CONV_CASES
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 from raw_kernels import DIRECTIONS, Conv, supporting
 from test_winograd import CASES
 
@@ -74,7 +74,7 @@ def test_avx2_in_wide_vectors_gives_the_bits_of_avx512():
 
 def test_widest_is_the_default():
     env = {k: v for k, v in os.environ.items() if k != "FASTCONV_ISA"}
-    command = [sys.executable, "-c", "from fastconv.extension import _C; print(_C.isa())"]
+    command = [sys.executable, "-c", "from fastconv.core.extension import _C; print(_C.isa())"]
     said = subprocess.run(command, env=env, cwd=TESTS.parent, capture_output=True, text=True)
     assert said.stdout.strip() == [isa for isa in SUPPORTED if isa != FOR_TESTS][-1]
 

@@ -8,7 +8,7 @@ from cases import CONV_CASES, ConvCase
 from raw_kernels import DIRECTIONS, DTYPES, LAYOUTS, Conv, buffer, plain_sums, supporting, unwritten
 from reference import dot_bound
 
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 # Of plain sums; Winograd's arithmetic has another bound (test_winograd.py).
 PATHS = [(d, p) for d in DIRECTIONS for p in plain_sums(d)]

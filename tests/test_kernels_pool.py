@@ -8,7 +8,7 @@ from cases import DILATED_POOL_CASES, POOL_CASES, PoolCase
 from raw_kernels import DTYPES, buffer, from_memory, in_memory, unwritten
 from reference import dot_bound
 
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 
 def pool_shape(case: PoolCase, channels_last: bool):

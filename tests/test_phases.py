@@ -8,7 +8,7 @@ from cases import ConvCase
 from benchmarks import phases
 from benchmarks.tables import DIRECTIONS
 from fastconv import _debug
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 CASE = ConvCase("small", 3, 20, 30, 34, 40, 3, 3, padding=(1, 1, 1, 1))
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fastconv
-from fastconv.extension import explain_failure
+from fastconv.core.extension import explain_failure
 
 
 def python(code: str, **env: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from training import config, noise
 
-from fastconv import console, data, plots
+from fastconv import data, plots
+from fastconv.cli import console
 from fastconv.train import EpochResult, Trainer
 
 PNG = b"\x89PNG\r\n\x1a\n"

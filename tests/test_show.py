@@ -10,10 +10,10 @@ from commands import error_of
 from PIL import Image
 
 import fastconv
-from fastconv import checkpoint, data, models, plots
+from fastconv import data, models, plots
 from fastconv.cli import main
-from fastconv.config import Config
-from fastconv.train import Trainer, train
+from fastconv.train import Trainer, checkpoint, train
+from fastconv.train.config import Config
 
 CLASSES = ("airplane", "automobile", "ship")
 

@@ -15,7 +15,7 @@ from cases import CONV_CASES, ConvCase
 from raw_kernels import DIRECTIONS, DTYPES, Conv, supporting
 from test_winograd import CASES as WINOGRAD_CASES
 
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc",

@@ -6,7 +6,7 @@ import pytest
 from training import config
 
 from fastconv import data, models
-from fastconv.config import MODEL_RECIPES, RECIPES, Config, TrainError
+from fastconv.train.config import MODEL_RECIPES, RECIPES, Config, TrainError
 
 
 def test_every_data_set_has_a_recipe():

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from training import few_digits, learner, noise, trained
 
 from fastconv import data
-from fastconv.config import OPTIMIZERS, Config, TrainError
 from fastconv.train import Learner, Observer, Place, load_data
 from fastconv.train.batches import Batch, batches
+from fastconv.train.config import OPTIMIZERS, Config, TrainError
 
 LR = 0.02
 

@@ -8,8 +8,8 @@ from torch import nn
 from training import config, few_digits, learner, noise, trained
 
 from fastconv import models
-from fastconv.config import TrainError
 from fastconv.train import Observer, Trainer
+from fastconv.train.config import TrainError
 from fastconv.train.transfer import freeze, start_from
 
 

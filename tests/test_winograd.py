@@ -11,7 +11,7 @@ from winograd_matrices import Magnitudes, evaluate, filter_matrix, input_matrix,
 
 import fastconv
 from fastconv import _debug
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 CASES = [
     ConvCase("one_pixel", 1, 1, 1, 1, 1, 3, 3, padding=(1, 1, 1, 1)),

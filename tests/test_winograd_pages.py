@@ -23,7 +23,7 @@ from benchmarks import (
     timing,
 )
 from benchmarks.tables import DIRECTIONS
-from fastconv.extension import _C
+from fastconv.core.extension import _C
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import math
 import torch
 
 from fastconv import data
-from fastconv.config import Config
 from fastconv.train import EpochResult, Learner, Observer, Trainer
+from fastconv.train.config import Config
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 // The pools for Python, on addresses. Layer: bindings.
 #include "pool2d.h"
 
-#include "../cpu/pool/pool2d.h"
 #include "../runtime/verbose.h"
 #include "translate.h"
 

@@ -4,8 +4,6 @@
 #include <cstdlib>
 #include <string>
 
-#include "../cpu/common/isa.h"
-#include "../cpu/simd/table.h"
 #include "translate.h"
 
 extern "C" int omp_get_max_threads();
@@ -62,7 +60,7 @@ void bind_system(py::module_& m) {
       "lanes",
       [](int dtype) {
         return with_element(runtime::checked_dtype(dtype), [](auto zero) {
-          return cpu::row_kernels<decltype(zero)>(cpu::isa()).lanes;
+          return Cpu::lanes<decltype(zero)>();
         });
       },
       py::arg("dtype"), "Elements per vector.");

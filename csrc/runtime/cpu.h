@@ -6,7 +6,10 @@
 #include <string>
 
 #include "../cpu/common/checksum.h"
+#include "../cpu/common/isa.h"
 #include "../cpu/paths/paths.h"
+#include "../cpu/pool/pool2d.h"
+#include "../cpu/simd/table.h"
 #include "host_memory.h"
 
 namespace fastconv::runtime {
@@ -41,6 +44,12 @@ struct Cpu {
   // A number that tells whether memory has changed.
   static uint64_t checksum(const void* data, int64_t bytes, const Context& context) {
     return cpu::checksum(data, bytes, context.threads);
+  }
+
+  // Elements per vector.
+  template <class T>
+  static int lanes() {
+    return cpu::row_kernels<T>(cpu::isa()).lanes;
   }
 };
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import fastconv
 from fastconv.cli import evaluate, filters, info, models, show, summary, train
-from fastconv.config import TrainError
 from fastconv.data import DataError
-from fastconv.files import WriteError
-from fastconv.filters import FilterError
+from fastconv.data.files import WriteError
+from fastconv.plots.filters import FilterError
+from fastconv.train.config import TrainError
 
 # In the order of the help. A command is a module with add(commands), which adds its parser and
 # names run, and run(options, arguments) -> exit code.

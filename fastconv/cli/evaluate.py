@@ -7,9 +7,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastconv import checkpoint
-from fastconv.config import TrainError
-from fastconv.train import Place, load_data
+from fastconv.train import Place, checkpoint, load_data
+from fastconv.train.config import TrainError
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -36,7 +35,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Print accuracy, and the table of the classes."""
-    from fastconv.console import class_table
+    from fastconv.cli.console import class_table
     from fastconv.train.evaluate import accuracy, confusion_matrix
 
     trained = checkpoint.load_model(options.checkpoint, options.layers)

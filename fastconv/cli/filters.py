@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fastconv import filters
+from fastconv.plots import filters
 
 CALLS, SECONDS = 3, 1.0  # so many calls, while they take no longer; the fastest is printed
 GEOMETRY = {"stride": 1, "padding": 0, "dilation": 1}  # unless told otherwise
@@ -65,7 +65,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Apply, draw, and print the arithmetic."""
-    from fastconv import picture, plots
+    from fastconv import plots
+    from fastconv.data import picture
 
     if options.dpi not in DPI:
         raise filters.FilterError(f"dpi is {options.dpi}: it must be {DPI[0]} to {DPI[-1]}")

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-from fastconv import checkpoint
-from fastconv.checkpoint import Trained
 from fastconv.data import DataError, Split
 from fastconv.data.fitting import fit
-from fastconv.train import LAYER_NAMES, load_data
+from fastconv.train import LAYER_NAMES, checkpoint, load_data
+from fastconv.train.checkpoint import Trained
 
 ONE_PAGE = 4  # convolutions that are drawn together; of larger nets each has a page
 ANSWERS = 5  # printed
@@ -84,7 +83,7 @@ def _image(text: str, trained: Trained, root: Path | None) -> tuple[torch.Tensor
 
 def _picture(path: str, shape: tuple[int, int, int]) -> torch.Tensor:
     """The largest centred part of a picture that has the proportions of ``shape``, in its size."""
-    from fastconv import picture
+    from fastconv.data import picture
 
     channels, height, width = shape
     pixels = picture.read(path, grey=channels == 1)

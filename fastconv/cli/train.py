@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from fastconv import checkpoint, data, models
-from fastconv.config import (
+from fastconv import data, models
+from fastconv.train import Place, Trainer, checkpoint, join, load_data
+from fastconv.train.config import (
     AUGMENTATIONS,
     LAYER_CHOICES,
     LOSSES,
@@ -25,7 +26,6 @@ from fastconv.config import (
     Config,
     TrainError,
 )
-from fastconv.train import Place, Trainer, join, load_data
 
 DEFAULT = " (default: %(default)s)"
 CLASSES_SHOWN = 20  # of the table at the end; classes.csv has them all
@@ -205,7 +205,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Train as ``options`` say; ``arguments`` are the words they came from."""
     # Here, so that a missing package ends the command before the training, not after.
-    import fastconv.console
+    import fastconv.cli.console
     import fastconv.plots
 
     if options.tensorboard:
@@ -243,7 +243,7 @@ def _train(config: Config, options: argparse.Namespace, place: Place) -> None:
 
 def _lead(trainer: Trainer, tensorboard: Path | None) -> None:
     """Train, and say, draw and log what happens."""
-    from fastconv.console import Console, class_table, summary
+    from fastconv.cli.console import Console, class_table, summary
     from fastconv.plots import draw
 
     print(_headline(trainer), flush=True)

@@ -16,8 +16,8 @@ import torch
 from fastconv.data import unpickle
 from fastconv.data.dataset import DataError, Split
 from fastconv.data.download import fetch
+from fastconv.data.files import write_atomically
 from fastconv.data.reading import LIMIT, damaged, is_file, read_bytes
-from fastconv.files import write_atomically
 
 SHAPE = (3, 32, 32)  # IC, IH, IW
 PIXELS = 3 * 32 * 32  # bytes per picture

@@ -14,8 +14,8 @@ import torch
 
 from fastconv.data.dataset import Split
 from fastconv.data.download import fetch
+from fastconv.data.files import write_atomically
 from fastconv.data.reading import LIMIT, damaged, is_file, missing, unreadable
-from fastconv.files import write_atomically
 
 IMAGE_SIZE = 28  # pixels per side
 CHUNK = 1 << 20  # bytes per read: memory grows with what a file holds, not with what it claims

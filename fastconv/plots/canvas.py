@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fastconv.files import write_atomically
+from fastconv.data.files import write_atomically
 
 # Blue and vermilion of Okabe and Ito, told apart with any colour vision.
 BLUE, VERMILION = "#0072B2", "#D55E00"

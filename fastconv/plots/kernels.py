@@ -10,8 +10,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fastconv.filters import Kernel
 from fastconv.plots.canvas import DPI, SIGNED, bare, new_figure, write
+from fastconv.plots.filters import Kernel
 
 WIDTH = 4.2  # inches of a picture
 KERNEL_WIDTH = 3.0

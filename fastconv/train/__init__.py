@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastconv import data, models
-from fastconv.config import Config, TrainError
+from fastconv.train.config import Config, TrainError
 from fastconv.train.learner import Learner
 from fastconv.train.processes import Place, join
 from fastconv.train.results import LAYER_NAMES, EpochResult, Observer

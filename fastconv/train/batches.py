@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import Sampler
 
-from fastconv.config import Config
 from fastconv.data import Augment, Dataset
+from fastconv.train.config import Config
 from fastconv.train.processes import Place
 
 

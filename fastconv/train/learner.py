@@ -12,10 +12,10 @@ from itertools import islice
 import torch
 
 from fastconv import models
-from fastconv.config import Config, TrainError
 from fastconv.data import Dataset
 from fastconv.train import transfer
 from fastconv.train.batches import Batch, batches, seeded
+from fastconv.train.config import Config, TrainError
 from fastconv.train.evaluate import accuracy, confusion_matrix
 from fastconv.train.norm import synchronise
 from fastconv.train.optim import make_loss, make_optimizer, make_schedule

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim import Optimizer, lr_scheduler
 
-from fastconv.config import OPTIMIZERS, Config, TrainError
+from fastconv.train.config import OPTIMIZERS, Config, TrainError
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ONECYCLE_RISE = 0.3  # the part of the run in which the rate rises, unless a warm-up is given

@@ -15,7 +15,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fastconv.config import TrainError
+from fastconv.train.config import TrainError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
-from fastconv import checkpoint
-from fastconv.config import Config, TrainError
 from fastconv.data import Dataset
-from fastconv.files import write_atomically
+from fastconv.data.files import write_atomically
+from fastconv.train import checkpoint
+from fastconv.train.config import Config, TrainError
 from fastconv.train.evaluate import class_accuracies
 from fastconv.train.learner import Learner
 from fastconv.train.processes import Place

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fastconv import checkpoint
-from fastconv.config import TrainError
+from fastconv.train import checkpoint
+from fastconv.train.config import TrainError
 
 SHOWN = 6  # names in a note
 

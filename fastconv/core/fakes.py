@@ -7,8 +7,8 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch.utils.flop_counter import register_flop_formula
 
-from fastconv.ops import code_dtype
-from fastconv.tensors import conv2d_output_size, pooled_size
+from fastconv.core.ops import code_dtype
+from fastconv.core.tensors import conv2d_output_size, pooled_size
 
 _ops = torch.ops.fastconv
 

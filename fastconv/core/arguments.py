@@ -1,6 +1,6 @@
 """Whether the kernels take a call: its tensors, and its arguments in one form. Layer: functional.
 
-Each function returns None for what the kernels do not take; torch then decides (handover.py).
+Each function returns None for what the kernels do not take; torch then decides (fallbacks.py).
 """
 
 import numbers
@@ -9,8 +9,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fastconv import ops
-from fastconv.tensors import conv2d_output_size, pooled_size
+from fastconv.core import ops
+from fastconv.core.tensors import conv2d_output_size, pooled_size
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES

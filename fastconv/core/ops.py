@@ -13,8 +13,8 @@ from functools import lru_cache, wraps
 import torch
 from torch import Tensor
 
-from fastconv.extension import _C
-from fastconv.tensors import buffer, dense, is_channels_last, is_dense, new_tensor, unwatched
+from fastconv.core.extension import _C
+from fastconv.core.tensors import buffer, dense, is_channels_last, is_dense, new_tensor, unwatched
 
 KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
 # Widened to float32, run by its kernels (so sums are float32) and rounded once.

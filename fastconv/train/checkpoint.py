@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from fastconv import models
-from fastconv.config import Config, TrainError
-from fastconv.files import write_atomically
+from fastconv.data.files import write_atomically
+from fastconv.train.config import Config, TrainError
 
 FORMAT = "fastconv checkpoint 2"
 # What the checkpoint of a run holds besides its format.

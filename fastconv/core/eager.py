@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fastconv import ops
-from fastconv.arguments import adaptive_args, avg_pool2d_args, conv2d_args, max_pool2d_args
-from fastconv.autograd import Conv2d, conv2d_gradients
-from fastconv.autograd_base import direct_apply
-from fastconv.autograd_pool import (
+from fastconv.core import ops
+from fastconv.core.arguments import adaptive_args, avg_pool2d_args, conv2d_args, max_pool2d_args
+from fastconv.core.autograd import Conv2d, conv2d_gradients
+from fastconv.core.autograd_base import direct_apply
+from fastconv.core.autograd_pool import (
     AvgPool2d,
     MaxPool2d,
     average_gradient,
     max_pool2d_gradient,
 )
-from fastconv.extension import _C
-from fastconv.tensors import WATCHERS, is_channels_last, is_dense, new_tensor
+from fastconv.core.extension import _C
+from fastconv.core.tensors import WATCHERS, is_channels_last, is_dense, new_tensor
 
 
 class _Plain(torch.autograd.Function):

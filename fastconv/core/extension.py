@@ -21,7 +21,7 @@ def load() -> ModuleType:
     try:
         return importlib.import_module("fastconv._debug" if debug else "fastconv._C")
     except ImportError as error:
-        raise ImportError(explain_failure(error, Path(__file__).parent)) from error
+        raise ImportError(explain_failure(error, Path(__file__).parent.parent)) from error
 
 
 def explain_failure(error: ImportError, package: Path) -> str:

@@ -14,15 +14,15 @@ Function inside a backward); the eager class adds jvp, vmap and differentiable b
 import torch
 from torch import Tensor
 
-from fastconv import ops
-from fastconv.autograd_base import (
+from fastconv.core import ops
+from fastconv.core.autograd_base import (
     EagerFunction,
     differentiable_backward,
     forward_mode,
     transforming,
 )
-from fastconv.batching import batched, fold_channels, more_groups, times, unfold_channels
-from fastconv.tensors import conv2d_output_size, is_channels_last
+from fastconv.core.batching import batched, fold_channels, more_groups, times, unfold_channels
+from fastconv.core.tensors import conv2d_output_size, is_channels_last
 
 _will_execute = getattr(torch._C, "_will_engine_execute_node", None)
 

@@ -8,10 +8,10 @@ other's transposes.
 import torch
 from torch import Tensor
 
-from fastconv import ops
-from fastconv.autograd_base import EagerFunction, differentiable_backward, forward_mode
-from fastconv.batching import batched
-from fastconv.tensors import is_channels_last
+from fastconv.core import ops
+from fastconv.core.autograd_base import EagerFunction, differentiable_backward, forward_mode
+from fastconv.core.batching import batched
+from fastconv.core.tensors import is_channels_last
 
 
 def flat_indices(codes: Tensor, args: tuple, x_size: tuple) -> Tensor:

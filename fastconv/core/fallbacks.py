@@ -1,0 +1,42 @@
+"""Calls that fall back to torch, because the kernels do not support their arguments. Layer: core,
+below functional.
+
+No call falls back in silence: each goes through `to_torch`, is counted, and shows in `fallbacks()`.
+Wrong arguments go the same way, so that torch raises its own exception with its own words.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_counts: Counter[tuple[str, str]] = Counter()
+
+
+def to_torch(function: Callable, reason: str, *args: Any, **kwargs: Any) -> Any:
+    """``function(*args, **kwargs)``; counted unless it raises or is being compiled."""
+    result = function(*args, **kwargs)
+    if not torch.compiler.is_compiling():
+        _counts[function.__name__, reason] += 1
+    return result
+
+
+def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
+    """How often each function fell back to torch in this process, and why: ``{(function, reason):
+    calls}``.
+
+    Args:
+        reset: start counting anew.
+
+    The reasons are "dtype" (not a floating type of 16 to 64 bits, or mixed types), "device" (the
+    device has no kernels), "layout" (not a strided tensor) and "arguments" (torch accepts them and
+    the kernels do not, for instance an input without channels).
+    """
+    counts = dict(_counts)
+    if reset:
+        _counts.clear()
+    return counts
+
+
+handovers = fallbacks  # the name of earlier versions

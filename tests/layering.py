@@ -1,0 +1,134 @@
+"""The doors between the rooms of docs/architecture.md: which file may include or import which.
+
+`violations` reads a tree and returns one sentence for each forbidden door; test_layering.py asks it
+of this tree, and of trees with one planted violation each.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+FAMILIES = ("direct", "gemm", "winograd", "pool", "reference")
+# Room of csrc/ -> the rooms whose headers it may include, besides its own and the standard library.
+# The longest room that holds a file counts.
+CPP_DOORS = {
+    "core": [],
+    "cpu/common": ["core", "cpu/simd"],
+    "cpu/simd": ["core", "cpu/common"],
+    **{f"cpu/{family}": ["core", "cpu/common", "cpu/simd", "cpu/gemm"] for family in FAMILIES},
+    "cpu/paths": ["core", "cpu/common", *(f"cpu/{family}" for family in FAMILIES)],
+    "runtime": ["core", "cpu/common", "cpu/simd", "cpu/pool", "cpu/paths"],
+    "bindings": ["core", "runtime"],
+    "torch": ["core", "bindings"],
+}
+# Headers in angle brackets besides the standard library's.
+FOREIGN_HEADERS = {
+    "cpu/simd": r"immintrin\.h",
+    "runtime": r"sys/mman\.h",
+    "bindings": r"Python\.h|pybind11/.*",
+    "torch": r"Python\.h|ATen/.*|c10/.*|torch/.*|pybind11/.*",
+}
+STANDARD_HEADER = r"[a-z_0-9]+"
+# Single files that need more than their room.
+MORE_DOORS = {"bindings/debug.cpp": ["cpu/simd", "cpu/winograd"]}
+FORBIDDEN_IN_KERNELS = r"\b(new|malloc|calloc|aligned_alloc|throw|getenv|printf|cout|vector<)\b"
+THREAD_RUNTIME = r"#pragma omp|omp_|GOMP_|<omp\.h>"
+USERS_OF_THREADS = {"cpu/common/parallel.h", "bindings/system.cpp"}
+ASKS_ENVIRONMENT = {"cpu/common/isa.cpp"}  # FASTCONV_ISA, once per process
+
+# Modules of fastconv/, lowest first: each may import those before it.
+CORE = ["extension", "fallbacks", "tensors", "ops", "fakes", "batching", "autograd_base", "autograd",
+        "autograd_pool", "arguments", "eager"]  # fmt: skip
+PUBLIC = ["flags", "functional", "functional1d", "modules", "info"]
+RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
+APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
+FOR_APPLICATION = {"modules", "functional", "info"}
+USERS_OF_C = {"core.ops", "core.eager", "flags", "info"}
+
+
+def cpp_files(csrc: Path) -> list[Path]:
+    return sorted(p for p in csrc.rglob("*") if p.suffix in {".h", ".cpp", ".inl", ".cu", ".cuh"})
+
+
+def room_of(path: str) -> str | None:
+    """The room of a path relative to csrc/."""
+    rooms = [room for room in CPP_DOORS if path.startswith(room + "/")]
+    return max(rooms, key=len, default=None)
+
+
+def _include_violations(csrc: Path, path: Path) -> Iterator[str]:
+    name = path.relative_to(csrc).as_posix()
+    room = room_of(name)
+    if room is None:
+        yield f"{name} lies in no room"
+        return
+    doors = [room, *CPP_DOORS[room], *MORE_DOORS.get(name, [])]
+    text = path.read_text()
+    for header in re.findall(r"^\s*#\s*include\s+<([^>]+)>", text, re.MULTILINE):
+        pattern = f"{STANDARD_HEADER}|{FOREIGN_HEADERS.get(room, STANDARD_HEADER)}"
+        if not re.fullmatch(pattern, header):
+            yield f"{name} includes <{header}>"
+    for header in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.MULTILINE):
+        target = (path.parent / header).resolve().relative_to(csrc.resolve()).as_posix()
+        if room_of(target) not in doors:
+            yield f"{name} includes {target}"
+
+
+def _code_violations(csrc: Path, path: Path) -> Iterator[str]:
+    name = path.relative_to(csrc).as_posix()
+    code = re.sub(r"//.*", "", path.read_text())
+    if re.search(THREAD_RUNTIME, code) and name not in USERS_OF_THREADS:
+        yield f"{name} knows the thread runtime"
+    kernels = name.startswith(("cpu/", "cuda/")) and name not in ASKS_ENVIRONMENT
+    found = re.search(FORBIDDEN_IN_KERNELS, code) if kernels or name.startswith("core/") else None
+    if found:
+        yield f"{name} has '{found.group()}': kernels do not allocate, throw, print or ask"
+
+
+def imported(path: Path, modules: set[str]) -> set[str]:
+    """Modules of fastconv that a file imports, without the package's name."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastconv":
+            base = ".".join(node.module.split(".")[1:])
+            for alias in node.names:
+                full = f"{base}.{alias.name}" if base else alias.name
+                names.add(full if full in modules or not base else base)
+        elif isinstance(node, ast.Import):
+            names |= {
+                a.name.partition(".")[2] for a in node.names if a.name.startswith("fastconv.")
+            }
+    return names - {"", "__version__"}
+
+
+def _import_violations(package: Path, path: Path, modules: set[str]) -> Iterator[str]:
+    name = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+    names = imported(path, modules)
+    rooms = {n.split(".")[0] for n in names}
+    if name in ("__init__", "core"):
+        forbidden = names - set(RANKS)
+    elif name in RANKS:
+        forbidden = names - set(RANKS[: RANKS.index(name)]) - {"core.extension", "_debug"}
+    elif name.split(".")[0] in APPLICATION:
+        forbidden = rooms - APPLICATION - FOR_APPLICATION
+    else:
+        yield f"fastconv/{name} lies in no room"
+        return
+    for other in sorted(forbidden):
+        yield f"fastconv.{name} imports fastconv.{other}"
+    if "extension import _C" in path.read_text() and name not in USERS_OF_C:
+        yield f"fastconv.{name} reaches the kernels past core.ops"
+
+
+def violations(root: Path) -> list[str]:
+    csrc, package = root / "csrc", root / "fastconv"
+    found: list[str] = []
+    for path in cpp_files(csrc):
+        found += [*_include_violations(csrc, path), *_code_violations(csrc, path)]
+    files = sorted(package.rglob("*.py"))
+    modules = {".".join(p.relative_to(package).with_suffix("").parts) for p in files}
+    modules |= {m.removesuffix(".__init__") for m in modules}
+    for path in files:
+        found += _import_violations(package, path, modules)
+    return found
