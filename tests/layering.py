@@ -38,8 +38,19 @@ USERS_OF_THREADS = {"cpu/common/parallel.h", "bindings/system.cpp"}
 ASKS_ENVIRONMENT = {"cpu/common/isa.cpp"}  # FASTCONV_ISA, once per process
 
 # Modules of fastconv/, lowest first: each may import those before it.
-CORE = ["extension", "fallbacks", "tensors", "ops", "fakes", "batching", "autograd_base", "autograd",
-        "autograd_pool", "arguments", "eager"]  # fmt: skip
+CORE = [
+    "extension",
+    "fallbacks",
+    "tensors",
+    "ops",
+    "fakes",
+    "batching",
+    "autograd_base",
+    "autograd",
+    "autograd_pool",
+    "arguments",
+    "eager",
+]
 PUBLIC = ["flags", "functional", "functional1d", "modules", "info"]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
@@ -96,9 +107,8 @@ def imported(path: Path, modules: set[str]) -> set[str]:
                 full = f"{base}.{alias.name}" if base else alias.name
                 names.add(full if full in modules or not base else base)
         elif isinstance(node, ast.Import):
-            names |= {
-                a.name.partition(".")[2] for a in node.names if a.name.startswith("fastconv.")
-            }
+            packages = [alias.name.partition(".") for alias in node.names]
+            names |= {rest for package, _, rest in packages if package == "fastconv"}
     return names - {"", "__version__"}
 
 

@@ -25,7 +25,7 @@ PLANTED = [
     ("csrc/cpu/pool/jobs.h", "#pragma omp parallel", "knows the thread runtime"),
     ("csrc/runtime/conv2d.h", "#include <pybind11/pybind11.h>", "includes <pybind11/pybind11.h>"),
     ("csrc/runtime/conv2d.h", '#include "../bindings/host.h"', "includes bindings/host.h"),
-    ("csrc/bindings/conv2d.cpp", '#include "../cpu/direct/direct.h"', "includes cpu/direct/direct.h"),
+    ("csrc/bindings/conv2d.h", '#include "../cpu/direct/direct.h"', "includes cpu/direct/direct.h"),
     ("csrc/bindings/host.h", "#include <ATen/ATen.h>", "includes <ATen/ATen.h>"),
     ("csrc/torch/host.cpp", '#include "../cpu/paths/paths.h"', "includes cpu/paths/paths.h"),
     ("csrc/elsewhere/new.h", "", "lies in no room"),
