@@ -4,8 +4,8 @@ fastconv._C once more, with what only tests and benchmarks need.
 
 Where torch is importable its BuildExtension drives ninja, with header dependencies and parallel
 jobs, and csrc/torch/ becomes fastconv._torch, which makes small calls cheaper for that version of
-torch (fastconv/core/eager.py). Otherwise plain setuptools compiles in parallel. Instruction sets are
-chosen inside the sources, so no -march flags stand here.
+torch (fastconv/core/eager.py). Otherwise plain setuptools compiles in parallel. Instruction sets
+are chosen inside the sources, so no -march flags stand here.
 """
 
 import os

@@ -5,8 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from fastconv import functional
 from fastconv.core import fakes  # noqa: F401  (what compilers know of the operators)
 from fastconv.core.fallbacks import fallbacks, handovers
+from fastconv.explain import explain
 from fastconv.flags import clear_filter_cache, flags
-from fastconv.info import explain
 from fastconv.modules import (
     AdaptiveAvgPool2d,
     AvgPool2d,

@@ -1,14 +1,11 @@
-"""What is installed and what will run: `fastconv info` and fastconv.explain. Beside modules."""
+"""What is installed: the report of `fastconv info`. Layer: public, over core."""
 
 import platform
 
 import torch
-from torch import Tensor
 
-from fastconv import functional
-from fastconv.core import arguments, eager, ops
+from fastconv.core import eager
 from fastconv.core.extension import _C
-from fastconv.core.tensors import is_channels_last
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -42,52 +39,3 @@ def report() -> str:
     lines.append(("filter cache", f"{used} of {bound} bytes (fastconv.flags)"))
     lines += [(f"conv2d {d}", ", ".join(_C.conv2d_paths(d))) for d in DIRECTIONS]
     return "\n".join(f"{name:24}{text}" for name, text in lines)
-
-
-def chosen_path(direction: str, dtype: int, shape: "_C.Conv2dShape") -> str:
-    """The name of the path that runs the shape."""
-    answers = _C.conv2d_explain(direction, dtype, shape)
-    return next(answer.name for answer in answers if not answer.why_not)
-
-
-def explain(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: functional.IntOrPair = 1,
-    padding: functional.IntOrPair | str = 0,
-    dilation: functional.IntOrPair = 1,
-    groups: int = 1,
-) -> dict[str, str]:
-    """How :func:`fastconv.functional.conv2d` would run these arguments, without running them.
-
-    ``{direction: "path, workspace in bytes"}`` for forward, backward_input and backward_weight, or
-    ``{"torch": reason}`` where the call is left to torch. Where no gradient would be recorded and
-    forward keeps its transformed filters, their bytes follow.
-    """
-    given = (input, weight) if bias is None else (input, weight, bias)
-    reason = arguments.refusal(*given)
-    if reason is not None:
-        return {"torch": reason}
-    x = input.unsqueeze(0) if input.dim() == 3 else input
-    bias_size = None if bias is None else bias.shape
-    args = arguments.conv2d_args(
-        x.shape, weight.shape, bias_size, stride, padding, dilation, groups
-    )
-    if args is None:
-        return {"torch": "arguments"}
-    number = ops.KERNEL_DTYPES[x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32]
-    x_last, w_last = is_channels_last(x), is_channels_last(weight)
-    shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
-    threads = torch.get_num_threads()
-    said = {
-        direction: f"{chosen_path(direction, number, shape)}, "
-        f"{_C.conv2d_workspace_bytes(direction, number, shape, threads)} bytes"
-        for direction in DIRECTIONS
-    }
-    if not functional.tracked(*given) and ops.caches_filters(weight):
-        workspace, filters = _C.conv2d_bytes_with_kept_filters(number, shape, threads)
-        if filters:
-            path = chosen_path("forward", number, shape)
-            said["forward"] = f"{path}, {workspace} bytes, {filters} bytes of filters kept"
-    return said

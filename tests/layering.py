@@ -51,11 +51,11 @@ CORE = [
     "arguments",
     "eager",
 ]
-PUBLIC = ["flags", "functional", "functional1d", "modules", "info"]
+PUBLIC = ["flags", "functional", "functional1d", "modules", "timing", "explain", "info"]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
-FOR_APPLICATION = {"modules", "functional", "info"}
-USERS_OF_C = {"core.ops", "core.eager", "flags", "info"}
+FOR_APPLICATION = {"modules", "functional", "explain", "info"}
+USERS_OF_C = {"core.ops", "core.eager", "flags", "explain", "info"}
 
 
 def cpp_files(csrc: Path) -> list[Path]:

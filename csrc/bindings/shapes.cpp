@@ -9,6 +9,7 @@
 #include <string>
 
 #include "../core/shape.h"
+#include "../runtime/verbose.h"
 
 namespace py = pybind11;
 
@@ -131,7 +132,8 @@ void bind_shapes(py::module_& m) {
       .def_property_readonly("OH", &Conv2dShape::OH)
       .def_property_readonly("OW", &Conv2dShape::OW)
       .def_property_readonly("terms", &Conv2dShape::terms)
-      .def_property_readonly("multiply_adds", &Conv2dShape::multiply_adds);
+      .def_property_readonly("multiply_adds", &Conv2dShape::multiply_adds)
+      .def("__str__", [](const Conv2dShape& s) { return runtime::describe(s); });
   py::class_<Pool2dShape>(m, "Pool2dShape", py::module_local(), "Extents of one pooling.")
       .def(py::init(&make_pool2d_shape), py::arg("input"), py::arg("kernel"), py::arg("stride"),
            py::arg("padding"), py::arg("dilation") = Pair{1, 1}, py::arg("ceil_mode") = false,
@@ -145,7 +147,10 @@ void bind_shapes(py::module_& m) {
       .def_readonly("IW", &Pool2dShape::IW)
       .def_readonly("OH", &Pool2dShape::OH)
       .def_readonly("OW", &Pool2dShape::OW)
-      .def_property_readonly("byte_codes", &Pool2dShape::byte_codes);
+      .def_readonly("KH", &Pool2dShape::KH)
+      .def_readonly("KW", &Pool2dShape::KW)
+      .def_property_readonly("byte_codes", &Pool2dShape::byte_codes)
+      .def("__str__", [](const Pool2dShape& s) { return runtime::describe(s); });
 }
 
 }  // namespace fastconv::bindings

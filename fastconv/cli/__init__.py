@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import fastconv
-from fastconv.cli import evaluate, filters, info, models, show, summary, train
+from fastconv.cli import evaluate, explain, filters, info, models, show, summary, train
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
 from fastconv.plots.filters import FilterError
@@ -16,7 +16,7 @@ from fastconv.train.config import TrainError
 
 # In the order of the help. A command is a module with add(commands), which adds its parser and
 # names run, and run(options, arguments) -> exit code.
-COMMANDS = (train, evaluate, show, filters, models, summary, info)
+COMMANDS = (train, evaluate, show, filters, models, summary, explain, info)
 
 # What commands need beyond torch. Name of the module: name of the package, extra that brings it.
 OPTIONAL_PACKAGES = {

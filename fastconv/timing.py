@@ -1,0 +1,143 @@
+"""Times of our kernels beside torch's, for explain(measure=True). Layer: public, over core.
+
+Both sides take turns in one process, and medians are compared. `python -m benchmarks.layer`
+measures more carefully and beside more peers.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastconv.core import ops
+from fastconv.core.tensors import is_channels_last
+
+aten = torch.ops.aten
+_ROUNDS, _SECONDS = 15, 0.4
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine reaches: multiply-adds a second in a matrix product, bytes in a copy."""
+
+    multiply_adds: float
+    bytes: float
+
+    @staticmethod
+    def measured() -> "Machine":
+        a = torch.rand(1024, 1024)
+        rows = torch.rand(2**24)  # 64 MB
+        out, copied = torch.empty_like(a), torch.empty_like(rows)
+        product = _median(lambda: torch.mm(a, a, out=out))
+        copy = _median(lambda: copied.copy_(rows))
+        return Machine(1024**3 / product, 2 * rows.nbytes / copy)
+
+    def least_seconds(self, multiply_adds: int, moved: int, arithmetic: bool) -> float:
+        """The time of the roofline; pools count memory alone."""
+        return max(multiply_adds / self.multiply_adds if arithmetic else 0.0, moved / self.bytes)
+
+
+def _median(run: Callable[[], object]) -> float:
+    run()
+    return statistics.median(_once(run) for _ in range(7))
+
+
+def _once(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def in_turns(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
+    """The median seconds of each, over rounds in which both take a turn."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.no_grad():
+        ours(), theirs()
+        end = time.perf_counter() + _SECONDS
+        while len(times[0]) < _ROUNDS or (time.perf_counter() < end and len(times[0]) < 1000):
+            for run, measured in zip((ours, theirs), times, strict=True):
+                measured.append(_once(run))
+            if time.perf_counter() > end and len(times[0]) >= 3:
+                break
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def _real(t: Tensor | None) -> Tensor | None:
+    """A tensor of random numbers with the size, strides and type of one without memory."""
+    if t is None:
+        return None
+    return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype).normal_()
+
+
+def pair_of(
+    operator: str, direction: str, tensors: tuple, args: tuple
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A call of ours and one of torch's that compute the same."""
+    real = tuple(map(_real, tensors))
+    if operator == "conv2d":
+        return _convolution(direction, *real, args[:4])
+    return _pool(operator, direction, real[0], args)
+
+
+def _convolution(direction: str, x: Tensor, w: Tensor, bias: Tensor | None, args: tuple):
+    stride, (top, bottom, left, right), dilation, groups = args
+    padded = x if top == bottom and left == right else _pad(x, (left, right, top, bottom))
+    padding = (top, left) if padded is x else (0, 0)
+    if direction == "forward":
+        return (
+            lambda: ops.conv2d(x, w, bias, *args, True),
+            lambda: aten.convolution(
+                padded, w, bias, stride, padding, dilation, False, (0, 0), groups
+            ),
+        )
+    grad_y = ops.conv2d(x, w, None, *args).normal_()
+    mask = [direction == "backward_input", direction == "backward_weight", False]
+
+    def theirs() -> object:
+        return aten.convolution_backward(
+            grad_y, padded, w, None, stride, padding, dilation, False, (0, 0), groups, mask
+        )
+
+    if direction == "backward_input":
+        last = is_channels_last(x)
+        return lambda: ops.conv2d_backward_input(grad_y, w, tuple(x.shape), *args, last), theirs
+    last = is_channels_last(w)
+    return (
+        lambda: ops.conv2d_backward_weight(grad_y, x, tuple(w.shape), *args, last, False),
+        theirs,
+    )
+
+
+def _pad(x: Tensor, amounts: tuple[int, int, int, int]) -> Tensor:
+    last = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+    return torch.nn.functional.pad(x, amounts).contiguous(memory_format=last)
+
+
+def _pool(operator: str, direction: str, x: Tensor, args: tuple):
+    last, size = is_channels_last(x), tuple(x.shape)
+    if operator == "max_pool2d":
+        args = args[:5]
+        y, codes = ops.max_pool2d(x, *args, True)
+        _, indices = aten.max_pool2d_with_indices(x, *args)
+        if direction == "forward":
+            return lambda: ops.max_pool2d(x, *args, True), lambda: aten.max_pool2d_with_indices(
+                x, *args
+            )
+        return (
+            lambda: ops.max_pool2d_backward(y, codes, size, *args, last),
+            lambda: aten.max_pool2d_with_indices_backward(y, x, *args, indices),
+        )
+    ours, backward, theirs, their_backward = {
+        "avg_pool2d": (ops.avg_pool2d, ops.avg_pool2d_backward, aten.avg_pool2d,
+                       aten.avg_pool2d_backward),
+        "adaptive_avg_pool2d": (ops.adaptive_avg_pool2d, ops.adaptive_avg_pool2d_backward,
+                                aten._adaptive_avg_pool2d,
+                                lambda y, x, *_: aten._adaptive_avg_pool2d_backward(y, x)),
+    }[operator]  # fmt: skip
+    if direction == "forward":
+        return lambda: ours(x, *args), lambda: theirs(x, *args)
+    y = ours(x, *args)
+    return lambda: backward(y, size, *args, last), lambda: their_backward(y, x, *args)
