@@ -6,13 +6,13 @@ and pool that it sees, the path lists of csrc/ are asked, in each direction, wit
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fastconv import functional, timing
+from fastconv import functional
 from fastconv.core import arguments, ops
 from fastconv.core.extension import _C
 from fastconv.core.tensors import is_channels_last
@@ -88,7 +88,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """A convolution or pool that was seen; `arguments`: what follows its tensors."""
 
     layer: str
@@ -132,7 +132,7 @@ class _Watch(TorchDispatchMode):
     def _add(self, operator: str, tensors: tuple, rest: tuple, why: str = "") -> None:
         kept = tuple(t.detach().to("meta") if isinstance(t, Tensor) else None for t in tensors)
         layer = self.names[-1] if self.names else ""
-        self.calls.append(_Call(layer, operator, kept, tuple(map(_tuple, rest)), why))
+        self.calls.append(Call(layer, operator, kept, tuple(map(_tuple, rest)), why))
 
     @staticmethod
     def _why_torch(x: Tensor, args: tuple) -> str:
@@ -166,7 +166,7 @@ def _named(model: nn.Module, names: list[str]) -> Iterator[None]:
             hook.remove()
 
 
-def watched_calls(model: nn.Module, inputs: tuple) -> list[_Call]:
+def watched_calls(model: nn.Module, inputs: tuple) -> list[Call]:
     """The convolutions and pools of one forward run, in evaluation mode and without gradients."""
     names: list[str] = []
     training = {module: module.training for module in model.modules()}
@@ -181,7 +181,7 @@ def watched_calls(model: nn.Module, inputs: tuple) -> list[_Call]:
     return watch.calls
 
 
-def _conv_shape(call: _Call) -> "_C.Conv2dShape":
+def _conv_shape(call: Call) -> "_C.Conv2dShape":
     x, w = call.tensors[:2]
     args = call.arguments[:4]
     x_last, w_last = is_channels_last(x), is_channels_last(w)
@@ -202,7 +202,7 @@ def path_and_why(direction: str, dtype: int, shape: "_C.Conv2dShape") -> tuple[s
     raise AssertionError("the last path supports every shape")
 
 
-def _rows_of(call: _Call) -> list[Row]:
+def _rows_of(call: Call) -> list[Row]:
     x = call.tensors[0]
     if call.left_to_torch:
         shape = "x".join(map(str, x.shape))
@@ -259,21 +259,14 @@ def explain(
     calls = watched_calls(model, inputs)
     pairs = [(call, row) for call in calls for row in _rows_of(call)]
     if measure:
+        from fastconv import timing  # and what it imports, only when something is timed
+
         machine = timing.Machine.measured()
         pairs = [
-            (call, row if row.path == "torch" else _measured(call, row, machine))
+            (call, row if row.path == "torch" else timing.measured(row, call, machine))
             for call, row in (progress or iter)(pairs)
         ]
     return Explanation(tuple(row for _, row in pairs))
-
-
-def _measured(call: _Call, row: Row, machine: "timing.Machine") -> Row:
-    ours, theirs = timing.pair_of(call.operator, row.direction, call.tensors, call.arguments)
-    seconds, torch_seconds = timing.in_turns(ours, theirs)
-    least = machine.least_seconds(row.multiply_adds, row.bytes, row.operator == "conv2d")
-    return replace(
-        row, seconds=seconds, torch_seconds=torch_seconds, roofline=min(1.0, least / seconds)
-    )
 
 
 def _explain_call(

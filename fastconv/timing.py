@@ -7,7 +7,8 @@ measures more carefully and beside more peers.
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -141,3 +142,13 @@ def _pool(operator: str, direction: str, x: Tensor, args: tuple):
         return lambda: ours(x, *args), lambda: theirs(x, *args)
     y = ours(x, *args)
     return lambda: backward(y, size, *args, last), lambda: their_backward(y, x, *args)
+
+
+def measured(row: Any, call: Any, machine: Machine) -> Any:
+    """A row of fastconv.explain with its times, for the call that it belongs to."""
+    ours, theirs = pair_of(call.operator, row.direction, call.tensors, call.arguments)
+    seconds, torch_seconds = in_turns(ours, theirs)
+    least = machine.least_seconds(row.multiply_adds, row.bytes, row.operator == "conv2d")
+    return replace(
+        row, seconds=seconds, torch_seconds=torch_seconds, roofline=min(1.0, least / seconds)
+    )

@@ -15,7 +15,7 @@ import fastconv
 from fastconv import plots
 from fastconv.cli import main
 from fastconv.data import DataError, picture
-from fastconv.plots import filters
+from fastconv.plots import picture_kernels as filters
 
 GEOMETRIES = [(1, 0, 1), (1, 1, 1), (2, 3, 1), (3, 2, 2), (1, 5, 5)]  # stride, padding, dilation
 
@@ -111,7 +111,10 @@ def test_magnitude_of_two(photo):
 def test_edges_answer_to_their_direction_only():
     step = torch.zeros(1, 8, 8)
     step[:, :, 4:] = 1
-    vertical, horizontal = filters.parse("edge-vertical"), filters.parse("edge-horizontal")
+    vertical, horizontal = (
+        filters.parse("edge-vertical"),
+        filters.parse("edge-horizontal"),
+    )
     assert filters.apply(step, vertical)[0, 0].tolist() == [0, 0, 3, 3, 0, 0]
     assert filters.apply(step, horizontal).abs().max() == 0
     assert filters.apply(step.mT, horizontal)[0, :, 0].tolist() == [0, 0, 3, 3, 0, 0]

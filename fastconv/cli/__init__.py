@@ -11,7 +11,7 @@ import fastconv
 from fastconv.cli import evaluate, explain, filters, info, models, show, summary, train
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
-from fastconv.plots.filters import FilterError
+from fastconv.plots.picture_kernels import FilterError
 from fastconv.train.config import TrainError
 
 # In the order of the help. A command is a module with add(commands), which adds its parser and

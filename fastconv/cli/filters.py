@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fastconv.plots import filters
+from fastconv.plots import picture_kernels as filters
 
 CALLS, SECONDS = 3, 1.0  # so many calls, while they take no longer; the fastest is printed
 GEOMETRY = {"stride": 1, "padding": 0, "dilation": 1}  # unless told otherwise
@@ -101,7 +101,12 @@ def _timed(image: Tensor, kernel: filters.Kernel, geometry: dict[str, int]) -> t
 
 
 def _arithmetic(
-    image: Tensor, kernel: filters.Kernel, output: Tensor, stride: int, padding: int, dilation: int
+    image: Tensor,
+    kernel: filters.Kernel,
+    output: Tensor,
+    stride: int,
+    padding: int,
+    dilation: int,
 ) -> str:
     """The formula of the output's size with the numbers put in."""
     extents = zip("HW", image.shape[1:], kernel.weight.shape[1:], output.shape[1:], strict=True)

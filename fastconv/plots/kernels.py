@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from fastconv.plots.canvas import DPI, SIGNED, bare, new_figure, write
-from fastconv.plots.filters import Kernel
+from fastconv.plots.picture_kernels import Kernel
 
 WIDTH = 4.2  # inches of a picture
 KERNEL_WIDTH = 3.0
