@@ -71,8 +71,7 @@ def test_measured_rows_have_times_beside_torchs():
                           fastconv.AvgPool2d(2), fastconv.AdaptiveAvgPool2d(1))  # fmt: skip
     seen = []
     found = fastconv.explain(
-        model, torch.randn(1, 4, 9, 10), measure=True,
-        progress=lambda rows: seen.extend(rows) or seen,
+        model,
         torch.randn(1, 4, 9, 10),
         measure=True,
         progress=lambda rows: seen.extend(rows) or seen,
