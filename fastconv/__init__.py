@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from fastconv import fakes, functional  # noqa: F401  (fakes: what compilers know of ops)
+from fastconv import derivatives, fakes, functional  # noqa: F401  (the first two register)
 from fastconv.flags import clear_filter_cache, flags
 from fastconv.handover import handovers
 from fastconv.info import explain

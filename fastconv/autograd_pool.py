@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.autograd_base import EagerFunction, differentiable_backward, forward_mode
+from fastconv.autograd_base import Function, differentiable_backward, forward_mode
 from fastconv.batching import batched
 from fastconv.tensors import is_channels_last
 
@@ -38,7 +38,7 @@ def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
 # ---- max; args = (kernel, stride, padding, dilation, ceil_mode) ----------------------------------
 
 
-class MaxPool2d(torch.autograd.Function):
+class MaxPool2d(Function):
     """x, args -> y, codes"""
 
     @staticmethod
@@ -53,28 +53,13 @@ class MaxPool2d(torch.autograd.Function):
         ctx.mark_non_differentiable(codes)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(codes)
+        ctx.save_for_forward(codes)
 
     @staticmethod
     def backward(ctx, grad_y, _=None):
         if grad_y is None:
             return None, None
         return max_pool2d_gradient(ctx.call, grad_y, *ctx.saved_tensors), None
-
-
-def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
-    """That of x; call: (args, x_size, channels_last)."""
-    args, x_size, channels_last = call
-    rest = (x_size, *args, channels_last)
-    if differentiable_backward():
-        return EagerMaxPool2dBackward.apply(grad_y, codes, rest)
-    return ops.max_pool2d_backward(grad_y, codes, *rest)
-
-
-class EagerMaxPool2d(EagerFunction, MaxPool2d):
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        MaxPool2d.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(output[1])
 
     @staticmethod
     @forward_mode
@@ -85,11 +70,20 @@ class EagerMaxPool2d(EagerFunction, MaxPool2d):
     @staticmethod
     def vmap(info, in_dims, x, args):
         x = x.movedim(in_dims[0], 0)
-        y, codes = EagerMaxPool2d.apply(x.flatten(0, 1), args)
+        y, codes = MaxPool2d.apply(x.flatten(0, 1), args)
         return (y.unflatten(0, x.shape[:2]), codes.unflatten(0, x.shape[:2])), (0, 0)
 
 
-class EagerMaxPool2dBackward(EagerFunction):
+def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
+    """That of x; call: (args, x_size, channels_last)."""
+    args, x_size, channels_last = call
+    rest = (x_size, *args, channels_last)
+    if differentiable_backward():
+        return MaxPool2dBackward.apply(grad_y, codes, rest)
+    return ops.max_pool2d_backward(grad_y, codes, *rest)
+
+
+class MaxPool2dBackward(Function):
     """grad_y, codes, (x_size, *args, channels_last) -> grad_x"""
 
     @staticmethod
@@ -111,12 +105,12 @@ class EagerMaxPool2dBackward(EagerFunction):
     @forward_mode
     def jvp(ctx, saved, grad_y_t, *_):
         (codes,) = saved
-        return EagerMaxPool2dBackward.apply(grad_y_t, codes, ctx.rest)
+        return MaxPool2dBackward.apply(grad_y_t, codes, ctx.rest)
 
     @staticmethod
     def vmap(info, in_dims, grad_y, codes, rest):
         batch, (n, *plane), args = info.batch_size, rest[0], rest[1:]
-        grad_x = EagerMaxPool2dBackward.apply(
+        grad_x = MaxPool2dBackward.apply(
             batched(grad_y, in_dims[0], batch).flatten(0, 1),
             batched(codes, in_dims[1], batch).flatten(0, 1),
             ((n * batch, *plane), *args),
@@ -136,7 +130,7 @@ def _average_backward(grad_y, x_size, args, channels_last) -> Tensor:
     return backward(grad_y, x_size, *args, channels_last)
 
 
-class AvgPool2d(torch.autograd.Function):
+class AvgPool2d(Function):
     """x, args -> y"""
 
     @staticmethod
@@ -152,28 +146,26 @@ class AvgPool2d(torch.autograd.Function):
     def backward(ctx, grad_y):
         return average_gradient(ctx.call, grad_y), None
 
+    @staticmethod
+    @forward_mode
+    def jvp(ctx, saved, x_t, *_):
+        return AvgPool2d.apply(x_t, ctx.call[0])
+
+    @staticmethod
+    def vmap(info, in_dims, x, args):
+        x = x.movedim(in_dims[0], 0)
+        return AvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
+
 
 def average_gradient(call, grad_y) -> Tensor:
     """That of x; call: (args, x_size, channels_last)."""
     args, x_size, channels_last = call
     if differentiable_backward():
-        return EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
+        return AvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
     return _average_backward(grad_y, x_size, args, channels_last)
 
 
-class EagerAvgPool2d(EagerFunction, AvgPool2d):
-    @staticmethod
-    @forward_mode
-    def jvp(ctx, saved, x_t, *_):
-        return EagerAvgPool2d.apply(x_t, ctx.call[0])
-
-    @staticmethod
-    def vmap(info, in_dims, x, args):
-        x = x.movedim(in_dims[0], 0)
-        return EagerAvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
-
-
-class EagerAvgPool2dBackward(EagerFunction):
+class AvgPool2dBackward(Function):
     """grad_y, x_size, args, channels_last -> grad_x"""
 
     @staticmethod
@@ -186,16 +178,16 @@ class EagerAvgPool2dBackward(EagerFunction):
 
     @staticmethod
     def backward(ctx, grad):
-        return EagerAvgPool2d.apply(grad, ctx.rest[1]), None, None, None
+        return AvgPool2d.apply(grad, ctx.rest[1]), None, None, None
 
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, grad_y_t, *_):
-        return EagerAvgPool2dBackward.apply(grad_y_t, *ctx.rest)
+        return AvgPool2dBackward.apply(grad_y_t, *ctx.rest)
 
     @staticmethod
     def vmap(info, in_dims, grad_y, x_size, args, channels_last):
         grad_y, (n, *plane) = grad_y.movedim(in_dims[0], 0), x_size
         size = (n * info.batch_size, *plane)
-        grad_x = EagerAvgPool2dBackward.apply(grad_y.flatten(0, 1), size, args, channels_last)
+        grad_x = AvgPool2dBackward.apply(grad_y.flatten(0, 1), size, args, channels_last)
         return grad_x.unflatten(0, (info.batch_size, n)), 0

@@ -19,12 +19,10 @@ from fastconv.arguments import (
     max_pool2d_args,
     refusal,
 )
-from fastconv.autograd import Conv2d, EagerConv2d
-from fastconv.autograd_base import transforming
+from fastconv.autograd import Conv2d
+from fastconv.autograd_base import recorded, transforming
 from fastconv.autograd_pool import (
     AvgPool2d,
-    EagerAvgPool2d,
-    EagerMaxPool2d,
     MaxPool2d,
     flat_indices,
 )
@@ -48,21 +46,14 @@ def _autocast(*tensors: Tensor | None) -> tuple:
 
 
 def tracked(*tensors: Tensor | None) -> bool:
-    """Whether a Function must run: something requires grad, or forward mode or torch.func is on.
+    """Whether to apply a Function: something requires grad, or forward mode or torch.func is on.
 
-    Not for torch.jit.trace, whose graphs hold operators alone: what it traces is for inference.
+    Not while a graph is recorded, by torch.compile, export or torch.jit.trace: it holds operators,
+    which apply the Functions when they run.
     """
-    if torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
-    if torch.is_grad_enabled():
-        for t in tensors:
-            if t is not None and t.requires_grad:
-                return True
-    return not torch.compiler.is_compiling() and transforming()
-
-
-def _apply(eager, compiled, *args):
-    return (compiled if torch.compiler.is_compiling() else eager).apply(*args)
+    return recorded(*tensors) or transforming()
 
 
 def conv2d(
@@ -115,7 +106,7 @@ def conv2d(
 
 def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
     if tracked(x, w, bias):
-        return _apply(EagerConv2d, Conv2d, x, w, bias, args)
+        return Conv2d.apply(x, w, bias, args)
     return ops.conv2d(x, w, bias, *args, True)
 
 
@@ -156,7 +147,7 @@ def max_pool2d(
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if tracked(x):
-        y, codes = _apply(EagerMaxPool2d, MaxPool2d, x, args)
+        y, codes = MaxPool2d.apply(x, args)
     else:
         y, codes = ops.max_pool2d(x, *args, bool(return_indices))
     indices = flat_indices(codes, args, x.shape) if return_indices else None
@@ -168,7 +159,7 @@ def max_pool2d(
 def _average(input: Tensor, args: tuple) -> Tensor:
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if tracked(x):
-        y = _apply(EagerAvgPool2d, AvgPool2d, x, args)
+        y = AvgPool2d.apply(x, args)
     else:
         y = ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)
     return y.squeeze(0) if input.dim() == 3 else y

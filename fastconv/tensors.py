@@ -56,7 +56,7 @@ def _channels_last_strides(size: tuple, strides: tuple) -> bool:
 
 def is_channels_last(t: Tensor) -> bool:
     """Whether torch takes a 4-D tensor for channels_last (Tensor.suggest_memory_format)."""
-    if is_compiling():
+    if is_compiling() or t._has_symbolic_sizes_strides:
         return suggest_memory_format(t) is torch.channels_last
     return _channels_last_strides(t.shape, t.stride())
 

@@ -61,6 +61,7 @@ RANKS = [
     "autograd_base",
     "autograd",
     "autograd_pool",
+    "derivatives",
     "arguments",
     "eager",
     "functional",
