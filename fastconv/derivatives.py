@@ -11,6 +11,7 @@ from functools import wraps
 import torch
 from torch import Tensor
 
+from fastconv import ops
 from fastconv.autograd import Conv2d, Conv2dBackwardInput, Conv2dBackwardWeight
 from fastconv.autograd_base import recorded
 from fastconv.autograd_pool import (
@@ -19,6 +20,7 @@ from fastconv.autograd_pool import (
     MaxPool2d,
     MaxPool2dBackward,
 )
+from fastconv.tensors import unwatched
 
 _library = torch.library.Library("fastconv", "IMPL")
 
@@ -29,16 +31,20 @@ def _tuples(args: tuple) -> tuple:
 
 def _differentiable(function: Callable) -> None:
     """Makes `function` what the operator of its name does where derivatives are recorded."""
-    operator = getattr(torch.ops.fastconv, function.__name__).default
+    name = function.__name__
+    operator, plain = getattr(torch.ops.fastconv, name).default, getattr(ops, name).__wrapped__
 
     @wraps(function)
     def kernel(keys, *args):
-        if recorded(*(a for a in args if isinstance(a, Tensor))):
+        tensors = [a for a in args if isinstance(a, Tensor)]
+        if recorded(*tensors):
             return function(*_tuples(args))
+        if unwatched(*tensors) and all(t.is_cpu for t in tensors):
+            return plain(*_tuples(args))  # as the dispatcher would, for half the time
         with torch._C._AutoDispatchBelowAutograd():
             return operator.redispatch(keys & torch._C._after_autograd_keyset, *args)
 
-    _library.impl(function.__name__, kernel, "Autograd", with_keyset=True)
+    _library.impl(name, kernel, "Autograd", with_keyset=True)
 
 
 @_differentiable

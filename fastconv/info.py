@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastconv import arguments, eager, functional, ops
 from fastconv.extension import _C
-from fastconv.tensors import is_channels_last
+from fastconv.tensors import conv2d_output_size, is_channels_last, is_output_channels_last
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -71,7 +71,9 @@ def explain(
         return {"torch": "arguments"}
     number = ops.KERNEL_DTYPES[x.dtype if x.dtype in ops.KERNEL_DTYPES else torch.float32]
     x_last, w_last = is_channels_last(x), is_channels_last(weight)
-    shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
+    y_size = conv2d_output_size(x.shape, weight.shape, args)
+    y_last = is_output_channels_last(x, weight, y_size, groups)
+    shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, y_last)
     threads = torch.get_num_threads()
     said = {
         direction: f"{_C.conv2d_path(direction, shape)}, "

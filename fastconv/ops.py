@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from fastconv.extension import _C
-from fastconv.tensors import dense, is_channels_last, is_dense, new_tensor, unwatched
+from fastconv.tensors import (
+    conv2d_output_size,
+    dense,
+    is_channels_last,
+    is_dense,
+    is_output_channels_last,
+    new_tensor,
+    unwatched,
+)
 
 KERNEL_DTYPES = {torch.float32: _C.FLOAT32, torch.float64: _C.FLOAT64}
 # Widened to float32, run by its kernels (so sums are float32) and rounded once.
@@ -97,16 +105,19 @@ def _operator(schema: str) -> Callable[[Callable], Callable]:
 @_operator(f"(Tensor x, Tensor w, Tensor? bias, {_CONV}, bool cache_filters=False) -> Tensor")
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     """`cache_filters`, for inference: transformed filters are kept until w changes."""
+    args = (stride, padding, dilation, groups)
     if x.dtype in WIDENED_DTYPES:
-        wide = (x.float(), w.float(), None if bias is None else bias.float())
-        return conv2d(*wide, stride, padding, dilation, groups).to(x.dtype)
+        y = conv2d(x.float(), w.float(), None if bias is None else bias.float(), *args)
+        y_last = is_output_channels_last(x, w, y.shape, groups)
+        return new_tensor(x, y.shape, y_last).copy_(y)
     x_last, w_last = is_channels_last(x), is_channels_last(w)
+    y_size = conv2d_output_size(x.shape, w.shape, args)
+    y_last = is_output_channels_last(x, w, y_size, groups)
     cache_filters = cache_filters and caches_filters(w)
     x, w = dense(x, x_last), dense(w, w_last)
     bias = None if bias is None else bias.contiguous()
-    args = (stride, padding, dilation, groups)
-    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
-    y = new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
+    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
+    y = new_tensor(x, y_size, y_last)
     _C.conv2d_forward(
         _kernel_dtype(x, w, bias), shape, x.data_ptr(), x.numel(), w.data_ptr(), w.numel(),
         0 if bias is None else bias.data_ptr(), 0 if bias is None else bias.numel(),

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 
 _PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()
 _FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
 
 is_compiling = torch.compiler.is_compiling
@@ -75,6 +76,21 @@ def new_tensor(
     return torch.empty(
         size, dtype=dtype or like.dtype, device=like.device, memory_format=_FORMATS[channels_last]
     )
+
+
+def is_output_channels_last(x: Tensor, w: Tensor, y_size: tuple, groups: int) -> bool:
+    """Whether torch's conv2d gives its output as channels_last: if x or w is.
+
+    Groups of float32 go to oneDNN. Of other types torch convolves each group alone and joins the
+    results. A result of one channel and one pixel has strides that say nothing, and is taken for
+    contiguous; so is the output then. Its memory is the same. (Where the CPU has instructions for
+    bfloat16 or float16, those go to oneDNN, too, and torch's strides differ from these.)
+    """
+    if not (is_channels_last(x) or is_channels_last(w)):
+        return False
+    if groups == 1 or groups != y_size[1] or (x.dtype is torch.float32 and _HAS_ONEDNN):
+        return True
+    return y_size[2] != 1 or y_size[3] != 1
 
 
 def conv2d_output_size(x_size, w_size, args) -> tuple:
