@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.tensors import conv2d_output_size, pooled_size
+from fastconv.tensors import conv2d_output_size, pooled_size, size_of
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _MAX_INT = 2**63 - 1  # of torch
@@ -118,7 +118,7 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
 
 
 def batched_size(input: Tensor) -> tuple:
-    return (1, *input.shape) if input.dim() == 3 else input.shape
+    return (1, *size_of(input)) if input.dim() == 3 else size_of(input)
 
 
 def max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
@@ -154,6 +154,8 @@ def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != 2:
             return None
+        if any(out is None for out in output_size) and torch.jit.is_tracing():
+            return None  # a traced graph holds extents of its inputs in torch's operators alone
         given = zip(output_size, x_size[2:], strict=True)
         output_size = tuple(extent if out is None else out for out, extent in given)
     elif not isinstance(output_size, (int, torch.SymInt)):

@@ -9,33 +9,61 @@ import torch
 from torch import Tensor
 
 from fastconv import ops
-from fastconv.autograd_base import Function, differentiable_backward, forward_mode
+from fastconv.autograd_base import (
+    Function,
+    differentiable_backward,
+    forward_mode,
+    transforming,
+)
 from fastconv.batching import batched
 from fastconv.tensors import is_channels_last
-
-
-def flat_indices(codes: Tensor, args: tuple, x_size: tuple) -> Tensor:
-    """int64 ih * IW + iw of the maxima, from their codes kh * KW + kw."""
-    (_, kernel_w), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), _ = args
-    rows = torch.arange(codes.shape[-2], device=codes.device)[:, None] * stride_h - pad_h
-    columns = torch.arange(codes.shape[-1], device=codes.device) * stride_w - pad_w
-    codes = codes.long()
-    kh = codes.div(kernel_w, rounding_mode="floor")
-    kw = codes - kh * kernel_w
-    indices = (rows + kh * dilation_h) * x_size[3] + columns + kw * dilation_w
-    if indices.stride() != codes.stride():  # extents of 1 leave elementwise operators a choice
-        indices = torch.empty_like(codes).copy_(indices)
-    return indices
 
 
 def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
     """The elements of x that were the maxima."""
     n, c, *_ = codes.shape
-    indices = flat_indices(codes, args, x.shape)
+    indices = max_pool2d_indices(codes, x, args)
     return x.reshape(n, c, -1).gather(2, indices.reshape(n, c, -1)).reshape(indices.shape)
 
 
 # ---- max; args = (kernel, stride, padding, dilation, ceil_mode) ----------------------------------
+
+
+class MaxPool2dIndices(Function):
+    """codes, x, args -> indices, for torch.func, which must be told how to batch them"""
+
+    @staticmethod
+    def forward(codes, x, args):
+        return ops.max_pool2d_indices(codes, x, *args)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx, _):
+        return None, None, None
+
+    @staticmethod
+    def jvp(ctx, *_):
+        return None
+
+    @staticmethod
+    def vmap(info, in_dims, codes, x, args):
+        x = x if in_dims[1] is None else x.select(in_dims[1], 0)  # its size alone matters
+        if in_dims[0] is None:
+            return max_pool2d_indices(codes, x, args), None
+        codes = codes.movedim(in_dims[0], 0)
+        x = x.expand(info.batch_size, *x.shape).flatten(0, 1)
+        indices = max_pool2d_indices(codes.flatten(0, 1), x, args)
+        return indices.unflatten(0, codes.shape[:2]), 0
+
+
+def max_pool2d_indices(codes: Tensor, x: Tensor, args: tuple) -> Tensor:
+    """int64 ih * IW + iw of the maxima of x, from their codes kh * KW + kw."""
+    if not torch.compiler.is_compiling() and transforming():
+        return MaxPool2dIndices.apply(codes, x, args)
+    return ops.max_pool2d_indices(codes, x, *args)
 
 
 class MaxPool2d(Function):

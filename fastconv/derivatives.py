@@ -47,6 +47,9 @@ def _differentiable(function: Callable) -> None:
     _library.impl(name, kernel, "Autograd", with_keyset=True)
 
 
+_library.impl("max_pool2d_indices", torch.library.fallthrough_kernel, "Autograd")
+
+
 @_differentiable
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     return Conv2d.apply(x, w, bias, (stride, padding, dilation, groups))

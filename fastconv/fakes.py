@@ -42,6 +42,11 @@ def _(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     return y, x.new_empty(0, dtype=torch.uint8)
 
 
+@torch.library.register_fake("fastconv::max_pool2d_indices")
+def _(codes, x, kernel, stride, padding, dilation, ceil_mode):
+    return torch.empty_like(codes, dtype=torch.int64)
+
+
 @torch.library.register_fake("fastconv::max_pool2d_backward")
 def _(grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last):
     return new_tensor(grad_y, x_size, channels_last)

@@ -8,7 +8,7 @@ that torch raises its own error.
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import has_torch_function
 
 from fastconv import eager, ops
 from fastconv.arguments import (
@@ -24,9 +24,11 @@ from fastconv.autograd_base import recorded, transforming
 from fastconv.autograd_pool import (
     AvgPool2d,
     MaxPool2d,
-    flat_indices,
+    max_pool2d_indices,
 )
 from fastconv.handover import to_torch
+from fastconv.overrides import overridden
+from fastconv.tensors import size_of
 
 F = torch.nn.functional
 IntOrPair = int | tuple[int, ...] | list[int]
@@ -86,7 +88,7 @@ def conv2d(
             return y
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias)
-        return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
+        return overridden(F.conv2d, conv2d, given, *given, stride, padding, dilation, groups)
     given = (input, weight) if bias is None else (input, weight, bias)
     reason = refusal(*given)
     if reason in (None, "dtype"):
@@ -94,8 +96,8 @@ def conv2d(
         reason = refusal(x, w) or (None if b is None else refusal(x, b))
     args = None
     if reason is None:
-        bias_size = None if b is None else b.shape
-        args = conv2d_args(batched_size(x), w.shape, bias_size, stride, padding, dilation, groups)
+        sizes = batched_size(x), size_of(w), None if b is None else size_of(b)
+        args = conv2d_args(*sizes, stride, padding, dilation, groups)
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
@@ -138,7 +140,8 @@ def max_pool2d(
         if y is not None:
             return y
     if has_torch_function((input,)):
-        return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
+        keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
+        return overridden(*_max_pools(return_indices), (input,), input, *given[:4], **keywords)
     reason, args = refusal(input), None
     if reason is None:
         args, reason = max_pool2d_args(batched_size(input), *given), "arguments"
@@ -150,10 +153,21 @@ def max_pool2d(
         y, codes = MaxPool2d.apply(x, args)
     else:
         y, codes = ops.max_pool2d(x, *args, bool(return_indices))
-    indices = flat_indices(codes, args, x.shape) if return_indices else None
+    indices = max_pool2d_indices(codes, x, args) if return_indices else None
     if input.dim() == 3:
         y, indices = y.squeeze(0), indices.squeeze(0) if return_indices else None
     return (y, indices) if return_indices else y
+
+
+def _max_pool2d_with_indices(*args, **kwargs):
+    return max_pool2d(*args, **{**kwargs, "return_indices": True})
+
+
+def _max_pools(return_indices: bool) -> tuple:
+    """torch's function, which has two names, and ours."""
+    if return_indices:
+        return F.max_pool2d_with_indices, _max_pool2d_with_indices
+    return F.max_pool2d, max_pool2d
 
 
 def _average(input: Tensor, args: tuple) -> Tensor:
@@ -192,7 +206,7 @@ def avg_pool2d(
         if y is not None:
             return y
     if has_torch_function((input,)):
-        return handle_torch_function(avg_pool2d, (input,), input, *given)
+        return overridden(F.avg_pool2d, avg_pool2d, (input,), input, *given)
     reason, args = refusal(input), None
     if reason is None:
         args, reason = avg_pool2d_args(batched_size(input), *given), "arguments"
@@ -219,7 +233,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None
         if y is not None:
             return y
     if has_torch_function((input,)):
-        return handle_torch_function(adaptive_avg_pool2d, (input,), input, output_size)
+        ours = adaptive_avg_pool2d
+        return overridden(F.adaptive_avg_pool2d, ours, (input,), input, output_size)
     reason, args = refusal(input), None
     if reason is None:
         args, reason = adaptive_args(batched_size(input), output_size), "arguments"

@@ -202,6 +202,26 @@ def code_dtype(kernel: tuple) -> torch.dtype:
     return torch.uint8 if kernel[0] * kernel[1] <= 256 else torch.int32
 
 
+def _check_codes(codes: Tensor, kernel: tuple) -> None:
+    if codes.dtype is not code_dtype(kernel):
+        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
+
+
+@_operator(f"(Tensor codes, Tensor x, {_MAX}) -> Tensor")
+def max_pool2d_indices(codes, x, kernel, stride, padding, dilation, ceil_mode):
+    """int64 ih * IW + iw of the maxima. Only the size of x matters: a traced graph has x at hand,
+    but its extents only as constants."""
+    _check_codes(codes, kernel)
+    channels_last = not codes.is_contiguous()
+    codes = dense(codes, channels_last)
+    shape = pool2d_shape(x.shape, (kernel, stride, padding, dilation, ceil_mode), channels_last)
+    indices = torch.empty_like(codes, dtype=torch.int64)
+    _C.max_pool2d_indices(
+        shape, codes.data_ptr(), codes.numel(), indices.data_ptr(), indices.numel(), _threads()
+    )
+    return indices
+
+
 @_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
 def max_pool2d_backward(
     grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
@@ -210,8 +230,7 @@ def max_pool2d_backward(
     if grad_y.dtype in WIDENED_DTYPES:
         wide = max_pool2d_backward(grad_y.float(), codes, x_size, *args, channels_last)
         return wide.to(grad_y.dtype)
-    if codes.dtype is not code_dtype(kernel):
-        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
+    _check_codes(codes, kernel)
     grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(

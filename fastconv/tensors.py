@@ -42,6 +42,18 @@ def unwatched(*tensors: Tensor | None) -> bool:
     return all(t is None or is_plain(t) for t in tensors)
 
 
+def size_of(t: Tensor) -> tuple:
+    """t.shape. Of a call that torch.jit.trace records, that would be tensors; these are numbers."""
+    if not torch.jit.is_tracing():
+        return t.shape
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)
+    try:
+        return t.shape
+    finally:
+        torch._C._set_tracing_state(state)
+
+
 @lru_cache(maxsize=4096)
 def _channels_last_strides(size: tuple, strides: tuple) -> bool:
     """torch's rule: strides grow in the order C, W, H, N, not only because extents are 1."""

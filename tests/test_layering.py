@@ -54,6 +54,7 @@ RANKS = [
     "extension",
     "flags",
     "handover",
+    "overrides",
     "tensors",
     "ops",
     "fakes",

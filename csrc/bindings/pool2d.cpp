@@ -18,6 +18,17 @@ void with_codes(const Pool2dShape& s, const F& f) {
     f(int32_t{});
 }
 
+void max_pool2d_indices(const Pool2dShape& s, uintptr_t codes, int64_t codes_count,
+                        uintptr_t indices, int64_t indices_count, int threads) {
+  check_threads(threads);
+  with_codes(s, [&](auto code) {
+    const auto* from = buffer<const decltype(code)>("codes", codes, codes_count, s.y_count());
+    auto* to = output<int64_t>("indices", indices, indices_count, s.y_count());
+    const ReleaseGil nogil(s.y_count());
+    cpu::max_pool2d_indices(s, from, to, threads);
+  });
+}
+
 }  // namespace
 
 void max_pool2d_forward(int dtype, const Pool2dShape& s, uintptr_t x, int64_t x_count, uintptr_t y,
@@ -79,6 +90,8 @@ void bind_pool2d(py::module_& m) {
   m.def("max_pool2d_forward", &max_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("x_count"), py::arg("y"), py::arg("y_count"), py::arg("codes"),
         py::arg("codes_count"), py::arg("threads"));
+  m.def("max_pool2d_indices", &max_pool2d_indices, py::arg("shape"), py::arg("codes"),
+        py::arg("codes_count"), py::arg("indices"), py::arg("indices_count"), py::arg("threads"));
   m.def("max_pool2d_backward", &max_pool2d_backward, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("grad_y_count"), py::arg("codes"), py::arg("codes_count"),
         py::arg("grad_x"), py::arg("grad_x_count"), py::arg("threads"));
