@@ -65,7 +65,7 @@ def _rows() -> list[Row]:
         ("conv2d", "eager short way", short(*given), None),
         ("conv2d", "functional", partial(functional.conv2d, *given), partial(F.conv2d, *given)),
         ("conv2d with gradients", "Function",
-         partial(autograd.EagerConv2d.apply, *leaves, ARGS), None),
+         partial(autograd.Conv2d.apply, *leaves, ARGS), None),
         ("conv2d with gradients", "eager short way", short(*leaves), None),
         ("conv2d with gradients", "functional", partial(functional.conv2d, *leaves),
          partial(F.conv2d, *leaves)),

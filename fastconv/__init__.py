@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from fastconv import functional
-from fastconv.core import fakes  # noqa: F401  (what compilers know of the operators)
+from fastconv.core import derivatives, fakes  # noqa: F401  (they register what they know)
 from fastconv.core.fallbacks import fallbacks, handovers
 from fastconv.explain import explain
 from fastconv.flags import clear_filter_cache, flags

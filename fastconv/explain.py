@@ -15,7 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fastconv import functional
 from fastconv.core import arguments, ops
 from fastconv.core.extension import _C
-from fastconv.core.tensors import is_channels_last
+from fastconv.core.tensors import (
+    conv2d_output_size,
+    is_channels_last,
+    is_output_channels_last,
+)
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -181,11 +185,18 @@ def watched_calls(model: nn.Module, inputs: tuple) -> list[Call]:
     return watch.calls
 
 
+def _shape_of(x: Tensor, w: Tensor, args: tuple) -> "_C.Conv2dShape":
+    y_size = conv2d_output_size(x.shape, w.shape, args)
+    y_last = is_output_channels_last(x, w, y_size, args[3])
+    return ops.conv2d_shape(
+        x.shape, w.shape, args, is_channels_last(x), is_channels_last(w), y_last
+    )
+
+
 def _conv_shape(call: Call) -> "_C.Conv2dShape":
     x, w = call.tensors[:2]
     args = call.arguments[:4]
-    x_last, w_last = is_channels_last(x), is_channels_last(w)
-    return ops.conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
+    return _shape_of(x, w, args)
 
 
 def _dtype_number(dtype: torch.dtype) -> int:
@@ -290,8 +301,7 @@ def _explain_call(
     if args is None:
         return {"torch": "arguments"}
     number, threads = _dtype_number(x.dtype), torch.get_num_threads()
-    x_last, w_last = is_channels_last(x), is_channels_last(weight)
-    shape = ops.conv2d_shape(x.shape, weight.shape, args, x_last, w_last, x_last or w_last)
+    shape = _shape_of(x, weight, args)
     said = {}
     for direction in DIRECTIONS:
         workspace = _C.conv2d_workspace_bytes(direction, number, shape, threads)

@@ -8,7 +8,7 @@ that torch raises its own error.
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import has_torch_function
 
 from fastconv.core import eager, ops
 from fastconv.core.arguments import (
@@ -19,16 +19,16 @@ from fastconv.core.arguments import (
     max_pool2d_args,
     refusal,
 )
-from fastconv.core.autograd import Conv2d, EagerConv2d
-from fastconv.core.autograd_base import transforming
+from fastconv.core.autograd import Conv2d
+from fastconv.core.autograd_base import recorded, transforming
 from fastconv.core.autograd_pool import (
     AvgPool2d,
-    EagerAvgPool2d,
-    EagerMaxPool2d,
     MaxPool2d,
-    flat_indices,
+    max_pool2d_indices,
 )
 from fastconv.core.fallbacks import to_torch
+from fastconv.core.overrides import overridden
+from fastconv.core.tensors import size_of
 
 F = torch.nn.functional
 IntOrPair = int | tuple[int, ...] | list[int]
@@ -48,21 +48,14 @@ def _autocast(*tensors: Tensor | None) -> tuple:
 
 
 def tracked(*tensors: Tensor | None) -> bool:
-    """Whether a Function must run: something requires grad, or forward mode or torch.func is on.
+    """Whether to apply a Function: something requires grad, or forward mode or torch.func is on.
 
-    Not for torch.jit.trace, whose graphs hold operators alone: what it traces is for inference.
+    Not while a graph is recorded, by torch.compile, export or torch.jit.trace: it holds operators,
+    which apply the Functions when they run.
     """
-    if torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
-    if torch.is_grad_enabled():
-        for t in tensors:
-            if t is not None and t.requires_grad:
-                return True
-    return not torch.compiler.is_compiling() and transforming()
-
-
-def _apply(eager, compiled, *args):
-    return (compiled if torch.compiler.is_compiling() else eager).apply(*args)
+    return recorded(*tensors) or transforming()
 
 
 def conv2d(
@@ -86,7 +79,7 @@ def conv2d(
             channels_last if the input or the weight is
 
     float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are
-    rounded once. Other types and devices are left to torch (:func:`fastconv.fallbacks` counts
+    rounded once. Other types and devices are left to torch (:func:`fastconv.handovers` counts
     them). Errors are those of torch.
     """
     if not _compiling():
@@ -95,7 +88,7 @@ def conv2d(
             return y
     if has_torch_function((input, weight, bias)):
         given = (input, weight, bias)
-        return handle_torch_function(conv2d, given, *given, stride, padding, dilation, groups)
+        return overridden(F.conv2d, conv2d, given, *given, stride, padding, dilation, groups)
     given = (input, weight) if bias is None else (input, weight, bias)
     reason = refusal(*given)
     if reason in (None, "dtype"):
@@ -103,8 +96,8 @@ def conv2d(
         reason = refusal(x, w) or (None if b is None else refusal(x, b))
     args = None
     if reason is None:
-        bias_size = None if b is None else b.shape
-        args = conv2d_args(batched_size(x), w.shape, bias_size, stride, padding, dilation, groups)
+        sizes = batched_size(x), size_of(w), None if b is None else size_of(b)
+        args = conv2d_args(*sizes, stride, padding, dilation, groups)
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
@@ -115,7 +108,7 @@ def conv2d(
 
 def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
     if tracked(x, w, bias):
-        return _apply(EagerConv2d, Conv2d, x, w, bias, args)
+        return Conv2d.apply(x, w, bias, args)
     return ops.conv2d(x, w, bias, *args, True)
 
 
@@ -147,7 +140,8 @@ def max_pool2d(
         if y is not None:
             return y
     if has_torch_function((input,)):
-        return handle_torch_function(max_pool2d, (input,), input, *given, return_indices)
+        keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
+        return overridden(*_max_pools(return_indices), (input,), input, *given[:4], **keywords)
     reason, args = refusal(input), None
     if reason is None:
         args, reason = max_pool2d_args(batched_size(input), *given), "arguments"
@@ -156,19 +150,30 @@ def max_pool2d(
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if tracked(x):
-        y, codes = _apply(EagerMaxPool2d, MaxPool2d, x, args)
+        y, codes = MaxPool2d.apply(x, args)
     else:
         y, codes = ops.max_pool2d(x, *args, bool(return_indices))
-    indices = flat_indices(codes, args, x.shape) if return_indices else None
+    indices = max_pool2d_indices(codes, x, args) if return_indices else None
     if input.dim() == 3:
         y, indices = y.squeeze(0), indices.squeeze(0) if return_indices else None
     return (y, indices) if return_indices else y
 
 
+def _max_pool2d_with_indices(*args, **kwargs):
+    return max_pool2d(*args, **{**kwargs, "return_indices": True})
+
+
+def _max_pools(return_indices: bool) -> tuple:
+    """torch's function, which has two names, and ours."""
+    if return_indices:
+        return F.max_pool2d_with_indices, _max_pool2d_with_indices
+    return F.max_pool2d, max_pool2d
+
+
 def _average(input: Tensor, args: tuple) -> Tensor:
     x = input.unsqueeze(0) if input.dim() == 3 else input
     if tracked(x):
-        y = _apply(EagerAvgPool2d, AvgPool2d, x, args)
+        y = AvgPool2d.apply(x, args)
     else:
         y = ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)
     return y.squeeze(0) if input.dim() == 3 else y
@@ -201,7 +206,7 @@ def avg_pool2d(
         if y is not None:
             return y
     if has_torch_function((input,)):
-        return handle_torch_function(avg_pool2d, (input,), input, *given)
+        return overridden(F.avg_pool2d, avg_pool2d, (input,), input, *given)
     reason, args = refusal(input), None
     if reason is None:
         args, reason = avg_pool2d_args(batched_size(input), *given), "arguments"
@@ -228,7 +233,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None
         if y is not None:
             return y
     if has_torch_function((input,)):
-        return handle_torch_function(adaptive_avg_pool2d, (input,), input, output_size)
+        ours = adaptive_avg_pool2d
+        return overridden(F.adaptive_avg_pool2d, ours, (input,), input, output_size)
     reason, args = refusal(input), None
     if reason is None:
         args, reason = adaptive_args(batched_size(input), output_size), "arguments"

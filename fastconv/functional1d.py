@@ -4,11 +4,13 @@ Layer: functional, over functional.py.
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import has_torch_function
 
 from fastconv import functional
 from fastconv.core.arguments import conv2d_args, refusal
 from fastconv.core.fallbacks import to_torch
+from fastconv.core.overrides import overridden
+from fastconv.core.tensors import size_of
 
 IntOrSingle = int | tuple[int, ...] | list[int]
 
@@ -21,7 +23,8 @@ def _single(value: object) -> object:
 
 
 def _row_size(t: Tensor) -> tuple:
-    return (*t.shape[:-1], 1, t.shape[-1])
+    *leading, width = size_of(t)
+    return (*leading, 1, width)
 
 
 def conv1d(
@@ -48,7 +51,8 @@ def conv1d(
     """
     given = (input, weight, bias)
     if has_torch_function(given):
-        return handle_torch_function(conv1d, given, *given, stride, padding, dilation, groups)
+        torchs = torch.nn.functional.conv1d
+        return overridden(torchs, conv1d, given, *given, stride, padding, dilation, groups)
     tensors = given[:2] if bias is None else given
     reason = refusal(*tensors)
     if reason == "dtype" and torch.is_autocast_enabled("cpu"):
@@ -69,5 +73,5 @@ def _is_taken(input, weight, bias, *arguments) -> bool:
     if input.dim() not in (2, 3) or weight.dim() != 3:
         return False
     size = _row_size(input) if input.dim() == 3 else (1, *_row_size(input))
-    bias_size = None if bias is None else bias.shape
+    bias_size = None if bias is None else size_of(bias)
     return conv2d_args(size, _row_size(weight), bias_size, *arguments) is not None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastconv import functional
+from fastconv.core.tensors import size_of
 from fastconv.functional1d import conv1d
 
 F = torch.nn.functional
@@ -89,7 +90,7 @@ def _extended(input: Tensor, amounts: list[int], mode: str) -> Tensor:
     torch reflects, or wraps around, once only; what needs more is gathered by index.
     """
     left, right, top, bottom = amounts
-    height, width = input.shape[-2:]
+    height, width = size_of(input)[-2:]
     most = {"reflect": (height - 1, width - 1), "circular": (height, width)}.get(mode)
     fits = most is None or (max(top, bottom) <= most[0] and max(left, right) <= most[1])
     if fits or 0 in (height, width):  # pixels of an empty image: torch raises its error

@@ -41,6 +41,7 @@ ASKS_ENVIRONMENT = {"cpu/common/isa.cpp"}  # FASTCONV_ISA, once per process
 CORE = [
     "extension",
     "fallbacks",
+    "overrides",
     "tensors",
     "ops",
     "fakes",
@@ -48,6 +49,7 @@ CORE = [
     "autograd_base",
     "autograd",
     "autograd_pool",
+    "derivatives",
     "arguments",
     "eager",
 ]

@@ -7,6 +7,7 @@ import torch
 from wrong_calls import B, W, X, raised, t
 
 from fastconv import functional
+from fastconv.functional1d import conv1d
 
 F = torch.nn.functional
 
@@ -25,8 +26,8 @@ AS_CALLED = {
 
 
 def without_echo(message: str) -> str:
-    """What a TypeError says but for how the call was written: by position or by keyword."""
-    return re.sub(r" - got .*| \(position \d+\)", "", message, flags=re.S)
+    """What a TypeError says but for how the call was written, and for its own call stack."""
+    return re.sub(r" - got .*| \(position \d+\)|\nException raised.*", "", message, flags=re.S)
 
 
 @pytest.mark.parametrize("name", AS_CALLED)
@@ -36,6 +37,37 @@ def test_keywords_and_defaults(name: str):
     got = raised(getattr(functional, function), *args, **kwargs)
     assert type(got) is type(expected)
     assert without_echo(str(got)) == without_echo(str(expected))
+
+
+# function: (tensors, arguments that are whole numbers, with good values)
+WHOLE_NUMBERS = {
+    "conv1d": ((t(2, 4, 8), t(6, 4, 3)), {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}),
+    "conv2d": ((X, W), {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}),
+    "max_pool2d": ((X,), {"kernel_size": 2, "stride": 1, "padding": 0, "dilation": 1}),
+    "avg_pool2d": ((X,), {"kernel_size": 2, "stride": 1, "padding": 0, "divisor_override": 1}),
+    "adaptive_avg_pool2d": ((X,), {"output_size": 1}),
+}
+
+
+@pytest.mark.parametrize("beyond", [2**63, 2**64, 2**70, -(2**63) - 1, -(2**70)])
+@pytest.mark.parametrize("function", WHOLE_NUMBERS)
+def test_numbers_beyond_64_bits(function: str, beyond: int):
+    tensors, good = WHOLE_NUMBERS[function]
+    ours, torchs = {**vars(functional), "conv1d": conv1d}[function], getattr(F, function)
+    single = {"conv1d": 1}.get(function, 2)
+    for name in good:
+        forms = [beyond, (beyond,), (1,) * (single - 1) + (beyond,), [beyond] * single]
+        for value in forms[:1] if name in ("groups", "divisor_override") else forms:
+            arguments = {**good, name: value}
+            expected, got = (raised(f, *tensors, **arguments) for f in (torchs, ours))
+            assert type(got) is type(expected), (name, value, got)
+            assert without_echo(str(got)) == without_echo(str(expected))
+
+
+def test_divisors_of_64_bits():
+    for divisor in (2**62, 2**63 - 1, -(2**63) + 1):
+        given = X.double(), 2, 1, 0, False, True, divisor
+        assert torch.equal(functional.avg_pool2d(*given), F.avg_pool2d(*given))
 
 
 @pytest.mark.parametrize(

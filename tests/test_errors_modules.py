@@ -1,5 +1,6 @@
 """Modules wrongly made or called: the class and the very words of torch's own exception."""
 
+import numpy as np
 import pytest
 import torch
 from wrong_calls import X, check_same, raised, t
@@ -52,6 +53,8 @@ FORWARDS = {
     "circular_too_far": ("Conv2d", (4, 6, 3), {"padding": 9, "padding_mode": "circular"}, X),
     "reflect_negative": ("Conv2d", (4, 6, 3), {"padding": -3, "padding_mode": "zeros"}, X),
     "none": ("Conv2d", (4, 6, 3), {}, None),
+    "adaptive_1_tuple": ("AdaptiveAvgPool2d", ((7,),), {}, X),
+    "adaptive_numpy": ("AdaptiveAvgPool2d", (np.int64(2),), {}, X),
     "max_dims": ("MaxPool2d", (2,), {}, t(8, 8)),
     "max_kernel_float": ("MaxPool2d", (2.0,), {}, X),
     "max_padding": ("MaxPool2d", (2,), {"padding": 2}, X),

@@ -1,5 +1,6 @@
 """Wrong calls of the pools: the class and the very words of torch's own exception."""
 
+import numpy as np
 import pytest
 import torch
 from wrong_calls import X, check_same, t
@@ -93,6 +94,12 @@ ADAPTIVE_AVG_POOL2D = {
     "output_none": (X, None),
     "output_string": (X, "2"),
     "output_1_tuple_of_none": (X, (None,)),
+    "output_1_tuple": (X, (2,)),
+    "output_1_list": (X, [2]),
+    "output_numpy": (X, np.int64(2)),
+    "output_numpy_array": (X, np.array(2)),
+    "output_tensor": (X, torch.tensor(2)),
+    "output_beyond_memory": (X, 2**31 - 1),
 }
 
 

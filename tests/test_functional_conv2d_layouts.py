@@ -1,5 +1,7 @@
 """conv2d of tensors in any memory format, and of views: values, and the strides torch gives."""
 
+from itertools import product
+
 import pytest
 import torch
 from reference import assert_within, check_conv2d, conv2d_bounds, conv2d_reference, gradients
@@ -43,6 +45,33 @@ def test_memory_formats(name: str, dtype: torch.dtype):
                         assert grad.is_contiguous(memory_format=form) == t.is_contiguous(
                             memory_format=form
                         ), (t.stride(), grad.stride())
+
+
+EXTENTS = tuple(product((1, 2), (1, 3), (1, 4), (1, 2, 3), (1, 2)))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_strides_of_extents_of_one(dtype: torch.dtype, groups: int):
+    """(N, channels of a group, IH, IW) and filters of 1x1, of the whole image, and between."""
+    compared = 0
+    for n, height, width, group_ic, group_oc in EXTENTS:
+        for kernel in product({1, height}, {1, width}):
+            x = randn(n, groups * group_ic, height, width, dtype=dtype)
+            w = randn(groups * group_oc, group_ic, *kernel, dtype=dtype)
+            for x_format, w_format in product(FORMATS, FORMATS):
+                given = (x.contiguous(memory_format=x_format), w.contiguous(memory_format=w_format))
+                want = F.conv2d(*given, groups=groups)
+                for y in (
+                    conv2d(*given, groups=groups),
+                    conv2d(*(t.clone().requires_grad_() for t in given), groups=groups),
+                    torch.ops.fastconv.conv2d(
+                        *(t.to("meta") for t in given), None, (1, 1), (0,) * 4, (1, 1), groups
+                    ),
+                ):
+                    assert y.stride() == want.stride(), (x.shape, w.shape, x_format, w_format)
+                    compared += 1
+    assert compared > 1000
 
 
 def strides_that_matter(t: torch.Tensor) -> list[int]:

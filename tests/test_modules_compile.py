@@ -125,6 +125,49 @@ def test_symbolic_trace_of_the_functions():
     assert functional.conv2d in targets and functional.avg_pool2d in targets
 
 
+# name: (layer, size to trace, another size to run, what the graph must hold)
+TRACED = {
+    "same": (fastconv.Conv2d(3, 4, 3, padding="same"), (1, 3, 8, 8), (2, 3, 5, 6), "fastconv"),
+    "same_uneven": (
+        fastconv.Conv2d(3, 4, (2, 3), padding="same", dilation=(1, 2)), (3, 8, 8), (3, 5, 6),
+        "fastconv",
+    ),
+    "same_1d": (fastconv.Conv1d(3, 4, 3, padding="same"), (1, 3, 8), (2, 3, 5), "fastconv"),
+    "same_1d_uneven": (fastconv.Conv1d(3, 4, 2, padding="same"), (3, 8), (3, 5), "fastconv"),
+    "conv2d_same": (fastconv.Conv2dSame(3, 4, 4), (1, 3, 8, 8), (2, 3, 5, 6), "fastconv"),
+    "conv2d_same_reflect": (
+        fastconv.Conv2dSame(3, 4, 4, padding_mode="reflect"), (1, 3, 8, 8), (2, 3, 5, 6),
+        "fastconv",
+    ),
+    "circular": (
+        fastconv.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), (1, 3, 8, 8), (2, 3, 5, 6),
+        "fastconv",
+    ),
+    "max": (fastconv.MaxPool2d(3, 2, 1), (1, 3, 8, 8), (2, 3, 5, 6), "fastconv"),
+    "max_indices": (
+        fastconv.MaxPool2d(2, return_indices=True), (1, 3, 8, 8), (2, 3, 5, 6), "fastconv",
+    ),
+    "avg": (fastconv.AvgPool2d(3, 2, 1), (1, 3, 8, 8), (2, 3, 5, 6), "fastconv"),
+    "adaptive": (fastconv.AdaptiveAvgPool2d((2, 3)), (1, 3, 8, 8), (2, 3, 5, 6), "fastconv"),
+    "adaptive_to_extents": (
+        fastconv.AdaptiveAvgPool2d((None, 3)), (1, 3, 8, 8), (2, 3, 5, 6), "aten",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit", "error::torch.jit.TracerWarning")
+@pytest.mark.parametrize("name", TRACED)
+def test_jit_trace_of_layers(name: str):
+    """No padding or extent of the traced call is left in the graph where another call differs."""
+    layer, size, other, package = TRACED[name]
+    traced = torch.jit.trace(layer, torch.randn(size))
+    kinds = [n.kind() for n in traced.inlined_graph.nodes() if "2d" in n.kind()]
+    assert kinds and all(kind.startswith(package) for kind in kinds)
+    x = torch.randn(other)
+    got, want = traced(x), layer(x)
+    assert_all_equal(*(r if isinstance(r, tuple) else (r,) for r in (got, want)))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_jit_trace():
     model = fill(Net()).eval()

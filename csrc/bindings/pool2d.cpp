@@ -24,6 +24,16 @@ void with_codes(const Pool2dShape& s, const F& f) {
     f(int32_t{});
 }
 
+void max_pool2d_indices(const Pool2dShape& s, Buffer codes, Buffer indices, int threads) {
+  const cpu::Context context = cpu_context(threads);
+  with_codes(s, [&](auto code) {
+    const auto* from = checked<const decltype(code)>("codes", codes, s.y_count());
+    auto* to = checked_output<Cpu, int64_t>("indices", indices, s.y_count());
+    const ReleaseGil nogil(s.y_count());
+    cpu::max_pool2d_indices(s, from, to, context.threads);
+  });
+}
+
 }  // namespace
 
 void max_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, Buffer codes,
@@ -86,6 +96,8 @@ void avg_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer 
 void bind_pool2d(py::module_& m) {
   m.def("max_pool2d_forward", &max_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("y"), py::arg("codes"), py::arg("threads"));
+  m.def("max_pool2d_indices", &max_pool2d_indices, py::arg("shape"), py::arg("codes"),
+        py::arg("indices"), py::arg("threads"));
   m.def("max_pool2d_backward", &max_pool2d_backward, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("codes"), py::arg("grad_x"), py::arg("threads"));
   m.def("avg_pool2d_forward", &avg_pool2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),

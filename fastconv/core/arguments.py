@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from fastconv.core import ops
-from fastconv.core.tensors import conv2d_output_size, pooled_size
+from fastconv.core.tensors import conv2d_output_size, pooled_size, size_of
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
+_MAX_INT = 2**63 - 1  # of torch
 _DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
 
 
@@ -117,7 +118,7 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
 
 
 def batched_size(input: Tensor) -> tuple:
-    return (1, *input.shape) if input.dim() == 3 else input.shape
+    return (1, *size_of(input)) if input.dim() == 3 else size_of(input)
 
 
 def max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
@@ -141,7 +142,7 @@ def avg_pool2d_args(
     args = max_pool2d_args(x_size, kernel_size, stride, padding, 1, ceil_mode)
     if args is None or type(include) is not bool:
         return None
-    if divisor is not None and (not _is_int(divisor) or divisor == 0):
+    if divisor is not None and not (_is_int(divisor) and 0 < abs(divisor) <= _MAX_INT):
         return None
     kernel, stride, padding, _, ceil_mode = args
     return kernel, stride, padding, ceil_mode, include, divisor
@@ -150,10 +151,18 @@ def avg_pool2d_args(
 def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
     if len(x_size) != 4 or min(x_size[1:]) < 1:
         return None
-    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+    if isinstance(output_size, (tuple, list)):
+        if len(output_size) != 2:
+            return None
+        if any(out is None for out in output_size) and torch.jit.is_tracing():
+            return None  # a traced graph holds extents of its inputs in torch's operators alone
         given = zip(output_size, x_size[2:], strict=True)
         output_size = tuple(extent if out is None else out for out, extent in given)
-    size = _pair(output_size) if output_size is not None else None
+    elif not isinstance(output_size, (int, torch.SymInt)):
+        return None
+    size = _pair(output_size)
     if size is None or min(size) < 1 or _too_large(x_size, *size):
+        return None
+    if not torch.compiler.is_compiling() and prod((*x_size[:2], *size)) >= _MAX_PRODUCT:
         return None
     return (size,)

@@ -7,8 +7,8 @@ once the places of its maxima are known. A gradient that nobody asked for is not
 gradient of a bias alone, and the bias's part of higher derivatives, are plain sums of torch; with
 the gradient of the weight it comes out of the same kernel.
 
-Each Function comes twice. torch.compile traces the base class (it takes no jvp, and no other
-Function inside a backward); the eager class adds jvp, vmap and differentiable backwards.
+The operators apply these Functions, too (derivatives.py). torch.compile, export and torch.jit.trace
+record operators alone.
 """
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fastconv.core import ops
 from fastconv.core.autograd_base import (
-    EagerFunction,
+    Function,
     differentiable_backward,
     forward_mode,
     transforming,
@@ -61,7 +61,7 @@ def _sum(*terms: Tensor | None) -> Tensor | None:
 # ---- convolution; args = (stride, padding, dilation, groups) -------------------------------------
 
 
-class Conv2d(torch.autograd.Function):
+class Conv2d(Function):
     """x, w, bias, args -> y"""
 
     @staticmethod
@@ -81,24 +81,6 @@ class Conv2d(torch.autograd.Function):
     def backward(ctx, grad_y):
         return *conv2d_gradients(ctx.call, wanted(ctx), grad_y, *ctx.saved_tensors), None
 
-
-class Conv2dBackwardInput(torch.autograd.Function):
-    """grad_y, w, x_size, args, channels_last -> grad_x"""
-
-    @staticmethod
-    def forward(grad_y, w, x_size, args, channels_last):
-        return ops.conv2d_backward_input(grad_y, w, x_size, *args, channels_last)
-
-
-class Conv2dBackwardWeight(torch.autograd.Function):
-    """grad_y, x, w_size, args, channels_last -> grad_w"""
-
-    @staticmethod
-    def forward(grad_y, x, w_size, args, channels_last):
-        return ops.conv2d_backward_weight(grad_y, x, w_size, *args, channels_last, False)[0]
-
-
-class EagerConv2d(EagerFunction, Conv2d):
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, x_t, w_t, bias_t, *_):
@@ -134,7 +116,13 @@ class EagerConv2d(EagerFunction, Conv2d):
         return y, 0
 
 
-class EagerConv2dBackwardInput(EagerFunction, Conv2dBackwardInput):
+class Conv2dBackwardInput(Function):
+    """grad_y, w, x_size, args, channels_last -> grad_x"""
+
+    @staticmethod
+    def forward(grad_y, w, x_size, args, channels_last):
+        return ops.conv2d_backward_input(grad_y, w, x_size, *args, channels_last)
+
     @staticmethod
     def setup_context(ctx, inputs, output):
         grad_y, w, *ctx.rest = inputs
@@ -156,7 +144,7 @@ class EagerConv2dBackwardInput(EagerFunction, Conv2dBackwardInput):
     @forward_mode
     def jvp(ctx, saved, grad_y_t, w_t, *_):
         grad_y, w = saved
-        apply = EagerConv2dBackwardInput.apply
+        apply = Conv2dBackwardInput.apply
         return _sum(
             apply(grad_y_t, w, *ctx.rest) if grad_y_t is not None else None,
             apply(grad_y, w_t, *ctx.rest) if w_t is not None else None,
@@ -164,7 +152,7 @@ class EagerConv2dBackwardInput(EagerFunction, Conv2dBackwardInput):
 
     @staticmethod
     def vmap(info, in_dims, grad_y, w, x_size, args, channels_last):
-        batch, apply = info.batch_size, EagerConv2dBackwardInput.apply
+        batch, apply = info.batch_size, Conv2dBackwardInput.apply
         grad_y = batched(grad_y, in_dims[0], batch)
         if in_dims[1] is None:
             folded = apply(grad_y.flatten(0, 1), w, times(x_size, 0, batch), args, channels_last)
@@ -174,7 +162,13 @@ class EagerConv2dBackwardInput(EagerFunction, Conv2dBackwardInput):
         return unfold_channels(apply(fold_channels(grad_y), w, size, more, False), batch), 0
 
 
-class EagerConv2dBackwardWeight(EagerFunction, Conv2dBackwardWeight):
+class Conv2dBackwardWeight(Function):
+    """grad_y, x, w_size, args, channels_last -> grad_w"""
+
+    @staticmethod
+    def forward(grad_y, x, w_size, args, channels_last):
+        return ops.conv2d_backward_weight(grad_y, x, w_size, *args, channels_last, False)[0]
+
     @staticmethod
     def setup_context(ctx, inputs, output):
         grad_y, x, *ctx.rest = inputs
@@ -196,7 +190,7 @@ class EagerConv2dBackwardWeight(EagerFunction, Conv2dBackwardWeight):
     @forward_mode
     def jvp(ctx, saved, grad_y_t, x_t, *_):
         grad_y, x = saved
-        apply = EagerConv2dBackwardWeight.apply
+        apply = Conv2dBackwardWeight.apply
         return _sum(
             apply(grad_y_t, x, *ctx.rest) if grad_y_t is not None else None,
             apply(grad_y, x_t, *ctx.rest) if x_t is not None else None,
@@ -205,7 +199,7 @@ class EagerConv2dBackwardWeight(EagerFunction, Conv2dBackwardWeight):
     @staticmethod
     def vmap(info, in_dims, grad_y, x, w_size, args, channels_last):
         batch = info.batch_size
-        grad_w = EagerConv2dBackwardWeight.apply(
+        grad_w = Conv2dBackwardWeight.apply(
             fold_channels(batched(grad_y, in_dims[0], batch)),
             fold_channels(batched(x, in_dims[1], batch)),
             times(w_size, 0, batch),
@@ -230,18 +224,18 @@ def conv2d_gradients(call, needed, grad_y, x, w) -> tuple:
 
 
 def _conv2d(x, w, bias, args) -> Tensor:
-    return EagerConv2d.apply(x, w, bias, args)
+    return Conv2d.apply(x, w, bias, args)
 
 
 def _backward_input(grad_y, w, x_size, args, channels_last) -> Tensor:
     if differentiable_backward():
-        return EagerConv2dBackwardInput.apply(grad_y, w, x_size, args, channels_last)
+        return Conv2dBackwardInput.apply(grad_y, w, x_size, args, channels_last)
     return ops.conv2d_backward_input(grad_y, w, x_size, *args, channels_last)
 
 
 def _backward_weight(grad_y, x, w_size, args, channels_last, with_bias) -> tuple:
     if differentiable_backward():
-        grad_w = EagerConv2dBackwardWeight.apply(grad_y, x, w_size, args, channels_last)
+        grad_w = Conv2dBackwardWeight.apply(grad_y, x, w_size, args, channels_last)
         return grad_w, grad_y.sum((0, 2, 3)) if with_bias else None
     grad_w, grad_bias = ops.conv2d_backward_weight(
         grad_y, x, w_size, *args, channels_last, with_bias

@@ -3,13 +3,16 @@ applied, forward mode. Layer: autograd, below the Functions.
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 import torch
+from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 
 _functorch_active = torch._C._are_functorch_transforms_active
+_is_excluded = torch._C._dispatch_tls_is_dispatch_key_excluded
+_FUNCTORCH = torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode
 
 
 def transforming() -> bool:
@@ -22,18 +25,56 @@ def differentiable_backward() -> bool:
     return not torch.compiler.is_compiling() and (torch.is_grad_enabled() or transforming())
 
 
+def recorded(*tensors: torch.Tensor | None) -> bool:
+    """Whether a derivative of what is computed from these may be asked for."""
+    if torch.is_grad_enabled():
+        for t in tensors:
+            if t is not None and t.requires_grad:
+                return True
+    return forward_ad._current_level >= 0 and torch._C._is_fwd_grad_enabled()
+
+
 def direct_apply(function: type) -> Callable:
     """Function.apply without its inspection of the signature of forward on every call, which costs
-    several times all the rest and serves default arguments, of which there are none here. Not for
-    use inside torch.func transforms.
+    several times all the rest and serves default arguments, of which there are none here. Inside
+    torch.func transforms for one layer alone.
     """
     return super(torch.autograd.Function, function).apply
 
 
-class EagerFunction(torch.autograd.Function):
+class Function(torch.autograd.Function):
+    """Inside an operator torch.func has done its part for the layer at hand: so for torch's own
+    operators, which record their nodes there.
+    """
+
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        return super().apply(*args) if _functorch_active() else direct_apply(cls)(*args)
+        if not _functorch_active():
+            return direct_apply(cls)(*args)
+        if not _is_excluded(_FUNCTORCH):
+            return super().apply(*args)
+        modes = torch.is_grad_enabled(), torch._C._is_fwd_grad_enabled()
+        with enable_single_level_autograd_function():
+            return direct_apply(_of_one_layer(cls, *modes))(*args)
+
+
+@lru_cache
+def _of_one_layer(function: type, grad: bool, forward_grad: bool) -> type:
+    """`function` where one layer of torch.func records it: outer layers, which record what forward
+    calls, have the modes of the caller, not those of a forward.
+    """
+
+    class OfOneLayer(function):
+        @staticmethod
+        def forward(*args):
+            with (
+                torch._C._AutoDispatchBelowAutograd(),
+                torch.set_grad_enabled(grad),
+                forward_ad._set_fwd_grad_enabled(forward_grad),
+            ):
+                return function.forward(*args)
+
+    return OfOneLayer
 
 
 def forward_mode(jvp: Callable) -> Callable:

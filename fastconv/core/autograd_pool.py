@@ -9,36 +9,64 @@ import torch
 from torch import Tensor
 
 from fastconv.core import ops
-from fastconv.core.autograd_base import EagerFunction, differentiable_backward, forward_mode
+from fastconv.core.autograd_base import (
+    Function,
+    differentiable_backward,
+    forward_mode,
+    transforming,
+)
 from fastconv.core.batching import batched
 from fastconv.core.tensors import is_channels_last
-
-
-def flat_indices(codes: Tensor, args: tuple, x_size: tuple) -> Tensor:
-    """int64 ih * IW + iw of the maxima, from their codes kh * KW + kw."""
-    (_, kernel_w), (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), _ = args
-    rows = torch.arange(codes.shape[-2], device=codes.device)[:, None] * stride_h - pad_h
-    columns = torch.arange(codes.shape[-1], device=codes.device) * stride_w - pad_w
-    codes = codes.long()
-    kh = codes.div(kernel_w, rounding_mode="floor")
-    kw = codes - kh * kernel_w
-    indices = (rows + kh * dilation_h) * x_size[3] + columns + kw * dilation_w
-    if indices.stride() != codes.stride():  # extents of 1 leave elementwise operators a choice
-        indices = torch.empty_like(codes).copy_(indices)
-    return indices
 
 
 def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
     """The elements of x that were the maxima."""
     n, c, *_ = codes.shape
-    indices = flat_indices(codes, args, x.shape)
+    indices = max_pool2d_indices(codes, x, args)
     return x.reshape(n, c, -1).gather(2, indices.reshape(n, c, -1)).reshape(indices.shape)
 
 
 # ---- max; args = (kernel, stride, padding, dilation, ceil_mode) ----------------------------------
 
 
-class MaxPool2d(torch.autograd.Function):
+class MaxPool2dIndices(Function):
+    """codes, x, args -> indices, for torch.func, which must be told how to batch them"""
+
+    @staticmethod
+    def forward(codes, x, args):
+        return ops.max_pool2d_indices(codes, x, *args)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx, _):
+        return None, None, None
+
+    @staticmethod
+    def jvp(ctx, *_):
+        return None
+
+    @staticmethod
+    def vmap(info, in_dims, codes, x, args):
+        x = x if in_dims[1] is None else x.select(in_dims[1], 0)  # its size alone matters
+        if in_dims[0] is None:
+            return max_pool2d_indices(codes, x, args), None
+        codes = codes.movedim(in_dims[0], 0)
+        x = x.expand(info.batch_size, *x.shape).flatten(0, 1)
+        indices = max_pool2d_indices(codes.flatten(0, 1), x, args)
+        return indices.unflatten(0, codes.shape[:2]), 0
+
+
+def max_pool2d_indices(codes: Tensor, x: Tensor, args: tuple) -> Tensor:
+    """int64 ih * IW + iw of the maxima of x, from their codes kh * KW + kw."""
+    if not torch.compiler.is_compiling() and transforming():
+        return MaxPool2dIndices.apply(codes, x, args)
+    return ops.max_pool2d_indices(codes, x, *args)
+
+
+class MaxPool2d(Function):
     """x, args -> y, codes"""
 
     @staticmethod
@@ -53,28 +81,13 @@ class MaxPool2d(torch.autograd.Function):
         ctx.mark_non_differentiable(codes)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(codes)
+        ctx.save_for_forward(codes)
 
     @staticmethod
     def backward(ctx, grad_y, _=None):
         if grad_y is None:
             return None, None
         return max_pool2d_gradient(ctx.call, grad_y, *ctx.saved_tensors), None
-
-
-def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
-    """That of x; call: (args, x_size, channels_last)."""
-    args, x_size, channels_last = call
-    rest = (x_size, *args, channels_last)
-    if differentiable_backward():
-        return EagerMaxPool2dBackward.apply(grad_y, codes, rest)
-    return ops.max_pool2d_backward(grad_y, codes, *rest)
-
-
-class EagerMaxPool2d(EagerFunction, MaxPool2d):
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        MaxPool2d.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(output[1])
 
     @staticmethod
     @forward_mode
@@ -85,11 +98,20 @@ class EagerMaxPool2d(EagerFunction, MaxPool2d):
     @staticmethod
     def vmap(info, in_dims, x, args):
         x = x.movedim(in_dims[0], 0)
-        y, codes = EagerMaxPool2d.apply(x.flatten(0, 1), args)
+        y, codes = MaxPool2d.apply(x.flatten(0, 1), args)
         return (y.unflatten(0, x.shape[:2]), codes.unflatten(0, x.shape[:2])), (0, 0)
 
 
-class EagerMaxPool2dBackward(EagerFunction):
+def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
+    """That of x; call: (args, x_size, channels_last)."""
+    args, x_size, channels_last = call
+    rest = (x_size, *args, channels_last)
+    if differentiable_backward():
+        return MaxPool2dBackward.apply(grad_y, codes, rest)
+    return ops.max_pool2d_backward(grad_y, codes, *rest)
+
+
+class MaxPool2dBackward(Function):
     """grad_y, codes, (x_size, *args, channels_last) -> grad_x"""
 
     @staticmethod
@@ -111,12 +133,12 @@ class EagerMaxPool2dBackward(EagerFunction):
     @forward_mode
     def jvp(ctx, saved, grad_y_t, *_):
         (codes,) = saved
-        return EagerMaxPool2dBackward.apply(grad_y_t, codes, ctx.rest)
+        return MaxPool2dBackward.apply(grad_y_t, codes, ctx.rest)
 
     @staticmethod
     def vmap(info, in_dims, grad_y, codes, rest):
         batch, (n, *plane), args = info.batch_size, rest[0], rest[1:]
-        grad_x = EagerMaxPool2dBackward.apply(
+        grad_x = MaxPool2dBackward.apply(
             batched(grad_y, in_dims[0], batch).flatten(0, 1),
             batched(codes, in_dims[1], batch).flatten(0, 1),
             ((n * batch, *plane), *args),
@@ -136,7 +158,7 @@ def _average_backward(grad_y, x_size, args, channels_last) -> Tensor:
     return backward(grad_y, x_size, *args, channels_last)
 
 
-class AvgPool2d(torch.autograd.Function):
+class AvgPool2d(Function):
     """x, args -> y"""
 
     @staticmethod
@@ -152,28 +174,26 @@ class AvgPool2d(torch.autograd.Function):
     def backward(ctx, grad_y):
         return average_gradient(ctx.call, grad_y), None
 
+    @staticmethod
+    @forward_mode
+    def jvp(ctx, saved, x_t, *_):
+        return AvgPool2d.apply(x_t, ctx.call[0])
+
+    @staticmethod
+    def vmap(info, in_dims, x, args):
+        x = x.movedim(in_dims[0], 0)
+        return AvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
+
 
 def average_gradient(call, grad_y) -> Tensor:
     """That of x; call: (args, x_size, channels_last)."""
     args, x_size, channels_last = call
     if differentiable_backward():
-        return EagerAvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
+        return AvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
     return _average_backward(grad_y, x_size, args, channels_last)
 
 
-class EagerAvgPool2d(EagerFunction, AvgPool2d):
-    @staticmethod
-    @forward_mode
-    def jvp(ctx, saved, x_t, *_):
-        return EagerAvgPool2d.apply(x_t, ctx.call[0])
-
-    @staticmethod
-    def vmap(info, in_dims, x, args):
-        x = x.movedim(in_dims[0], 0)
-        return EagerAvgPool2d.apply(x.flatten(0, 1), args).unflatten(0, x.shape[:2]), 0
-
-
-class EagerAvgPool2dBackward(EagerFunction):
+class AvgPool2dBackward(Function):
     """grad_y, x_size, args, channels_last -> grad_x"""
 
     @staticmethod
@@ -186,16 +206,16 @@ class EagerAvgPool2dBackward(EagerFunction):
 
     @staticmethod
     def backward(ctx, grad):
-        return EagerAvgPool2d.apply(grad, ctx.rest[1]), None, None, None
+        return AvgPool2d.apply(grad, ctx.rest[1]), None, None, None
 
     @staticmethod
     @forward_mode
     def jvp(ctx, saved, grad_y_t, *_):
-        return EagerAvgPool2dBackward.apply(grad_y_t, *ctx.rest)
+        return AvgPool2dBackward.apply(grad_y_t, *ctx.rest)
 
     @staticmethod
     def vmap(info, in_dims, grad_y, x_size, args, channels_last):
         grad_y, (n, *plane) = grad_y.movedim(in_dims[0], 0), x_size
         size = (n * info.batch_size, *plane)
-        grad_x = EagerAvgPool2dBackward.apply(grad_y.flatten(0, 1), size, args, channels_last)
+        grad_x = AvgPool2dBackward.apply(grad_y.flatten(0, 1), size, args, channels_last)
         return grad_x.unflatten(0, (info.batch_size, n)), 0

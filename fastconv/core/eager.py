@@ -29,7 +29,14 @@ from fastconv.core.autograd_pool import (
     max_pool2d_gradient,
 )
 from fastconv.core.extension import _C
-from fastconv.core.tensors import WATCHERS, is_channels_last, is_dense, new_tensor
+from fastconv.core.tensors import (
+    WATCHERS,
+    conv2d_output_size,
+    is_channels_last,
+    is_dense,
+    is_output_channels_last,
+    new_tensor,
+)
 
 
 class _Plain(torch.autograd.Function):
@@ -75,8 +82,10 @@ def _plan_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> t
         return None
     if bias is not None and not bias.is_contiguous():
         return None
-    shape = ops.conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
-    y = new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
+    y_size = conv2d_output_size(x.shape, w.shape, args)
+    y_last = is_output_channels_last(x, w, y_size, args[3])
+    shape = ops.conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
+    y = new_tensor(x, y_size, y_last)
     call = (args, x.shape, w.shape, x_last, w_last)
     extras = _prototype(y), None, call
     return shape, ops.KERNEL_DTYPES[x.dtype], False, extras

@@ -3,78 +3,76 @@ multiply-adds. Layer: operators.
 """
 
 import torch
-from torch import Tensor
-from torch._prims_common import suggest_memory_format
 from torch.utils.flop_counter import register_flop_formula
 
 from fastconv.core.ops import code_dtype
-from fastconv.core.tensors import conv2d_output_size, pooled_size
+from fastconv.core.tensors import (
+    conv2d_output_size,
+    is_channels_last,
+    is_output_channels_last,
+    new_tensor,
+    pooled_size,
+)
 
 _ops = torch.ops.fastconv
-
-
-def _empty(like: Tensor, size, channels_last: bool, dtype: torch.dtype | None = None) -> Tensor:
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty(
-        size, dtype=dtype or like.dtype, device=like.device, memory_format=memory_format
-    )
-
-
-def _is_last(t: Tensor) -> bool:
-    return suggest_memory_format(t) is torch.channels_last
 
 
 @torch.library.register_fake("fastconv::conv2d")
 def _(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     size = conv2d_output_size(x.shape, w.shape, (stride, padding, dilation, groups))
-    return _empty(x, size, _is_last(x) or _is_last(w))
+    return new_tensor(x, size, is_output_channels_last(x, w, size, groups))
 
 
 @torch.library.register_fake("fastconv::conv2d_backward_input")
 def _(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
-    return _empty(grad_y, x_size, x_channels_last)
+    return new_tensor(grad_y, x_size, x_channels_last)
 
 
 @torch.library.register_fake("fastconv::conv2d_backward_weight")
 def _(grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, with_bias):
-    return _empty(x, w_size, w_channels_last), x.new_empty(w_size[0] if with_bias else 0)
+    return new_tensor(x, w_size, w_channels_last), x.new_empty(w_size[0] if with_bias else 0)
 
 
 @torch.library.register_fake("fastconv::max_pool2d")
 def _(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     size = pooled_size(x.shape, kernel, stride, padding, dilation, ceil_mode)
-    y = _empty(x, size, _is_last(x))
+    y = new_tensor(x, size, is_channels_last(x))
     if with_codes:
-        return y, _empty(x, size, _is_last(x), code_dtype(kernel))
+        return y, new_tensor(x, size, is_channels_last(x), code_dtype(kernel))
     return y, x.new_empty(0, dtype=torch.uint8)
+
+
+@torch.library.register_fake("fastconv::max_pool2d_indices")
+def _(codes, x, kernel, stride, padding, dilation, ceil_mode):
+    return torch.empty_like(codes, dtype=torch.int64)
 
 
 @torch.library.register_fake("fastconv::max_pool2d_backward")
 def _(grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last):
-    return _empty(grad_y, x_size, channels_last)
+    return new_tensor(grad_y, x_size, channels_last)
 
 
 @torch.library.register_fake("fastconv::avg_pool2d")
 def _(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor):
     size = pooled_size(x.shape, kernel, stride, padding, (1, 1), ceil_mode)
-    return _empty(x, size, _is_last(x))
+    return new_tensor(x, size, is_channels_last(x))
 
 
 @torch.library.register_fake("fastconv::avg_pool2d_backward")
 def _(
     grad_y, x_size, kernel, stride, padding, ceil_mode, count_include_pad, divisor, channels_last
 ):
-    return _empty(grad_y, x_size, channels_last)
+    return new_tensor(grad_y, x_size, channels_last)
 
 
 @torch.library.register_fake("fastconv::adaptive_avg_pool2d")
 def _(x, output_size):
-    return _empty(x, (x.shape[0], x.shape[1], *output_size), _is_last(x))
+    return new_tensor(x, (x.shape[0], x.shape[1], *output_size), is_channels_last(x))
 
 
 @torch.library.register_fake("fastconv::adaptive_avg_pool2d_backward")
 def _(grad_y, x_size, output_size, channels_last):
-    return _empty(grad_y, x_size, channels_last)
+    return new_tensor(grad_y, x_size, channels_last)
 
 
 def _flops(y_size, w_size) -> int:

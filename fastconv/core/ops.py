@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 
 from fastconv.core.extension import _C
-from fastconv.core.tensors import buffer, dense, is_channels_last, is_dense, new_tensor, unwatched
+from fastconv.core.tensors import (
+    buffer,
+    conv2d_output_size,
+    dense,
+    is_channels_last,
+    is_dense,
+    is_output_channels_last,
+    new_tensor,
+    unwatched,
+)
 
 KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
 # Widened to float32, run by its kernels (so sums are float32) and rounded once.
@@ -97,16 +106,19 @@ def _operator(schema: str) -> Callable[[Callable], Callable]:
 @_operator(f"(Tensor x, Tensor w, Tensor? bias, {_CONV}, bool cache_filters=False) -> Tensor")
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     """`cache_filters`, for inference: transformed filters are kept until w changes."""
+    args = (stride, padding, dilation, groups)
     if x.dtype in WIDENED_DTYPES:
-        wide = (x.float(), w.float(), None if bias is None else bias.float())
-        return conv2d(*wide, stride, padding, dilation, groups).to(x.dtype)
+        y = conv2d(x.float(), w.float(), None if bias is None else bias.float(), *args)
+        y_last = is_output_channels_last(x, w, y.shape, groups)
+        return new_tensor(x, y.shape, y_last).copy_(y)
     x_last, w_last = is_channels_last(x), is_channels_last(w)
+    y_size = conv2d_output_size(x.shape, w.shape, args)
+    y_last = is_output_channels_last(x, w, y_size, groups)
     cache_filters = cache_filters and caches_filters(w)
     x, w = dense(x, x_last), dense(w, w_last)
     bias = None if bias is None else bias.contiguous()
-    args = (stride, padding, dilation, groups)
-    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, x_last or w_last)
-    y = new_tensor(x, (shape.N, shape.OC, shape.OH, shape.OW), x_last or w_last)
+    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
+    y = new_tensor(x, y_size, y_last)
     _C.conv2d_forward(
         _kernel_dtype(x, w, bias), shape, buffer(x), buffer(w),
         buffer(bias),
@@ -191,6 +203,24 @@ def code_dtype(kernel: tuple) -> torch.dtype:
     return torch.uint8 if kernel[0] * kernel[1] <= 256 else torch.int32
 
 
+def _check_codes(codes: Tensor, kernel: tuple) -> None:
+    if codes.dtype is not code_dtype(kernel):
+        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
+
+
+@_operator(f"(Tensor codes, Tensor x, {_MAX}) -> Tensor")
+def max_pool2d_indices(codes, x, kernel, stride, padding, dilation, ceil_mode):
+    """int64 ih * IW + iw of the maxima. Only the size of x matters: a traced graph has x at hand,
+    but its extents only as constants."""
+    _check_codes(codes, kernel)
+    channels_last = not codes.is_contiguous()
+    codes = dense(codes, channels_last)
+    shape = pool2d_shape(x.shape, (kernel, stride, padding, dilation, ceil_mode), channels_last)
+    indices = torch.empty_like(codes, dtype=torch.int64)
+    _C.max_pool2d_indices(shape, buffer(codes), buffer(indices), _threads())
+    return indices
+
+
 @_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
 def max_pool2d_backward(
     grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
@@ -199,8 +229,7 @@ def max_pool2d_backward(
     if grad_y.dtype in WIDENED_DTYPES:
         wide = max_pool2d_backward(grad_y.float(), codes, x_size, *args, channels_last)
         return wide.to(grad_y.dtype)
-    if codes.dtype is not code_dtype(kernel):
-        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
+    _check_codes(codes, kernel)
     grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(

@@ -11,6 +11,10 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 
 _PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
+# Devices whose kernels ops.py calls without the dispatcher. Tensors of any other device go to the
+# operator, which refuses those that no kernel is registered for.
+PLAIN_DEVICES = frozenset({"cpu"})
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()
 _FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
 
 is_compiling = torch.compiler.is_compiling
@@ -26,7 +30,9 @@ WATCHERS = (
 
 def is_plain(t: Tensor) -> bool:
     """Whether a tensor is its memory alone: no subclass, wrapper, pending negation or zero."""
-    if type(t) not in _PLAIN_TYPES or t.is_neg() or t._is_zerotensor():
+    if type(t) not in _PLAIN_TYPES or t.device.type not in PLAIN_DEVICES:
+        return False
+    if t.is_neg() or t._is_zerotensor():
         return False
     try:
         return t.data_ptr() is not None  # raises where there is no storage, as in the older vmap
@@ -39,6 +45,18 @@ def unwatched(*tensors: Tensor | None) -> bool:
     if is_compiling() or any(watching() for watching in WATCHERS):
         return False
     return all(t is None or is_plain(t) for t in tensors)
+
+
+def size_of(t: Tensor) -> tuple:
+    """t.shape. Of a call that torch.jit.trace records, that would be tensors; these are numbers."""
+    if not torch.jit.is_tracing():
+        return t.shape
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)
+    try:
+        return t.shape
+    finally:
+        torch._C._set_tracing_state(state)
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +74,7 @@ def _channels_last_strides(size: tuple, strides: tuple) -> bool:
 
 def is_channels_last(t: Tensor) -> bool:
     """Whether torch takes a 4-D tensor for channels_last (Tensor.suggest_memory_format)."""
-    if is_compiling():
+    if is_compiling() or t._has_symbolic_sizes_strides:
         return suggest_memory_format(t) is torch.channels_last
     return _channels_last_strides(t.shape, t.stride())
 
@@ -80,6 +98,21 @@ def new_tensor(
     return torch.empty(
         size, dtype=dtype or like.dtype, device=like.device, memory_format=_FORMATS[channels_last]
     )
+
+
+def is_output_channels_last(x: Tensor, w: Tensor, y_size: tuple, groups: int) -> bool:
+    """Whether torch's conv2d gives its output as channels_last: if x or w is.
+
+    Groups of float32 go to oneDNN. Of other types torch convolves each group alone and joins the
+    results. A result of one channel and one pixel has strides that say nothing, and is taken for
+    contiguous; so is the output then. Its memory is the same. (Where the CPU has instructions for
+    bfloat16 or float16, those go to oneDNN, too, and torch's strides differ from these.)
+    """
+    if not (is_channels_last(x) or is_channels_last(w)):
+        return False
+    if groups == 1 or groups != y_size[1] or (x.dtype is torch.float32 and _HAS_ONEDNN):
+        return True
+    return y_size[2] != 1 or y_size[3] != 1
 
 
 def conv2d_output_size(x_size, w_size, args) -> tuple:

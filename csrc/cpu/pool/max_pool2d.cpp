@@ -37,7 +37,56 @@ void forward_nhwc(const Pool2dShape& s, const T* x, T* y, Code* codes, int threa
   });
 }
 
+// What a code adds to the index of its window's first element. Bytes are looked up: a division
+// costs more than all the rest of an index.
+template <class Code>
+class CodeOffsets {
+ public:
+  explicit CodeOffsets(const Pool2dShape& s) : shape(s) {
+    for (int64_t code = 0; code < TABLED; ++code) table[code] = computed(code);
+  }
+  int64_t operator()(Code code) const {
+    if constexpr (TABLED > 1)
+      return table[code];
+    else
+      return computed(code);
+  }
+
+ private:
+  static constexpr int64_t TABLED = sizeof(Code) == 1 ? 256 : 1;
+  int64_t computed(int64_t code) const {
+    return code / shape.KW * shape.dilation_h * shape.IW + code % shape.KW * shape.dilation_w;
+  }
+  const Pool2dShape& shape;
+  int64_t table[TABLED];
+};
+
 }  // namespace
+
+template <class Code>
+void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indices, int threads) {
+  if (s.y_count() == 0) return;
+  const CodeOffsets<Code> offset(s);
+  const auto first_of = [&](int64_t oh, int64_t ow) {
+    return (oh * s.stride_h - s.pad_h) * s.IW + ow * s.stride_w - s.pad_w;
+  };
+  if (s.channels_last) {
+    parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
+      for (int64_t ow = 0; ow < s.OW; ++ow) {
+        const int64_t first = first_of(job % s.OH, ow), at = (job * s.OW + ow) * s.C;
+        for (int64_t c = at; c < at + s.C; ++c) indices[c] = first + offset(codes[c]);
+      }
+    });
+    return;
+  }
+  for_row_blocks(s, s.OH, s.OW, threads, [&](int64_t plane, int64_t first, int64_t end) {
+    for (int64_t oh = first; oh < end; ++oh) {
+      const int64_t at = (plane * s.OH + oh) * s.OW;
+      for (int64_t ow = 0; ow < s.OW; ++ow)
+        indices[at + ow] = first_of(oh, ow) + offset(codes[at + ow]);
+    }
+  });
+}
 
 template <class T, class Code>
 void max_pool2d_forward(const Pool2dShape& s, const T* x, T* y, Code* codes, int threads) {
@@ -76,5 +125,7 @@ void max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const Code* code
   INSTANTIATE_CODE(T, uint8_t) \
   INSTANTIATE_CODE(T, int32_t)
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+template void max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*, int);
+template void max_pool2d_indices(const Pool2dShape&, const int32_t*, int64_t*, int);
 
 }  // namespace fastconv::cpu

@@ -13,6 +13,10 @@ namespace fastconv::cpu {
 template <class T, class Code>
 void max_pool2d_forward(const Pool2dShape&, const T* x, T* y, Code* codes, int threads);
 
+// indices[n,c,oh,ow] = ih * IW + iw of the maximum that a code stands for.
+template <class Code>
+void max_pool2d_indices(const Pool2dShape&, const Code* codes, int64_t* indices, int threads);
+
 // grad_x[n,c,ih,iw] = sum of grad_y[n,c,oh,ow] over the windows whose maximum is at (ih, iw). Codes
 // that forward does not give add nothing.
 template <class T, class Code>

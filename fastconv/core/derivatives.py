@@ -1,0 +1,101 @@
+"""What the operators do where a derivative may be asked for: apply the Functions. Layer: autograd,
+over autograd.py and autograd_pool.py.
+
+Eager calls apply a Function themselves (functional.py), and inside it the operators record nothing
+more. An operator met alone, in an exported or traced graph or by its name, comes through here.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+from torch import Tensor
+
+from fastconv.core import ops
+from fastconv.core.autograd import Conv2d, Conv2dBackwardInput, Conv2dBackwardWeight
+from fastconv.core.autograd_base import recorded
+from fastconv.core.autograd_pool import (
+    AvgPool2d,
+    AvgPool2dBackward,
+    MaxPool2d,
+    MaxPool2dBackward,
+)
+from fastconv.core.tensors import unwatched
+
+_library = torch.library.Library("fastconv", "IMPL")
+
+
+def _tuples(args: tuple) -> tuple:
+    return tuple(tuple(a) if isinstance(a, list) else a for a in args)
+
+
+def _differentiable(function: Callable) -> None:
+    """Makes `function` what the operator of its name does where derivatives are recorded."""
+    name = function.__name__
+    operator, plain = getattr(torch.ops.fastconv, name).default, getattr(ops, name).__wrapped__
+
+    @wraps(function)
+    def kernel(keys, *args):
+        tensors = [a for a in args if isinstance(a, Tensor)]
+        if recorded(*tensors):
+            return function(*_tuples(args))
+        if unwatched(*tensors) and all(t.is_cpu for t in tensors):
+            return plain(*_tuples(args))  # as the dispatcher would, for half the time
+        with torch._C._AutoDispatchBelowAutograd():
+            return operator.redispatch(keys & torch._C._after_autograd_keyset, *args)
+
+    _library.impl(name, kernel, "Autograd", with_keyset=True)
+
+
+_library.impl("max_pool2d_indices", torch.library.fallthrough_kernel, "Autograd")
+
+
+@_differentiable
+def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
+    return Conv2d.apply(x, w, bias, (stride, padding, dilation, groups))
+
+
+@_differentiable
+def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, channels_last):
+    args = (stride, padding, dilation, groups)
+    return Conv2dBackwardInput.apply(grad_y, w, x_size, args, channels_last)
+
+
+@_differentiable
+def conv2d_backward_weight(
+    grad_y, x, w_size, stride, padding, dilation, groups, channels_last, with_bias
+):
+    args = (stride, padding, dilation, groups)
+    grad_w = Conv2dBackwardWeight.apply(grad_y, x, w_size, args, channels_last)
+    return grad_w, grad_y.sum((0, 2, 3)) if with_bias else x.new_empty(0)
+
+
+@_differentiable
+def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
+    y, codes = MaxPool2d.apply(x, (kernel, stride, padding, dilation, ceil_mode))
+    return y, codes if with_codes else x.new_empty(0, dtype=torch.uint8)
+
+
+@_differentiable
+def max_pool2d_backward(grad_y, codes, *rest):
+    return MaxPool2dBackward.apply(grad_y, codes, rest)
+
+
+@_differentiable
+def avg_pool2d(x, *args):
+    return AvgPool2d.apply(x, args)
+
+
+@_differentiable
+def avg_pool2d_backward(grad_y, x_size, *rest):
+    return AvgPool2dBackward.apply(grad_y, x_size, rest[:-1], rest[-1])
+
+
+@_differentiable
+def adaptive_avg_pool2d(x, output_size):
+    return AvgPool2d.apply(x, (output_size,))
+
+
+@_differentiable
+def adaptive_avg_pool2d_backward(grad_y, x_size, output_size, channels_last):
+    return AvgPool2dBackward.apply(grad_y, x_size, (output_size,), channels_last)

@@ -1,0 +1,62 @@
+"""Modes, tensor subclasses and whatever else overrides functions (`__torch_function__`): they see
+torch's own function, as with torch.nn. Layer: functional.
+
+So a table keyed on F.conv2d works, and so does a wrapper that knows nothing of fastconv. One that
+falls back to torch's function (by `super().__torch_function__`, or with tensors unwrapped) comes
+back to ours, where the kernels take the call or hand it over, counted.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.fx import Proxy
+from torch.overrides import TorchFunctionMode, handle_torch_function
+
+_pop, _push = torch._C._pop_torch_function_stack, torch._C._push_on_torch_function_stack
+_depth = torch._C._len_torch_function_stack
+
+
+class _Return(TorchFunctionMode):
+    """Calls `ours` for torch's function, once nobody is left who overrides it."""
+
+    def __init__(self, torchs: Callable, ours: Callable) -> None:
+        super().__init__()
+        self.torchs, self.ours = torchs, ours
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is not self.torchs:
+            return function(*args, **(kwargs or {}))
+        if any(t is not torch.Tensor for t in types):  # it is their turn
+            return NotImplemented
+        return self.ours(*args, **(kwargs or {}))
+
+
+def overridden(torchs: Callable, ours: Callable, tensors: tuple, *args: Any, **kwargs: Any) -> Any:
+    """What those who override torch's function make of a call of `ours`. Arguments of `tensors`
+    are among `args`.
+
+    torch.fx, whose proxies stand for tensors, and torch.compile record `ours`: what they record
+    runs later, when nobody would bring torch's function back.
+    """
+    if torch.compiler.is_compiling() or any(isinstance(t, Proxy) for t in tensors):
+        return handle_torch_function(ours, tensors, *args, **kwargs)
+    with _Beneath(_Return(torchs, ours)):
+        return torchs(*args, **kwargs)
+
+
+class _Beneath:
+    """A mode put below all others, which come first."""
+
+    def __init__(self, mode: TorchFunctionMode) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        above = [_pop() for _ in range(_depth())]
+        for mode in (self.mode, *reversed(above)):
+            _push(mode)
+
+    def __exit__(self, *_: object) -> None:
+        above = [_pop() for _ in range(_depth())]
+        for mode in reversed(above[:-1]):
+            _push(mode)
