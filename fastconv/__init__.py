@@ -2,8 +2,12 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from fastconv import functional
-from fastconv.core import derivatives, fakes  # noqa: F401  (they register what they know)
+from fastconv import functional, tools
+from fastconv.core import (  # noqa: F401  (they register what they know)
+    decompositions,
+    derivatives,
+    fakes,
+)
 from fastconv.core.fallbacks import fallbacks, handovers
 from fastconv.explain import explain
 from fastconv.flags import clear_filter_cache, flags
@@ -17,6 +21,7 @@ from fastconv.modules import (
     convert,
     revert,
 )
+from fastconv.routing import disable, enable, enabled
 
 try:
     __version__ = version("fastconv")
@@ -33,10 +38,14 @@ __all__ = [
     "__version__",
     "clear_filter_cache",
     "convert",
+    "disable",
+    "enable",
+    "enabled",
     "explain",
     "fallbacks",
     "flags",
     "functional",
     "handovers",
     "revert",
+    "tools",
 ]

@@ -26,11 +26,10 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     max_pool2d_indices,
 )
-from fastconv.core.fallbacks import to_torch
+from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.core.tensors import size_of
 
-F = torch.nn.functional
 IntOrPair = int | tuple[int, ...] | list[int]
 _compiling = torch.compiler.is_compiling
 

@@ -8,7 +8,7 @@ from torch.overrides import has_torch_function
 
 from fastconv import functional
 from fastconv.core.arguments import conv2d_args, refusal
-from fastconv.core.fallbacks import to_torch
+from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.core.tensors import size_of
 
@@ -65,7 +65,7 @@ def conv1d(
             y = functional.conv2d(rows, filters, bias, strides, paddings, dilations, groups)
             return y.squeeze(-2).contiguous()
         reason = "arguments"
-    return to_torch(torch.nn.functional.conv1d, reason, *given, stride, padding, dilation, groups)
+    return to_torch(F.conv1d, reason, *given, stride, padding, dilation, groups)
 
 
 def _is_taken(input, weight, bias, *arguments) -> bool:

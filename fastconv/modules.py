@@ -7,7 +7,7 @@ torch.nn parents.
 import torch
 from torch import Tensor
 
-from fastconv import functional
+from fastconv import functional, routing
 from fastconv.core.tensors import size_of
 from fastconv.functional1d import conv1d
 
@@ -180,17 +180,26 @@ def _swap(model: torch.nn.Module, classes: dict[type, type]) -> torch.nn.Module:
     return model
 
 
-def convert(model: torch.nn.Module) -> torch.nn.Module:
+def convert(model: torch.nn.Module, *, mode: str = "classes") -> torch.nn.Module:
     """Makes every convolution and pooling layer of `model` that fastconv has a twin of that twin,
     in place.
 
     Parameters, hooks, training flags and optimizers stay as they are; only exact torch.nn classes
     change, not classes derived from them. Returns `model`. :func:`fastconv.revert` undoes it.
+
+    Args:
+        mode: "classes", or "functions": classes stay torch's own, and every forward run of `model`
+            is a block of :func:`fastconv.enabled`. Derived classes, functional calls and tools that
+            want exactly ``torch.nn.Conv2d`` are served that way.
     """
+    if mode == "functions":
+        return routing.route(model)
+    if mode != "classes":
+        raise ValueError(f"mode must be 'classes' or 'functions', got {mode!r}")
     return _swap(model, _TWINS)
 
 
 def revert(model: torch.nn.Module) -> torch.nn.Module:
     """Makes every fastconv layer of `model` its torch.nn parent again, in place."""
     parents = {ours: parent for parent, ours in _TWINS.items()}
-    return _swap(model, {**parents, Conv2dSame: torch.nn.Conv2d})
+    return routing.unroute(_swap(model, {**parents, Conv2dSame: torch.nn.Conv2d}))

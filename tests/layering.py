@@ -45,6 +45,7 @@ CORE = [
     "tensors",
     "ops",
     "fakes",
+    "decompositions",
     "batching",
     "autograd_base",
     "autograd",
@@ -53,7 +54,17 @@ CORE = [
     "arguments",
     "eager",
 ]
-PUBLIC = ["flags", "functional", "functional1d", "modules", "timing", "explain", "info"]
+PUBLIC = [
+    "flags",
+    "functional",
+    "functional1d",
+    "routing",
+    "modules",
+    "tools",
+    "timing",
+    "explain",
+    "info",
+]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
 FOR_APPLICATION = {"modules", "functional", "explain", "info"}

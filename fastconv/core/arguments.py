@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastconv.core import ops
+from fastconv.core.decompositions import exporting
 from fastconv.core.tensors import conv2d_output_size, pooled_size, size_of
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
@@ -28,7 +29,7 @@ def refusal(*tensors: object) -> str | None:
             return "dtype"
         if not t.is_cpu:
             return "device"
-    return None
+    return "export" if exporting() else None
 
 
 def _is_int(value: object) -> bool:

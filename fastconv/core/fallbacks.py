@@ -7,9 +7,15 @@ Wrong arguments go the same way, so that torch raises its own exception with its
 
 from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+
+_NAMES = ("conv1d", "conv2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d",
+          "adaptive_avg_pool2d", "pad")  # fmt: skip
+# torch's functions as they are now: a user may assign ours to torch.nn.functional later.
+F = SimpleNamespace(**{name: getattr(torch.nn.functional, name) for name in _NAMES})
 
 _counts: Counter[tuple[str, str]] = Counter()
 
@@ -30,8 +36,8 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
         reset: start counting anew.
 
     The reasons are "dtype" (not a floating type of 16 to 64 bits, or mixed types), "device" (the
-    device has no kernels), "layout" (not a strided tensor) and "arguments" (torch accepts them and
-    the kernels do not, for instance an input without channels).
+    device has no kernels), "layout" (not a strided tensor), "arguments" (torch accepts them and the
+    kernels do not, for instance an input without channels) and "export" (torch.onnx is tracing).
     """
     counts = dict(_counts)
     if reset:

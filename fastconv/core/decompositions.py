@@ -1,0 +1,53 @@
+"""The operators as torch's own, for exporters that know torch's alone. Layer: core, over ops.py.
+
+`torch.onnx.export` decomposes what it has no node for by torch's table of decompositions, and so
+does `ExportedProgram.run_decompositions` with that table. torch.compile does not ask the table: the
+operators stay one node each there. For the exporter that traces TorchScript, functional asks
+`exporting` and leaves the call to torch.
+"""
+
+import sys
+
+import torch
+from torch import Tensor
+from torch._decomp import register_decomposition
+
+from fastconv.core import ops  # noqa: F401  (defines the operators)
+from fastconv.core.fallbacks import F
+
+_ops = torch.ops.fastconv
+
+
+def exporting() -> bool:
+    """Whether torch.onnx traces the call to TorchScript, whose nodes it knows as torch's alone."""
+    onnx = sys.modules.get("torch.onnx")  # not imported: nobody exports
+    return onnx is not None and torch.jit.is_tracing() and onnx.is_in_onnx_export()
+
+
+@register_decomposition(_ops.conv2d.default)
+def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False) -> Tensor:
+    top, bottom, left, right = padding
+    if top == bottom and left == right:
+        return F.conv2d(x, w, bias, stride, (top, left), dilation, groups)
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), w, bias, stride, 0, dilation, groups)
+
+
+@register_decomposition(_ops.max_pool2d.default)
+def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> tuple:
+    if with_codes:  # torch has no codes
+        return NotImplemented
+    y = F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
+    return y, x.new_empty(0, dtype=torch.uint8)
+
+
+@register_decomposition(_ops.avg_pool2d.default)
+def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor) -> Tensor:
+    if divisor is not None and not ceil_mode:  # ONNX has no divisor, and torch's exporter drops it
+        mean = F.avg_pool2d(x, kernel, stride, padding)
+        return mean * (kernel[0] * kernel[1] / divisor)
+    return F.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
+
+
+@register_decomposition(_ops.adaptive_avg_pool2d.default)
+def adaptive_avg_pool2d(x, output_size) -> Tensor:
+    return F.adaptive_avg_pool2d(x, output_size)

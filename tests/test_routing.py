@@ -1,0 +1,236 @@
+"""fastconv.enabled, fastconv.enable and convert(mode="functions"): torch's functions, computed by
+fastconv, whose modules stay torch's own."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import fastconv
+from fastconv import functional, routing
+
+ROUTED = {
+    "conv1d": lambda x: F.conv1d(x.flatten(2), torch.ones(2, x.shape[1], 3), padding=1),
+    "conv2d": lambda x: F.conv2d(x, torch.ones(2, x.shape[1], 3, 3), stride=2),
+    "torch.conv2d": lambda x: torch.conv2d(x, torch.ones(2, x.shape[1], 3, 3), None, 1, "same"),
+    "max_pool2d": lambda x: F.max_pool2d(x, 2),
+    "max_pool2d indices": lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True),
+    "max_pool2d_with_indices": lambda x: F.max_pool2d_with_indices(x, 2),
+    "torch.max_pool2d": lambda x: torch.max_pool2d(x, 2),
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 2, ceil_mode=True),
+    "adaptive_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, (2, 3)),
+    "nn.Conv2d": lambda x: nn.Conv2d(x.shape[1], 2, 3).requires_grad_(False)(x) * 0,
+    "nn.MaxPool2d": nn.MaxPool2d(2),
+    "nn.AdaptiveAvgPool2d": nn.AdaptiveAvgPool2d(1),
+}
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Names of the functions of ours that were called."""
+    seen = []
+
+    def watched(ours):
+        def call(*args, **kwargs):
+            seen.append(ours.__name__)
+            return ours(*args, **kwargs)
+
+        return call
+
+    routes = {torchs: watched(ours) for torchs, ours in routing.ROUTES.items()}
+    monkeypatch.setattr(routing, "ROUTES", routes)
+    return seen
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 4, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ).eval()
+
+
+X = torch.randn(2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_inside_the_block_alone_fastconv_computes(name, calls):
+    function = ROUTED[name]
+    expected = function(X)
+    assert calls == []
+    with fastconv.enabled():
+        result = function(X)
+    assert len(calls) == 1
+    torch.testing.assert_close(result, expected)
+    function(X)
+    assert len(calls) == 1
+
+
+def test_gradients_outside_of_the_block_are_ours(calls):
+    x, w = X.clone().requires_grad_(), torch.randn(4, 3, 3, 3, requires_grad=True)
+    with fastconv.enabled():
+        y = F.conv2d(x, w)
+    assert "Fastconv" in type(y.grad_fn).__name__ or "Conv2d" in y.grad_fn.name()
+    y.sum().backward()
+    grads = x.grad, w.grad
+    x.grad = w.grad = None
+    F.conv2d(x, w).sum().backward()
+    torch.testing.assert_close(grads, (x.grad, w.grad), rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_nest_end_with_errors_and_hold_for_their_thread(calls):
+    with pytest.raises(RuntimeError), fastconv.enabled(), fastconv.enabled():
+        F.conv2d(X, torch.ones(1, 2, 3, 3))  # two channels instead of three
+    calls.clear()
+    F.max_pool2d(X, 2)
+    assert calls == []
+
+    @fastconv.enabled()
+    def decorated(depth):
+        F.max_pool2d(X, 2)
+        return depth and decorated(depth - 1)
+
+    decorated(2)
+    assert len(calls) == 3
+    with fastconv.enabled():
+        thread = threading.Thread(target=lambda: F.max_pool2d(X, 2))
+        thread.start()
+        thread.join()
+    assert len(calls) == 3
+
+
+def test_enable_holds_until_disable(calls):
+    fastconv.enable()
+    fastconv.enable()
+    F.max_pool2d(X, 2)
+    fastconv.disable()
+    fastconv.disable()
+    F.max_pool2d(X, 2)
+    assert calls == ["max_pool2d"]
+
+
+def test_autocast_and_what_the_kernels_do_not_take(calls):
+    fastconv.fallbacks(reset=True)
+    with fastconv.enabled(), torch.autocast("cpu", torch.bfloat16):
+        assert F.conv2d(X, torch.ones(1, 3, 3, 3)).dtype is torch.bfloat16
+    with fastconv.enabled():
+        F.max_pool2d(X.to(torch.int32), 2)
+    assert fastconv.fallbacks(reset=True) == {("max_pool2d", "dtype"): 1}
+
+
+def test_a_model_in_functions_mode_keeps_its_classes(calls):
+    model = net()
+    expected, kinds = model(X), [type(m) for m in model.modules()]
+    keys = list(model.state_dict())
+    assert fastconv.convert(fastconv.convert(model, mode="functions"), mode="functions") is model
+    assert [type(m) for m in model.modules()] == kinds and list(model.state_dict()) == keys
+    for same in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        calls.clear()
+        torch.testing.assert_close(same(X), expected)
+        assert calls == ["conv2d", "max_pool2d", "conv2d", "adaptive_avg_pool2d"]
+    with pytest.raises(RuntimeError):
+        model(torch.randn(2, 4, 16, 16))
+    calls.clear()
+    F.max_pool2d(X, 2)
+    assert calls == [], "the block has ended with the error"
+    assert fastconv.revert(model) is model and not model._forward_hooks
+    model(X)
+    assert calls == []
+    with pytest.raises(ValueError, match="mode must be"):
+        fastconv.convert(model, mode="methods")
+
+
+def test_compiled_code_takes_the_kernels_too():
+    graphs = []
+
+    def keep(graph, _):
+        graphs.append(graph.graph)
+        return graph
+
+    @torch.compile(backend=keep)
+    def compiled(x, w):
+        with fastconv.enabled():
+            return F.conv2d(x, w)
+
+    w = torch.randn(4, 3, 3, 3)
+    torch.testing.assert_close(compiled(X, w), F.conv2d(X, w))
+    targets = " ".join(str(node.target) for graph in graphs for node in graph.nodes)
+    assert "fastconv" in targets or not graphs
+
+
+def test_ours_assigned_to_torchs_name_does_not_call_itself():
+    code = """
+import torch, torch.nn.functional as F, fastconv
+for name in ("conv1d", "conv2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"):
+    ours = fastconv.functional1d.conv1d if name == "conv1d" else getattr(fastconv.functional, name)
+    setattr(F, name, ours)
+print(F.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item())
+print(F.conv2d(*(torch.ones(1, 1, 3, 3, device="meta"),) * 2).device)
+print(F.max_pool2d(torch.ones(1, 4, 4, dtype=torch.int32), 2).shape)
+print(torch.nn.Conv2d(1, 1, 1)(torch.ones(1, 1, 2, 2)).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[0] == "9.0"
+
+
+# ---- tools that want exactly torch.nn's classes --------------------------------------------------
+
+
+@pytest.fixture
+def model():
+    warnings.simplefilter("ignore")
+    return fastconv.convert(net(), mode="functions")
+
+
+def test_fuse_modules(model):
+    from torch.ao.quantization import fuse_modules
+
+    fused = fuse_modules(copy.deepcopy(model), [["0", "1", "2"]])
+    assert type(fused[0]).__name__ == "ConvReLU2d" and type(fused[1]) is nn.Identity
+    torch.testing.assert_close(fused(X), model(X), rtol=1e-4, atol=1e-5)
+
+
+def test_fx_fuse(model):
+    from torch.fx.experimental import optimization
+
+    fused = optimization.fuse(model)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
+    torch.testing.assert_close(fused(X), model(X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["classes", "functions"])
+def test_fuse_conv_bn_eval(mode):
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    model = fastconv.convert(net(), mode=mode)
+    fused = fuse_conv_bn_eval(model[0], model[1])
+    assert type(fused) is type(model[0])
+    torch.testing.assert_close(fused(X), model[1](model[0](X)), rtol=1e-4, atol=1e-5)
+
+
+def test_fx_quantization(model):
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    prepared = prepare_fx(model, get_default_qconfig_mapping("x86"), (X,))
+    prepared(X)
+    quantized = convert_fx(prepared)
+    names = [type(m).__module__ for m in quantized.children()]
+    assert any("quantized" in name for name in names)
+    assert (quantized(X) - model(X)).abs().max() < 0.1
+
+
+def test_routes_are_the_functions_of_fastconv():
+    assert routing.ROUTES[F.conv2d] is functional.conv2d
