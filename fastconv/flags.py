@@ -33,7 +33,7 @@ class flags(ContextDecorator):
         winograd: False is short for ``disabled_paths={"winograd"}``, True allows that path again
             inside a block that disabled it. Winograd's way of convolving is faster for 3x3 and 5x5
             filters and rounds a little more; its error is relative to the largest value of a tile
-            of 6x6 pixels (docs/kernels.md).
+            of 6x6 pixels (docs/kernels/winograd.md).
         filter_cache: False keeps no transformed filters between calls without gradients, and gives
             those that were kept back. Results do not depend on it.
         disabled_paths: names of paths, as :func:`fastconv.explain` has them, that are not to be

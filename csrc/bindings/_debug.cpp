@@ -1,5 +1,5 @@
-// fastconv._debug: fastconv._C once more, with what only tests and benchmarks need beside it, and with
-// the instruction set avx2-wide. Layer: bindings.
+// The Python module fastconv._debug: everything of fastconv._C, what only tests and benchmarks
+// need, and the instruction set avx2-wide. Layer: bindings.
 #include "debug.h"
 #include "module.h"
 

@@ -1,5 +1,5 @@
-// What tells one kind of call from another: operator, element type, sizes, strides and arguments,
-// as a row of integers to look up. Layer: bindings.
+// The key of a kind of call in a hash table: operator, element type, sizes, strides and arguments,
+// as a row of integers. Layer: bindings.
 #pragma once
 
 #include <Python.h>
@@ -27,8 +27,8 @@ class CallKey {
     for (int i = 0; i < t.ndim; ++i) add(t.strides[i]);
   }
 
-  // An argument of torch.nn.functional: None, a bool, an int, a tuple of two, "same" or "valid".
-  // Anything else, however much it equals one of these, is left to those who know what it means.
+  // Adds an argument of torch.nn.functional: None, a bool, an int, a tuple of two, "same" or
+  // "valid". Any other object makes the key invalid, even if it compares equal to one of these.
   void add_argument(PyObject* value) {
     if (value == Py_None) return add(NONE);
     if (PyBool_Check(value)) return add(value == Py_True ? TRUE : FALSE);

@@ -1,4 +1,4 @@
-// conv2d for Python: the calls on addresses, and what may be asked about its paths. Layer: bindings.
+// conv2d for Python: the three directions on addresses, and questions about paths. Layer: bindings.
 #include "conv2d.h"
 
 #include <pybind11/stl.h>
@@ -59,7 +59,7 @@ void conv2d_backward_weight(int dtype, const Conv2dShape& s, Buffer grad_y, Buff
 
 namespace {
 
-// f(Buffers*) with the buffers of a direction and element type, as a null pointer that names them.
+// Calls f with a null pointer whose type names the buffers of a direction and element type.
 template <class F>
 auto with_direction(const std::string& direction, int dtype, const F& f) {
   return with_element(checked_dtype(dtype), [&](auto zero) {
@@ -75,7 +75,8 @@ template <class Pointer>
 using Pointed = std::remove_pointer_t<Pointer>;
 
 std::vector<std::string> names(const std::string& direction) {
-  constexpr int ANY_DTYPE = static_cast<int>(DType::float32);  // lists of all types name the same
+  constexpr int ANY_DTYPE =
+      static_cast<int>(DType::float32);  // the lists of all types have the same names
   return with_direction(direction, ANY_DTYPE, [&](auto buffers) {
     std::vector<std::string> all;
     for (const auto& path : runtime::paths<Cpu, Pointed<decltype(buffers)>>())
@@ -107,14 +108,13 @@ std::pair<int64_t, int64_t> bytes_with_kept_filters(int dtype, const Conv2dShape
   });
 }
 
-// Disables these paths and no others.
+// Disables these paths, and enables all others.
 void disable_paths(const std::set<std::string>& all) {
   for (const std::string& name : all) {
     bool known = false;
     for (const auto& path : runtime::paths<Cpu, ForwardBuffers<float>>())
       known |= path.name == name && path.can_be_disabled;
-    if (!known)
-      throw std::invalid_argument("no path that can be disabled is named '" + name + "'");
+    if (!known) throw std::invalid_argument("no path that can be disabled is named '" + name + "'");
   }
   runtime::disabled_paths().set(all);
 }

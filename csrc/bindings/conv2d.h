@@ -1,4 +1,4 @@
-// conv2d in its three directions, and what may be asked about its paths. Layer: bindings.
+// conv2d in its three directions, and questions about its paths. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -10,9 +10,9 @@
 
 namespace fastconv::bindings {
 
-// Every buffer's count is checked against the shape; bias and grad_bias may be nowhere. `path`: the
-// name of one, or "" for the one that runs the shape. keep_filters, for inference: filters are
-// transformed when w is new or has changed, and kept.
+// Each buffer's count is checked against the shape. bias and grad_bias may have no address. `path`
+// is the name of a path, or "" for the chosen path. With keep_filters, for inference, transformed
+// filters are kept, and made only if w is new or has changed.
 void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer bias, Buffer y,
                     int threads, const std::string& path, bool keep_filters = false);
 void conv2d_backward_input(int dtype, const Conv2dShape& s, Buffer grad_y, Buffer w, Buffer grad_x,

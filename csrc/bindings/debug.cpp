@@ -1,4 +1,4 @@
-// What only tests and benchmarks need: Winograd's transforms on one tile, its time by phase, the
+// Functions for tests and benchmarks: Winograd's transforms on one tile, its time by phase, and the
 // checksum of the filter cache. Layer: bindings (fastconv._debug).
 #include "debug.h"
 
@@ -23,7 +23,8 @@ namespace py = pybind11;
 namespace fastconv::bindings {
 namespace {
 
-// `values`: the pixels (or taps) of a tile row by row, or its 36 points; the other comes back.
+// Transforms `values`, the pixels (or taps) of a tile row by row or its 36 points, to the other
+// form.
 std::vector<double> transform(const std::string& name, int K, const std::vector<double>& values) {
   if (K != 3 && K != 5) throw std::invalid_argument("K must be 3 or 5");
   const auto& winograd = cpu::winograd_kernels<double>(cpu::isa()).transforms(K);
@@ -63,7 +64,7 @@ std::vector<double> transform(const std::string& name, int K, const std::vector<
 
 using Seconds = std::vector<cpu::WinogradSeconds>;
 
-// One run of a direction on x, w and y of the shape, or their gradients.
+// Runs a direction once, on x, w and y of the shape or their gradients.
 template <class T>
 void run(const std::string& direction, const Conv2dShape& s, T* x, T* w, T* y, int threads,
          Seconds& seconds) {

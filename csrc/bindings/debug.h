@@ -1,4 +1,4 @@
-// What only tests and benchmarks need. Layer: bindings (fastconv._debug).
+// Functions for tests and benchmarks. Layer: bindings (fastconv._debug).
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,6 +1,6 @@
-// The part of DLPack's C interface that lets a library read the tensors of another one: addresses,
-// extents and strides, without either knowing the other's headers. Layer: bindings (no torch).
-// Source: the DLPack 1.x standard, `DLPackExchangeAPI` (https://dmlc.github.io/dlpack).
+// The part of DLPack's C interface by which a library reads addresses, extents and strides of
+// another library's tensors. Neither needs the headers of the other. Layer: bindings. Source: the
+// DLPack 1.x standard, `DLPackExchangeAPI` (https://dmlc.github.io/dlpack).
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ struct ExchangeApi {
   const void* allocate;
   const void* from_object;
   const void* to_object;
-  // Fills in `view` of a tensor object, which stays its owner; -1 with a Python error set if the
-  // tensor has no such view. May itself be null.
+  // Fills in `view` of a tensor object, which still owns its memory. Returns -1 with a Python error
+  // set if the tensor has no such view. The pointer may be null.
   int (*view_of_object)(void* object, Tensor* view);
   const void* current_work_stream;
 };

@@ -1,4 +1,4 @@
-// The short way of plain eager calls: from tensors to the result without Python in between.
+// The short way of plain eager calls: from tensors to the result without Python code in between.
 // Layer: bindings.
 #pragma once
 
@@ -12,7 +12,7 @@ void bind_eager(pybind11::module_& m);
 // The host that reaches torch through Python objects.
 void bind_python_host(pybind11::module_& m);
 
-// A new reference as an object; a null one as the Python error that is set.
+// Returns a new reference as an object. If it is null, throws the Python error that is set.
 inline pybind11::object owned(PyObject* result) {
   if (!result) throw pybind11::error_already_set();
   return pybind11::reinterpret_steal<pybind11::object>(result);
@@ -23,10 +23,10 @@ inline bool truth(const pybind11::object& value) { return PyObject_IsTrue(value.
 constexpr const char* PLAN_CAPSULE = "fastconv.plan";
 const Plan& plan_in(PyObject* capsule);
 
-// Functions registered as METH_FASTCALL, which costs half of what pybind11's own calls do.
+// A function registered as METH_FASTCALL. Its call takes half the time of a call through pybind11.
 using FastBody = pybind11::object (*)(PyObject* const*, Py_ssize_t);
 
-// ARGUMENTS: the exact number, or -1 for any.
+// ARGUMENTS is the exact number of arguments, or -1 for any number.
 template <FastBody body, int ARGUMENTS>
 PyObject* fastcall(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (ARGUMENTS >= 0 && n != ARGUMENTS) {

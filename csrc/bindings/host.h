@@ -1,6 +1,6 @@
-// What the short way of plain eager calls (eager.cpp) and torch ask of each other. Two hosts answer
-// for torch: python_host.cpp through Python objects and DLPack, and the optional library of
-// csrc/torch/ through torch's C++ API. Layer: bindings (no torch, no pybind11).
+// The interface between the short way of plain eager calls (eager.cpp) and torch. It has two hosts:
+// python_host.cpp uses Python objects and DLPack, the optional library of csrc/torch/ uses torch's
+// C++ API. Layer: bindings (no torch, no pybind11).
 #pragma once
 
 #include <Python.h>
@@ -15,20 +15,20 @@ namespace fastconv::bindings {
 
 enum Operator : int32_t { CONV2D, MAX_POOL2D, AVG_POOL2D, ADAPTIVE_AVG_POOL2D, OPERATORS };
 
-// Tensors that lead an operator's arguments: x, w and bias (or None) of a convolution, x of a pool.
+// Returns the number of leading tensors: x, w and bias (or None) of a convolution, x of a pool.
 constexpr int tensors_of(Operator op) { return op == CONV2D ? 3 : 1; }
 constexpr int MAX_TENSORS = 3;
 
-// A kind of call: all that its kernels need beyond addresses. Bytes, which may be copied.
+// A kind of call: everything that its kernels need beside addresses. It may be copied as bytes.
 struct Call {
   Operator op;
   DType dtype;
-  bool ceil_mode;  // of a pool; its shape has the extents that follow from it
+  bool ceil_mode;  // of a pool; the extents in its shape follow from it
   Conv2dShape conv;
   Pool2dShape pool;
 };
 
-// A dense CPU tensor of a kernel's element type. Sizes and strides belong to the tensor.
+// A view of a CPU tensor of a kernel's element type. The tensor owns sizes and strides.
 struct View {
   Buffer buffer;
   DType dtype;
@@ -38,26 +38,25 @@ struct View {
 
 struct Plan {
   Call call;
-  PyObject* extras;  // a tuple that python_host.cpp knows
+  PyObject* extras;  // a tuple, used by python_host.cpp
 };
 
 class Host {
  public:
   virtual ~Host() = default;
-  // Whether a compiler, tracer, profiler, mode, transform or autocast would want to see the call.
+  // Returns whether a compiler, tracer, profiler, mode, transform or autocast has to see the call.
   virtual bool watched() = 0;
-  // A view of a tensor that is its memory alone: dense or not, on the CPU, of a kernel's element
-  // type, no subclass, no pending negation. False if it is not.
+  // Fills in `view` if the tensor is plain: on the CPU, of a kernel's element type, no subclass, no
+  // pending negation. It may have any strides. Returns false if the tensor is not plain.
   virtual bool view(PyObject* tensor, View& view) = 0;
-  // The result of a call, with a gradient where one may be asked for. `capsule` holds the plan.
+  // Runs a call and records its gradient if one is required. `capsule` holds the plan.
   virtual PyObject* run(const Plan& plan, PyObject* capsule, PyObject* const* tensors,
                         const View* views) = 0;
 };
 
-// The kernels. They check every count, and let other Python threads run if they take long and the
-// calling thread holds the GIL; it need not.
+// The kernels. They check every count. A long call releases the GIL, if the thread holds it.
 struct Kernels {
-  // cache_filters: for inference, see conv2d.h.
+  // cache_filters is keep_filters of conv2d.h, for inference.
   void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
                  bool cache_filters);
   void (*conv2d_backward_input)(const Call&, Buffer grad_y, Buffer w, Buffer grad_x, int threads);
@@ -70,7 +69,8 @@ struct Kernels {
 };
 const Kernels& kernels();
 
-// Names of capsules. They change with this header, so that libraries of two builds do not meet.
+// Names of capsules. They change with this header, so that libraries of different builds do not
+// mix.
 constexpr const char* HOST_CAPSULE = "fastconv.host.2";
 constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.3";
 

@@ -1,6 +1,5 @@
-// What fastconv._C offers: the kernels on raw addresses. Every buffer's element count is checked
-// against the shape, the GIL is released while kernels run, and workspaces are allocated by the
-// runtime. Layer: bindings (pybind11, no torch).
+// Binds the kernels on raw addresses. Every buffer's count is checked against the shape, kernels
+// run without the GIL, and the runtime allocates workspaces. Layer: bindings (pybind11, no torch).
 #include "module.h"
 
 #include "conv2d.h"

@@ -1,4 +1,4 @@
-// Everything that fastconv._C offers, bound to a module. Layer: bindings.
+// Binds everything that fastconv._C offers to a module. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>

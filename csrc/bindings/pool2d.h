@@ -1,4 +1,4 @@
-// The pools. Layer: bindings.
+// The pools on addresses. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -8,7 +8,7 @@
 
 namespace fastconv::bindings {
 
-// Every buffer's count is checked against the shape; codes of forward may be nowhere.
+// Each buffer's count is checked against the shape. codes of forward may have no address.
 void max_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, Buffer codes,
                         int threads);
 void max_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer codes,

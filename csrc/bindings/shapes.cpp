@@ -1,5 +1,5 @@
-// Conv2dShape and Pool2dShape for Python: checked once, when they are made, so that kernels may
-// trust them. Layer: bindings.
+// Conv2dShape and Pool2dShape for Python. They are checked once, when they are made, so kernels
+// need no checks. Layer: bindings.
 #include "shapes.h"
 
 #include <pybind11/stl.h>
@@ -18,8 +18,8 @@ namespace {
 
 using Pair = std::array<int64_t, 2>;
 
-// Extents stay below 2^31 and products of them below 2^62, so that no formula of shape.h can
-// overflow.
+// Extents are below 2^31 and their products are at most 2^62, so that no formula of shape.h
+// overflows.
 constexpr int64_t MAX_EXTENT = int64_t(1) << 31;
 constexpr int64_t MAX_PRODUCT = int64_t(1) << 62;
 

@@ -1,4 +1,4 @@
-// Python's view of the extents in shape.h. Layer: bindings.
+// Binds Conv2dShape and Pool2dShape (../core/shape.h). Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>

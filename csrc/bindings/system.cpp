@@ -1,4 +1,4 @@
-// Build information, CPU features, instruction set and threads.
+// Build information, CPU features, instruction set and threads. Layer: bindings.
 #include "system.h"
 
 #include <cstdlib>
@@ -59,9 +59,8 @@ void bind_system(py::module_& m) {
   m.def(
       "lanes",
       [](int dtype) {
-        return with_element(runtime::checked_dtype(dtype), [](auto zero) {
-          return Cpu::lanes<decltype(zero)>();
-        });
+        return with_element(runtime::checked_dtype(dtype),
+                            [](auto zero) { return Cpu::lanes<decltype(zero)>(); });
       },
       py::arg("dtype"), "Elements per vector.");
   m.def("max_threads", [] { return omp_get_max_threads(); }, "Threads that OpenMP would start.");

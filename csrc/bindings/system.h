@@ -1,11 +1,11 @@
-// Binds what a user may ask of the build and the machine. Layer: bindings.
+// Binds questions about the build and the machine. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 namespace fastconv::bindings {
 
-// Throws ImportError, in one sentence, if FASTCONV_ISA asks for what is not there.
+// Throws ImportError if FASTCONV_ISA asks for a set that is unknown or not supported.
 void check_isa();
 void bind_system(pybind11::module_& m);
 

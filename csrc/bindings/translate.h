@@ -1,4 +1,4 @@
-// What every bound function needs to turn Python's arguments into the runtime's. Layer: bindings.
+// Turns Python's arguments into those of the runtime, for every bound function. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -20,11 +20,10 @@ inline cpu::Context cpu_context(int threads) {
   return context;
 }
 
-// Below this many elementary steps a kernel is done before the GIL would be handed over and back.
+// Below this many elementary steps a kernel takes less time than handing over the GIL.
 constexpr int64_t GIL_KEPT_STEPS = 4096;
 
-// Lets other Python threads run while a kernel works, if that takes long enough. A backward pass
-// may hold no GIL to release.
+// Releases the GIL during a kernel of many steps. A backward pass may not hold the GIL.
 class ReleaseGil {
  public:
   explicit ReleaseGil(int64_t steps) {
@@ -37,7 +36,7 @@ class ReleaseGil {
 
 }  // namespace fastconv::bindings
 
-// A Buffer is (address, elements) in Python, or None for none.
+// In Python a Buffer is (address, elements), or None for a tensor that does not exist.
 template <>
 struct pybind11::detail::type_caster<fastconv::Buffer> {
   PYBIND11_TYPE_CASTER(fastconv::Buffer, const_name("tuple[int, int] | None"));

@@ -1,4 +1,4 @@
-// An address and a number of elements, as callers hand tensors over. Layer: core.
+// The memory of a tensor as a caller passes it: address and number of elements. Layer: core.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 namespace fastconv {
 
 struct Buffer {
-  uintptr_t at = 0;  // 0: not there, or not wanted
+  uintptr_t at = 0;  // 0: the tensor does not exist, or the result is not wanted
   int64_t count = 0;
 };
 

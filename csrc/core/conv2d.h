@@ -1,9 +1,5 @@
-// Contract of conv2d on raw pointers, the same for every device (formula: shape.h): the buffers of
-// each direction, and what a path is. Layer: core.
-//
-// A path is one way of computing a direction for some shapes. A device has an ordered list of paths
-// for each direction. The first path that supports a shape and is profitable for it runs; the last
-// path, a plain loop nest, supports every shape.
+// Contract of conv2d on raw pointers (formula: shape.h), the same for every device: the buffers of
+// each direction, and the path. Layer: core.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +15,11 @@ struct ForwardBuffers {
   const T* w;
   const T* bias;  // [OC], or null
   T* y;
-  const T* filters = nullptr;  // what ReadyFilters::transform left, or null
+  const T* filters = nullptr;  // the output of ReadyFilters::transform, or null
 };
 
-// grad_x[n,ic,ih,iw] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow], wherever (ih, iw)
-// is under (oh, ow)
+// grad_x[n,ic,ih,iw] = sum of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow] over the oc,kh,kw,oh,ow for which
+// y[n,oc,oh,ow] uses x[n,ic,ih,iw] with tap (kh, kw)
 template <class T>
 struct BackwardInputBuffers {
   using Element = T;
@@ -32,8 +28,8 @@ struct BackwardInputBuffers {
   T* grad_x;
 };
 
-// grad_w[oc,ic,kh,kw] = sum over n,oh,ow of grad_y[n,oc,oh,ow] * x[n,ic,ih,iw];  grad_bias[oc] =
-// sum of grad_y[n,oc,oh,ow]
+// grad_w[oc,ic,kh,kw] = sum over n,oh,ow of grad_y[n,oc,oh,ow] * x[n,ic,ih,iw]
+// grad_bias[oc] = sum over n,oh,ow of grad_y[n,oc,oh,ow]
 template <class T>
 struct BackwardWeightBuffers {
   using Element = T;
@@ -43,38 +39,40 @@ struct BackwardWeightBuffers {
   T* grad_bias;  // or null
 };
 
-// Weights as a path wants them, transformed once for many calls with the same w. They depend on w,
-// its extents and layout, groups, and their kind, and not else on x.
+// How a path transforms filters once, for many calls with the same w. The result depends on w, its
+// extents and layout, groups and `kind`, and on nothing else of the shape.
 template <class Buffers, class Context>
 struct ReadyFilters {
   int (*kind)(const Conv2dShape&);
   int64_t (*bytes)(const Conv2dShape&);
-  // For `transform`, and for the path's run with buffers.filters.
+  // The workspace of `transform`, and of the path's run with buffers.filters.
   int64_t (*workspace_bytes)(const Conv2dShape&, const Context&);
   void (*transform)(const Conv2dShape&, const Buffers&, void* filters, void* workspace,
                     const Context&);
 };
 
-// The answer of a condition: null if it holds, else a few words that say why not.
+// The answer to a condition: null if it holds, else a few words that say why not.
 using WhyNot = const char*;
 constexpr WhyNot HOLDS = nullptr;
 
-// Context: what a device needs beside addresses; each device defines its own.
+// A path is one way of computing a direction for some shapes. A device has an ordered list of paths
+// for each direction. The first path that supports a shape and is profitable for it runs. The last
+// path, a plain loop nest, supports every shape. Each device defines its own Context.
 template <class Buffers, class Context>
 struct Conv2dPath {
   const char* name;
   WhyNot (*supports)(const Conv2dShape&);       // can run the shape
   WhyNot (*is_profitable)(const Conv2dShape&);  // is expected to be faster than the paths below
   int64_t (*workspace_bytes)(const Conv2dShape&, const Context&);
-  // `workspace`: workspace_bytes(shape, context) bytes aligned to a cache line. Returns whether the
-  // result stands: a path that is no plain sum returns false where a result is NaN, infinite or very
-  // large, and the next plain sum of the list is to run instead.
+  // `workspace` has workspace_bytes(shape, context) bytes and is aligned to a cache line. Returns
+  // whether the result is valid. A path that is no plain sum returns false if a result is NaN,
+  // infinite or very large; the caller then runs the next plain sum of the list.
   bool (*run)(const Conv2dShape&, const Buffers&, void* workspace, const Context&);
-  // Whether every result is the sum of its own products and nothing else, so that a NaN, an infinity
-  // or a large value reaches the results that it is a term of, and no others.
+  // Whether every result is the sum of its own products and nothing else. A NaN, an infinity or a
+  // large value then reaches the results that it is a term of, and no others.
   bool is_plain_sum = true;
   bool can_be_disabled = true;                                    // by fastconv.flags
-  const ReadyFilters<Buffers, Context>* ready_filters = nullptr;  // null: it takes w as it is
+  const ReadyFilters<Buffers, Context>* ready_filters = nullptr;  // null: the path reads w itself
 };
 
 template <class Buffers, class Context>

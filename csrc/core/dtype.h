@@ -1,7 +1,6 @@
-// Element types: what a tensor's elements are stored as, and what sums of them run in. Layer: core.
-//
-// A type is added here, in FASTCONV_FOR_EACH_ELEMENT and Element, and in the places that
-// CONTRIBUTING.md lists; whatever depends on a type and misses the new one does not compile.
+// Element types: how elements are stored, and in which type they are summed. A new type is added to
+// FASTCONV_FOR_EACH_ELEMENT and Element, and in the places that CONTRIBUTING.md lists. Code that
+// depends on the type and misses the new one does not compile. Layer: core.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +9,12 @@ namespace fastconv {
 
 enum class DType : int32_t { float32 = 0, float64 = 1 };
 
-// DO(type): everything that is instantiated for every element type.
+// Expands to DO(type) for every element type.
 #define FASTCONV_FOR_EACH_ELEMENT(DO) \
   DO(float)                           \
   DO(double)
 
-// Of a stored type: its DType, its name in Python, and the type of sums.
+// The traits of a stored type: its DType, its name in Python, and the type of its sums.
 template <class T>
 struct Element;
 template <>
@@ -31,7 +30,7 @@ struct Element<double> {
   using Sum = double;
 };
 
-// Whether a number names a type; and f(T{}) with the stored type that it names.
+// is_dtype returns whether a number names a type. with_element calls f(T{}) with the stored type.
 constexpr bool is_dtype(int32_t number) {
 #define FASTCONV_IS(T) \
   if (number == static_cast<int32_t>(Element<T>::DTYPE)) return true;
@@ -45,7 +44,7 @@ auto with_element(DType dtype, const F& f) {
   if (dtype == Element<T>::DTYPE) return f(T{});
   FASTCONV_FOR_EACH_ELEMENT(FASTCONV_CALL)
 #undef FASTCONV_CALL
-  __builtin_unreachable();  // is_dtype was asked where the number entered
+  __builtin_unreachable();  // the bindings have checked the number with is_dtype
 }
 
 }  // namespace fastconv

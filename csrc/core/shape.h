@@ -1,5 +1,4 @@
-// Extents of every operation, and the formulas that define them. Layer: core (knows nothing of
-// kernels, threads or torch).
+// Extents of every operation, and the formulas that define them. Layer: core.
 //   conv2d: y[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of w[oc,ic,kh,kw] * x[n,ic,ih,iw]
 //     with ih = oh * stride_h + kh * dilation_h - pad_top, iw alike, and x = 0 outside the image.
 #pragma once
@@ -16,7 +15,7 @@ constexpr int64_t clamp64(int64_t a, int64_t low, int64_t high) {
   return min64(max64(a, low), high);
 }
 
-// Whether a * b * c < limit, for factors whose product may not fit.
+// Returns whether a * b * c < limit. The product may exceed int64.
 constexpr bool product_below(int64_t limit, int64_t a, int64_t b, int64_t c) {
   if (a == 0 || b == 0 || c == 0) return limit > 0;
   return a <= (limit - 1) / b && a * b <= (limit - 1) / c;
@@ -57,13 +56,13 @@ struct Conv2dShape {
   constexpr int64_t multiply_adds() const { return y_count() * terms(); }
 
   constexpr Strides x_strides() const { return dense_strides(x_channels_last, IC, IH, IW); }
-  // Of the filter: n walks output channels, c the input channels of one group.
+  // Strides of the filter: n is the output channel, c the input channel within a group.
   constexpr Strides w_strides() const { return dense_strides(w_channels_last, group_IC(), KH, KW); }
   constexpr Strides y_strides() const { return dense_strides(y_channels_last, OC, OH(), OW()); }
 };
 
-// Extent of one axis of a pooled output; with ceil_mode a last window may hang over the far edge,
-// but must start inside the image or its near padding.
+// Returns the extent of one axis of a pooled output. With ceil_mode the last window may extend
+// beyond the far edge, but must start inside the image or its near padding.
 constexpr int64_t pooled_extent(int64_t input, int64_t kernel, int64_t stride, int64_t pad,
                                 int64_t dilation, bool ceil_mode) {
   const int64_t span = input + 2 * pad - dilation * (kernel - 1) - 1;
@@ -72,7 +71,7 @@ constexpr int64_t pooled_extent(int64_t input, int64_t kernel, int64_t stride, i
   return ceil_mode && (extent - 1) * stride >= input + pad ? extent - 1 : extent;
 }
 
-// Elements first, first + step, ... < end of one axis.
+// The elements first, first + step, ... below end of one axis.
 struct Window {
   int64_t first, end;
 };
@@ -96,7 +95,8 @@ struct Pool2dShape {
 
   constexpr int64_t x_count() const { return N * C * IH * IW; }
   constexpr int64_t y_count() const { return N * C * OH * OW; }
-  // Where a window has its maximum is a code, kh * KW + kw: a byte, or four for large windows.
+  // A code is the place of the maximum in its window, kh * KW + kw. It takes one byte, or four if
+  // the window has more than 256 elements.
   constexpr bool byte_codes() const { return KH * KW <= 256; }
 
   constexpr Window rows(int64_t oh) const {
@@ -105,7 +105,7 @@ struct Pool2dShape {
   constexpr Window columns(int64_t ow) const {
     return window(ow, IW, OW, KW, stride_w, pad_w, dilation_w);
   }
-  // Extents that avg_pool2d divides by; their product is the divisor.
+  // avg_pool2d divides by the product of these two extents.
   constexpr int64_t rows_divisor(int64_t oh) const {
     return axis_divisor(rows(oh), oh, IH, KH, stride_h, pad_h);
   }

@@ -1,5 +1,4 @@
-// Buffers become typed pointers, after a check that each holds as many elements as its shape asks for.
-// Layer: runtime.
+// Turns buffers into typed pointers, after a check of their counts and alignment. Layer: runtime.
 #pragma once
 
 #include <stdexcept>
@@ -10,7 +9,7 @@
 
 namespace fastconv::runtime {
 
-// `optional`: a null address is passed on.
+// Returns the buffer as a pointer, or throws. With `optional` null is allowed and returned.
 template <class T>
 T* checked(const char* name, Buffer buffer, int64_t expected, bool optional = false) {
   if (optional && buffer.at == 0) return nullptr;
@@ -23,7 +22,7 @@ T* checked(const char* name, Buffer buffer, int64_t expected, bool optional = fa
   return reinterpret_cast<T*>(buffer.at);
 }
 
-// A buffer that a kernel writes, all of it. Device::will_write may prepare its memory.
+// The same for a buffer that a kernel writes completely. Device::will_write may prepare its memory.
 template <class Device, class T>
 T* checked_output(const char* name, Buffer buffer, int64_t expected, bool optional = false) {
   T* data = checked<T>(name, buffer, expected, optional);
@@ -31,7 +30,7 @@ T* checked_output(const char* name, Buffer buffer, int64_t expected, bool option
   return data;
 }
 
-// A number from outside as a DType.
+// Returns the DType that a caller's number names, or throws.
 inline DType checked_dtype(int number) {
   if (!is_dtype(number))
     throw std::invalid_argument("there are no kernels for element type " + std::to_string(number));

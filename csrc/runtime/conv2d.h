@@ -1,6 +1,5 @@
-// conv2d on a device: which path runs a shape and why, how much memory it needs, and the call itself.
-// Layer: runtime. The functions are templates over the device (cpu.h) and the buffers of a direction
-// (../core/conv2d.h).
+// Chooses a path of conv2d, runs it, and explains the choice. The functions are templates over the
+// device (cpu.h) and the buffers of a direction (../core/conv2d.h). Layer: runtime.
 #pragma once
 
 #include <type_traits>
@@ -25,7 +24,7 @@ auto paths() {
   return Device::paths(static_cast<const Buffers*>(nullptr));
 }
 
-// Why a path is not the one to run a shape, or null if it is, provided that those before it are not.
+// Returns why a path does not run a shape. Null: it runs the shape if no path before it does.
 template <class Path>
 WhyNot why_not(const Path& path, const Conv2dShape& shape) {
   if (const WhyNot why = path.supports(shape)) return why;
@@ -33,7 +32,7 @@ WhyNot why_not(const Path& path, const Conv2dShape& shape) {
   return path.can_be_disabled && disabled_paths().has(path.name) ? "it is disabled" : HOLDS;
 }
 
-// The path of that name, or with "" the one that runs the shape.
+// Returns the path `name`, or with "" the first path that runs the shape.
 template <class Device, class Buffers>
 const PathOf<Device, Buffers>& choose(const Conv2dShape& shape, const std::string& name) {
   for (const auto& path : paths<Device, Buffers>()) {
@@ -45,7 +44,7 @@ const PathOf<Device, Buffers>& choose(const Conv2dShape& shape, const std::strin
   throw std::invalid_argument("no path is named '" + name + "'");
 }
 
-// The first plain sum below `path`: what runs where a result of `path` does not stand.
+// Returns the first plain sum below `path`, which runs if the result of `path` is not valid.
 template <class Path>
 const Path& plain_sum_below(const Path& path, const Conv2dShape& shape) {
   const Path* next = &path + 1;
@@ -53,7 +52,7 @@ const Path& plain_sum_below(const Path& path, const Conv2dShape& shape) {
   return *next;
 }
 
-// Runs `path`, and then a plain sum if its result does not stand.
+// Runs `path`, and then a plain sum if the result is not valid.
 template <class Device, class Path, class Buffers>
 void run_until_it_stands(const Path& path, const Conv2dShape& shape, const Buffers& io, void* space,
                          const typename Device::Context& context) {
@@ -63,20 +62,21 @@ void run_until_it_stands(const Path& path, const Conv2dShape& shape, const Buffe
   plain.run(shape, io, Device::workspace(bytes, context), context);
 }
 
-// Whether the path has a use for kept filters of this shape, and the cache has room for them.
+// Returns whether the path uses kept filters for this shape and the cache can hold them.
 template <class Path>
 bool keeps_filters(const Path& path, const Conv2dShape& shape) {
   const int64_t bytes = path.ready_filters ? path.ready_filters->bytes(shape) : 0;
   return 0 < bytes && bytes <= filter_cache().bound();
 }
 
-// The transformed filters of io.w: from the cache, or made now and put there.
+// Returns the transformed filters of io.w from the cache. Makes and inserts them if they are
+// missing.
 template <class Device, class T>
 FilterCache::Filters filters_of(
     const ReadyFilters<ForwardBuffers<T>, typename Device::Context>& ready, const Conv2dShape& s,
     const ForwardBuffers<T>& io, void* space, const typename Device::Context& context) {
-  // All that filters depend on but the content of w; `ready` stands for path, device and element
-  // type, and the instruction set is one for the process.
+  // Everything that the filters depend on except the content of w. `ready` identifies path, device
+  // and element type. The instruction set is the same for the whole process.
   const FilterCache::Key key{reinterpret_cast<intptr_t>(io.w),
                              reinterpret_cast<intptr_t>(&ready),
                              s.OC,
@@ -94,13 +94,13 @@ FilterCache::Filters filters_of(
   const int64_t bytes = ready.bytes(s);
   FilterCache::Filters filters = Device::allocate(bytes, context);
   ready.transform(s, io, filters.get(), space, context);
-  // Not if another thread has written to w meanwhile.
+  // Another thread may have written to w meanwhile. Then the filters are used but not kept.
   if (content() == sum) filter_cache().insert(key, sum, bytes, filters);
   return filters;
 }
 
-// `name`: of a path, or "". `keep_filters`, for inference: filters are transformed when w is new or
-// has changed, and kept.
+// Runs conv2d by the path `name`, or with "" by the chosen path. With `keep_filters`, for
+// inference, filters are transformed only if w is new or has changed, and kept.
 template <class Device, template <class> class Buffers, class T>
 void run_conv2d(const char* direction, const Conv2dShape& shape, Buffers<T> io,
                 const typename Device::Context& context, const std::string& name,
@@ -120,15 +120,15 @@ void run_conv2d(const char* direction, const Conv2dShape& shape, Buffers<T> io,
   run_until_it_stands<Device>(path, shape, io, space, context);
 }
 
-// Bytes of workspace of a path, or with "" of the one that runs. A plain sum that runs in its stead,
-// where a result does not stand, needs its own instead.
+// Returns the bytes of workspace of the path `name`, or with "" of the chosen path. If its result
+// is not valid, a plain sum runs with a workspace of its own size.
 template <class Device, class Buffers>
 int64_t workspace_bytes(const Conv2dShape& shape, const typename Device::Context& context,
                         const std::string& name) {
   return choose<Device, Buffers>(shape, name).workspace_bytes(shape, context);
 }
 
-// The same of a call that keeps filters, and the bytes of those.
+// Returns the bytes of workspace of a call that keeps filters, and the bytes of the filters.
 template <class Device, class T>
 std::pair<int64_t, int64_t> bytes_with_kept_filters(const Conv2dShape& shape,
                                                     const typename Device::Context& context,
@@ -139,11 +139,11 @@ std::pair<int64_t, int64_t> bytes_with_kept_filters(const Conv2dShape& shape,
   return {ready.workspace_bytes(shape, context), ready.bytes(shape)};
 }
 
-// What the path list of a direction says of a shape, in order.
+// What each path of a direction answers for a shape, in order.
 struct PathAnswer {
   std::string name;
   bool supported;
-  std::string why_not;  // empty: this path runs the shape if those before it do not
+  std::string why_not;  // empty: this path runs the shape if no path before it does
   bool is_plain_sum, can_be_disabled;
 };
 template <class Device, class Buffers>

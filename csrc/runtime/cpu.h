@@ -1,4 +1,4 @@
-// The CPU as a device of the runtime. Another device provides the same names. Layer: runtime.
+// The CPU as a device of the runtime. Another device provides the same members. Layer: runtime.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct Cpu {
                                   std::to_string(context.threads));
   }
 
-  // The path list of the direction that has such buffers.
+  // Return the path list of the direction that has these buffers.
   template <class T>
   static auto paths(const ForwardBuffers<T>*) {
     return cpu::conv2d_forward_paths<T>();
@@ -38,10 +38,10 @@ struct Cpu {
   }
 
   static void* workspace(int64_t bytes, const Context&) { return runtime::workspace(bytes); }
-  using EndOfCall = TrimWorkspace;  // at the end of every call
+  using EndOfCall = TrimWorkspace;  // constructed at the start of a call, destroyed at its end
   static Memory allocate(int64_t bytes, const Context&) { return runtime::allocate(bytes); }
   static void will_write(void* data, int64_t bytes) { prefer_huge_pages(data, bytes); }
-  // A number that tells whether memory has changed.
+  // Returns a number that changes when the memory changes.
   static uint64_t checksum(const void* data, int64_t bytes, const Context& context) {
     return cpu::checksum(data, bytes, context.threads);
   }

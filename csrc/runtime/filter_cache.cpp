@@ -1,4 +1,4 @@
-// Least recently used first out. Layer: runtime.
+// The filter cache (filter_cache.h). Evicts the least recently used filters first. Layer: runtime.
 #include "filter_cache.h"
 
 #include <utility>

@@ -1,5 +1,5 @@
-// Transformed filters of earlier calls, for inference. Why the content of w is compared, and not
-// torch's version counter: docs/decisions/0007-filters-known-by-content.md. Layer: runtime.
+// Keeps transformed filters between calls, for inference. They are found by the content of w, not
+// by torch's version counter (docs/decisions/0007-filters-known-by-content.md). Layer: runtime.
 #pragma once
 
 #include <array>
@@ -19,15 +19,15 @@ class FilterCache {
 
   static constexpr int64_t DEFAULT_BOUND = int64_t(256) << 20;  // VGG-16's 3x3 filters: 235 MB
 
-  // Null if there are none, or of another content.
+  // Returns null if there are no filters for the key, or if their w had another checksum.
   Filters find(const Key& key, uint64_t checksum);
-  // In place of those with the same key. The least recently used go, if need be.
+  // Replaces the filters of the same key. Evicts the least recently used ones if room is needed.
   void insert(const Key& key, uint64_t checksum, int64_t size, Filters filters);
 
   void clear();
   int64_t bytes();
   int64_t bound();
-  // Filters that are larger are not kept; with 0 none are.
+  // Sets the number of bytes that the cache may hold. With 0 it keeps no filters.
   void set_bound(int64_t bytes);
 
  private:
@@ -46,7 +46,7 @@ class FilterCache {
   int64_t used = 0, most_bytes = DEFAULT_BOUND;
 };
 
-// That of the process.
+// The cache of the process.
 FilterCache& filter_cache();
 
 }  // namespace fastconv::runtime

@@ -1,4 +1,4 @@
-// Memory of the host (host_memory.h). Layer: runtime.
+// Implements host_memory.h with aligned_alloc and madvise. Layer: runtime.
 #include "host_memory.h"
 
 #include <sys/mman.h>
@@ -29,7 +29,7 @@ void prefer_huge_pages(void* data, int64_t bytes) {
   const auto begin = reinterpret_cast<int64_t>(data);
   const int64_t first = round_up(begin, HUGE_PAGE);
   const int64_t whole = (begin + bytes - first) / HUGE_PAGE * HUGE_PAGE;
-  // A wish: where the system knows no such pages, or keeps them off, all is as before.
+  // The system may ignore this advice, so its result is not checked.
   madvise(reinterpret_cast<void*>(first), static_cast<size_t>(whole), MADV_HUGEPAGE);
 }
 

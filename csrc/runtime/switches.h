@@ -9,7 +9,8 @@
 
 namespace fastconv::runtime {
 
-// By name. Safe for any number of threads; the count spares ordinary calls the lock.
+// The names of disabled paths. Any number of threads may call it. While no path is disabled, `has`
+// takes no lock.
 class DisabledPaths {
  public:
   bool has(const char* name) {

@@ -10,14 +10,14 @@
 
 namespace fastconv::runtime {
 
-// Whether the environment variable is set to anything but 0; asked once.
+// Returns whether FASTCONV_VERBOSE is set to anything but 0. Reads the environment once.
 bool verbose();
 
 std::string describe(const Conv2dShape& shape);
 std::string describe(const Pool2dShape& shape);
 
-// Prints its line when it goes out of scope. `what`: operator, direction and element type; made only
-// where verbose().
+// Prints its line and the time since its construction when it goes out of scope. `what` names the
+// operator and the direction. Without verbose() it does nothing.
 class VerboseLine {
  public:
   template <class Shape>

@@ -1,11 +1,6 @@
-// The node of the graph behind every y of a plain call (formulas: ../shape.h), and what its backward
-// computes. Layer: torch host.
-//
-// A backward pass goes straight to the kernels, without the GIL, where its tensors are plain and
-// nobody watches. Otherwise, and where its result is to be differentiated in turn, it calls
-// fastconv/eager.py, which applies the Functions of fastconv/autograd.py.
-//
-// Included by host.cpp alone: torch's headers take longer to compile than all that is here.
+// The node of the autograd graph behind every y of a plain call, and its backward (formulas:
+// ../core/conv2d.h, ../core/shape.h). Only host.cpp includes this file, because torch's headers
+// take long to compile. Layer: torch host.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -38,12 +33,14 @@ const bindings::Kernels* kernels = nullptr;
 // By operator: what computes gradients where the kernels alone do not do; see eager.py.
 PyObject* general_backwards = nullptr;
 
-// Whether a backward pass may go straight to the kernels.
+// Returns whether a backward pass may call the kernels directly, without the GIL: its tensors are
+// plain, nothing watches, and its result will not be differentiated. Otherwise it calls Python
+// (general_backwards).
 bool direct(const Tensor& grad_y, const Layout& layout, c10::ScalarType type) {
   return !at::GradMode::is_enabled() && !watched() && layout.fits(grad_y, type);
 }
 
-// The arguments of a call as fastconv/ops.py has them; a new reference.
+// Returns the arguments of a call as the operators in Python have them, as a new reference.
 PyObject* python_call(const Call& call) {
   if (call.op == bindings::CONV2D) {
     const Conv2dShape& s = call.conv;
@@ -67,7 +64,7 @@ PyObject* python_call(const Call& call) {
   return Py_BuildValue("(N(LLLL)N)", args, s.N, s.C, s.IH, s.IW, PyBool_FromLong(s.channels_last));
 }
 
-using Needed = std::vector<bool>;  // of the gradients of x, w and bias, or of x
+using Needed = std::vector<bool>;  // for x, w and bias, or for x
 
 // general_backwards[op](call, needed, grad_y, *saved) -> a gradient or None for each tensor.
 variable_list general_backward(const Call& call, const Needed& needed, const Tensor& grad_y,

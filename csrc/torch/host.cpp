@@ -1,9 +1,6 @@
-// fastconv._torch: the host of plain eager calls (../bindings/host.h) written against torch's C++
-// API. A call on a tiny input then costs less than torch's own, with its gradient recorded too.
-// Layer: torch host.
-//
-// Optional: built where torch is importable, for that torch alone. Without it
-// bindings/python_host.cpp answers, with the same results.
+// The Python module fastconv._torch: the host of plain eager calls (../bindings/host.h) with
+// torch's C++ API. It is optional: it is built if torch can be imported, for that torch alone.
+// Without it bindings/python_host.cpp gives the same results. Layer: torch host.
 #include <ATen/Parallel.h>
 #include <Python.h>
 #include <torch/csrc/Exceptions.h>
@@ -38,7 +35,7 @@ Tensor average(const Call& call, Buffer x) {
 }
 
 Tensor recorded_conv2d(const Call& call, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  // Each gradient needs the other factor alone.
+  // The gradient of each factor needs only the other factor.
   return recorded(conv2d(call, buffer(x), buffer(w), buffer(bias), false), call,
                   torch::autograd::collect_next_edges(x, w, bias),
                   {w.requires_grad() ? x : Tensor(), x.requires_grad() ? w : Tensor()});

@@ -1,5 +1,5 @@
-// Tensors as the kernels need them: plain or not, addresses, layouts of a call; and who is watching.
-// Layer: torch host.
+// Questions about torch's tensors: whether they are plain, their addresses, the layouts of a call,
+// and whether something watches operators. Layer: torch host.
 #pragma once
 
 #include <ATen/EmptyTensor.h>
@@ -20,7 +20,7 @@ namespace fastconv::torch_host {
 using at::Tensor;
 using bindings::Call;
 
-// Whether a tracer, profiler, mode, transform or autocast would want to see operators.
+// Returns whether a tracer, profiler, mode, transform or autocast has to see operators.
 inline bool watched() {
   return c10::impl::dispatch_mode_enabled() || at::impl::torch_function_mode_enabled() ||
          c10::impl::tls_is_dispatch_key_included(
@@ -30,7 +30,7 @@ inline bool watched() {
          torch::autograd::ForwardADLevel::try_get_by_idx(0) != nullptr;
 }
 
-// Whether a tensor is its memory alone, on the CPU: no wrapper, pending negation, other layout.
+// Returns whether a tensor is dense memory on the CPU, without wrapper or pending negation.
 inline bool is_plain(const Tensor& t) {
   constexpr c10::DispatchKeySet PLAIN({c10::DispatchKey::CPU, c10::DispatchKey::ADInplaceOrView,
                                        c10::DispatchKey::AutogradCPU,
@@ -43,7 +43,7 @@ inline Buffer buffer(const Tensor& t) {
   return {reinterpret_cast<uintptr_t>(t.const_data_ptr()), t.numel()};
 }
 
-// torch's name of each element type.
+// Returns torch's name of an element type.
 template <class T>
 constexpr c10::ScalarType scalar_type() {
   return c10::CppTypeToScalarType<T>::value;
@@ -51,7 +51,7 @@ constexpr c10::ScalarType scalar_type() {
 inline c10::ScalarType type_of(const Call& call) {
   return with_element(call.dtype, [](auto zero) { return scalar_type<decltype(zero)>(); });
 }
-// The element type that torch calls so, if kernels have it.
+// Returns the element type of torch's name, if there are kernels for it.
 inline std::optional<DType> dtype_of(c10::ScalarType type) {
 #define FASTCONV_IF(T) \
   if (type == scalar_type<T>()) return Element<T>::DTYPE;
@@ -72,7 +72,7 @@ struct Layout {
   Tensor make(c10::ScalarType type) const {
     return at::detail::empty_cpu(sizes, type, false, format(channels_last));
   }
-  // Whether kernels may read it as it is.
+  // Returns whether kernels may read the tensor without a copy.
   bool fits(const Tensor& t, c10::ScalarType type) const {
     return is_plain(t) && t.scalar_type() == type && t.sizes() == at::IntArrayRef(sizes) &&
            t.is_contiguous(format(channels_last));

@@ -1,4 +1,4 @@
-// What CPU kernels need beside addresses. Layer: cpu.
+// The context of CPU kernels (../../core/conv2d.h), and paths of a CPU. Layer: cpu.
 #pragma once
 
 #include "../../core/conv2d.h"
@@ -6,7 +6,7 @@
 namespace fastconv::cpu {
 
 struct Context {
-  int threads;  // that may work on the call; results do not depend on it
+  int threads;  // the most that work on the call; results do not depend on it
 };
 
 template <class Buffers>

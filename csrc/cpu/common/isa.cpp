@@ -1,4 +1,4 @@
-// Which instruction set runs (isa.h). Layer: cpu.
+// Chooses the instruction set (isa.h). Layer: cpu.
 #include "isa.h"
 
 #include <cstdlib>

@@ -1,36 +1,37 @@
-// The instruction set of this process: asked of the CPU once, or forced by the environment variable
-// FASTCONV_ISA. And how a family of kernels finds its table of leaf kernels for one. Layer: cpu.
+// The instruction set of this process, and the lookup of a family's table of leaf kernels. The CPU
+// is asked once; the environment variable FASTCONV_ISA forces another set. Layer: cpu.
 #pragma once
 
 #include <cstdint>
 
 namespace fastconv::cpu {
 
-// In order of width: vectors of 16, 32, 64 and 64 bytes. avx2_wide is AVX-512's vectors and tiles
-// compiled for AVX2, which tests use where there is no AVX-512. Only fastconv._debug has it.
+// Vectors have 16, 32, 64 and 64 bytes. avx2_wide compiles AVX-512's vectors and tiles for AVX2.
+// Tests use it on CPUs without AVX-512. Only fastconv._debug has it.
 enum class Isa { generic, avx2, avx512, avx2_wide };
 constexpr int ISA_COUNT = 4;
 constexpr const char* ISA_NAMES[ISA_COUNT] = {"generic", "avx2", "avx512", "avx2-wide"};
 
 bool isa_supported(Isa isa);
 
-// What FASTCONV_ISA asks for, else the widest supported. `error` is one sentence if FASTCONV_ISA asks
-// for something unknown or not supported here.
+// Returns what FASTCONV_ISA asks for, else the widest supported set. `error` is the end of a
+// sentence if FASTCONV_ISA asks for a set that is unknown or not supported; otherwise null.
 struct IsaChoice {
   Isa isa;
   const char* error;
 };
 IsaChoice choose_isa();
 
-// The choice; generic while choose_isa reports an error.
+// Returns the set in use; generic if choose_isa reports an error.
 Isa isa();
 
-// The instruction set whose vectors waste the fewest lanes for `channels` neighbours of `element_bytes`
+// Returns the set whose vectors waste the fewest lanes for `channels` elements of `element_bytes`
 // each: AVX2 when all channels fit half an AVX-512 vector.
 Isa isa_for_channels(int64_t channels, int64_t element_bytes);
 
-// Declares Table<T> `name`(Isa): a family's table of leaf kernels for T. Each <isa>.cpp of the family
-// defines the function `name` of its own namespace; avx2_wide's has float alone, and may be missing.
+// Declares `name`(Isa), which returns a family's table of leaf kernels for T. Each <isa>.cpp of the
+// family defines the function `name` in its namespace. avx2_wide has float alone and may be
+// missing.
 #if defined(__x86_64__)
 #define FASTCONV_TABLE(Table, name)                                                      \
   namespace generic {                                                                    \

@@ -1,6 +1,6 @@
-// parallel_jobs(threads, jobs, f): calls f(job, thread) once for every job in [0, jobs). The only
-// file that knows the thread runtime: GNU OpenMP's, which torch has loaded already, called by its
-// own entry points, so that no compiler brings another one along. Layer: cpu, for drivers.
+// parallel_jobs(threads, jobs, f) calls f(job, thread) once for every job in [0, jobs). Only this
+// file knows the thread runtime: GNU OpenMP, which torch has loaded. It is called by its entry
+// points, so that no compiler links a second runtime. Layer: cpu, for drivers.
 #pragma once
 
 #include <atomic>
@@ -46,9 +46,9 @@ struct Team {
   }
 };
 
-// Every thread has a range of the jobs, the same whenever there are as many, and does it in order:
-// what it has read or written before is in its caches, or at its node of memory. Then it helps the
-// others. Which thread runs a job must not change its result.
+// Every thread runs its own range of the jobs in order, and then helps the other threads. The range
+// is the same in every call with as many jobs, so the data of earlier calls is in the thread's
+// caches or on its memory node. The result of a job must not depend on the thread that runs it.
 template <class F>
 void parallel_jobs(int threads, int64_t jobs, const F& f) {
   threads = static_cast<int>(min64(threads, jobs));
@@ -60,7 +60,7 @@ void parallel_jobs(int threads, int64_t jobs, const F& f) {
   GOMP_parallel(&Team<F>::work, &team, static_cast<unsigned>(threads), 0);
 }
 
-// Below this, waking a second thread costs more than it saves: a microsecond or two.
+// Returns 1 for little work, because waking a second thread takes 1 to 2 microseconds.
 constexpr int threads_for(int64_t multiply_adds, int threads) {
   return multiply_adds < 100'000 ? 1 : threads;
 }

@@ -1,5 +1,5 @@
-// A workspace is one block of bytes that the caller allocates; drivers carve it into aligned
-// arrays. Carving from a null base only counts, so the size query and the real run are the same
+// A workspace is one block of bytes that the caller allocates. Drivers carve it into aligned
+// arrays. With a null base, carving only counts bytes, so the size query and the run share their
 // code. Layer: cpu.
 #pragma once
 

@@ -1,13 +1,6 @@
-// A band: the source rows under a few output rows of one image, copied into scratch with their
-// padding, so that leaf kernels need no bounds checks and every tap of a sliding window is one
-// constant offset. Layer: cpu, for drivers.
-//
-//   packed[c][r][phase][q] = x[c][row_min + i0 * stride_h + r][col_min + q * stride_w + phase] (0
-//   outside x)
-//
-// Columns are split by stride phase, so that neighbouring outputs read neighbouring elements at any
-// stride: output column j, tap b reads phase (col_b - col_min) % stride_w, q = (col_b - col_min) /
-// stride_w + j.
+// A band is the source rows under a few output rows of one image, copied into scratch with their
+// padding. Leaf kernels then need no bounds checks, and every tap has a constant offset.
+// Layer: cpu/direct, for drivers.
 #pragma once
 
 #include <cstdint>
@@ -37,11 +30,15 @@ constexpr Axis columns_axis(const Conv2dShape& s) {
   return {s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w};
 }
 
+// packed[c][r][phase][q] = x[c][row_min + i0 * stride_h + r][col_min + q * stride_w + phase], or 0
+// outside x. Columns are split by stride phase, so that neighbouring outputs read neighbouring
+// elements at any stride: output column j reads tap b in phase (col_b - col_min) % stride_w, at q =
+// (col_b - col_min) / stride_w + j.
 struct Band {
   int64_t C;
   Strides x;
   Axis h, w;
-  int64_t rows;  // output rows of a full band
+  int64_t rows;  // output rows of a band that is not the last
 
   constexpr int64_t bands() const { return ceil_div(h.outputs, rows); }
   constexpr int64_t taps() const { return C * h.taps * w.taps; }
@@ -53,7 +50,7 @@ struct Band {
   }
   constexpr int64_t plane() const { return source_rows(rows) * row_pitch(); }
   constexpr int64_t count() const { return C * plane(); }
-  // Packed elements between vertically neighbouring outputs.
+  // Packed elements between vertical neighbours of the output.
   constexpr int64_t output_row() const { return h.stride * row_pitch(); }
   constexpr int64_t column_offset(int64_t b) const {
     const int64_t column = w.first + b * w.step - w.lowest_tap();
@@ -64,8 +61,8 @@ struct Band {
   }
 };
 
-// Rows per band so that the packed band stays within `elements` (a share of the L2 cache); one row
-// at least.
+// Returns the output rows of a band for which the packed band has at most `elements` elements, or
+// 1.
 constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
   const int64_t row = max64(1, one_row.C * one_row.row_pitch());
   const int64_t source_rows = elements / row;
@@ -73,8 +70,8 @@ constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
                  max64(1, one_row.h.outputs));
 }
 
-// Whether offsets into a band of one row, the least there is, fit int32 with room to spare.
-// Strides, dilations and padding cost no memory, so these extents may be anything.
+// Returns whether offsets into a band of one row, the smallest band, fit int32. Strides, dilations
+// and padding take no memory of the tensors, so they may have any value.
 constexpr bool band_fits(const Band& one_row) {
   constexpr int64_t LIMIT = int64_t(1) << 30;
   const int64_t rows = one_row.source_rows(1);
@@ -83,8 +80,8 @@ constexpr bool band_fits(const Band& one_row) {
          product_below(LIMIT, max64(1, one_row.C), rows, one_row.row_pitch());
 }
 
-// The offsets of all taps in the order c, a, b; a table because one indexed loop serves every
-// stride and dilation.
+// Fills the table of the offsets of all taps in the order c, a, b. With a table, one loop serves
+// every stride and dilation.
 inline void fill_tap_offsets(const Band& band, int32_t* tap) {
   for (int64_t c = 0; c < band.C; ++c)
     for (int64_t a = 0; a < band.h.taps; ++a)
@@ -92,15 +89,15 @@ inline void fill_tap_offsets(const Band& band, int32_t* tap) {
         *tap++ = static_cast<int32_t>(band.tap_offset(c, a, b));
 }
 
-// Elements q of one phase of a packed row that lie inside the image: [first, end).
+// Returns the elements q of one phase of a packed row that lie inside the image.
 constexpr Window inside_columns(const Band& band, int64_t phase) {
   const int64_t start = band.w.lowest_tap() + phase;
   const int64_t end = clamp64(ceil_div(band.w.source - start, band.w.stride), 0, band.pitch());
   return {clamp64(ceil_div(-start, band.w.stride), 0, end), end};
 }
 
-// Packs the rows under outputs i0 .. i0 + output_rows - 1 of the image at x, with zeros outside it
-// and in the rows of the band that those outputs do not need.
+// Packs the rows under the output rows i0 .. i0 + output_rows - 1 of the image x. Pixels outside
+// the image, and rows of the band under no output row, are zero.
 template <class T>
 void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T* packed) {
   const RowKernels<T>& k = row_kernels<T>(isa());

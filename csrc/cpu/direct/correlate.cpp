@@ -1,12 +1,4 @@
-// Direct convolution, forward and backward_input (formula: direct.h). Layer: cpu, driver.
-//
-// Loops, outermost first, and what each keeps close:
-//   n, group, band, share of M   parallel; packs the band: half of L2, unless one row has more
-//     m tile                     taps * m_tile packed weights stream from L1 / L2
-//       pixels                   one register tile: all taps are summed, then it is stored, once
-//
-// Two forms of register tile (tiles.inl): lanes over the pixels of a row, or over output
-// channels. The one that fills its lanes better runs; see channel_lanes().
+// Direct convolution, forward and backward_input (formula: direct.h). Layer: cpu/direct, driver.
 #include "../../core/dtype.h"
 #include "direct.h"
 
@@ -20,12 +12,17 @@
 namespace fastconv::cpu {
 namespace {
 
+// Loops, outermost first, and the data of each:
+//   n, group, band, share of M   parallel; packs the band: half of L2, unless one row has more
+//     m tile                     taps * m_tile packed weights stream from L1 / L2
+//       pixels                   one register tile: sums all taps, then is stored once
 constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2
 
-// Whether lanes go over channels: by what share of the multiply-add slots each form would fill.
-// Channels in lanes suit NHWC outputs, which they store as they are; for NCHW outputs the tile has
-// to be transposed (taken as 15 %). A tile of a single vector of channels does a load for each multiply-add
-// (taken as 10 %), and with fewer than 8 pixels waits for its own sums.
+// Returns whether the lanes of a register tile hold output channels instead of pixels of a row
+// (tiles.inl). The form that wastes fewer lanes runs. The weights of the comparison:
+//   15 %          NCHW outputs, because a tile of channels has to be transposed
+//   10 %          one vector of channels, because each multiply-add takes a load
+//   8 / pixels    one vector of channels and fewer than 8 pixels, because sums are too few
 template <class T>
 bool channel_lanes(const Correlation& s, const DirectKernels<T>& k, int64_t lanes) {
   const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);
@@ -44,18 +41,18 @@ struct Plan {
   int threads;
   Band band;
   bool by_channel;
-  int64_t m_tile;        // channels per tile, as packed
-  int64_t m_tiles;       // of one group
-  int64_t m_shares;      // jobs that split the m tiles of one band
+  int64_t m_tile;        // channels of a packed tile
+  int64_t m_tiles;       // tiles of one group
+  int64_t m_shares;      // jobs that share the m tiles of one band
   int64_t row_vectors;   // pixel form: vectors of one output row
-  int64_t band_vectors;  // and of a band, with room for one tile more
+  int64_t band_vectors;  // pixel form: vectors of a band, with room for one more tile
 
   Plan(const Correlation& correlation, int wanted_threads) : s(correlation) {
     const int64_t outputs = s.N * s.groups * s.M * s.h.outputs * s.w.outputs;
     threads = threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted_threads);
     band = Band{s.C, s.x, s.h, s.w, 1};
     band.rows = band_rows(band, BAND_BYTES / int64_t(sizeof(T)));
-    // At least two bands a thread, where there are rows for them.
+    // At least two bands per thread, if there are as many rows.
     const int64_t images = max64(1, s.N * s.groups);
     band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
     by_channel = channel_lanes(s, tiles, k.lanes);
@@ -70,13 +67,13 @@ struct Plan {
 
   int64_t tile_channels(int64_t tile) const { return min64(m_tile, s.M - tile * m_tile); }
 
-  // Pixel form: the smallest tile that holds the channels.
+  // Pixel form: returns the smallest tile that holds the channels.
   int pixel_tile(int64_t channels) const {
     int i = DirectKernels<T>::PIXEL_TILES - 1;
     while (tiles.pixel_tiles[i].channels < channels) --i;
     return i;
   }
-  // Channels per tap in the packed weights of a tile.
+  // Returns the channels per tap in the packed weights of a tile.
   int64_t packed_channels(int64_t channels) const {
     return by_channel ? round_up(channels, k.lanes)
                       : tiles.pixel_tiles[pixel_tile(channels)].channels;
@@ -107,8 +104,8 @@ struct Buffers {
     scratch = workspace.take<T>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
-  // Vector loads may run over the end of the band by a vector, which holds zeros: left-overs of
-  // other calls may be subnormal, and the CPU takes hundreds of cycles over one.
+  // Vector loads may run over the end of the band by one vector. It holds zeros, because left-overs
+  // of earlier calls may be subnormal, and a subnormal operand takes hundreds of cycles.
   static int64_t tile_offset(const Plan<T>& p) {
     return round_up(p.band.count() + p.k.lanes, CACHE_LINE);
   }
@@ -121,7 +118,7 @@ template <class T>
 void pack_weights(const Plan<T>& p, const T* weight, const T* bias, const Buffers<T>& b) {
   const Correlation& s = p.s;
   const int64_t taps = p.band.taps();
-  // Taps lie in a row in the filter of a forward convolution: then packing is a transpose.
+  // In the filters of a forward convolution the taps are contiguous, so packing is a transpose.
   const bool contiguous =
       s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
   parallel_jobs(
@@ -146,8 +143,8 @@ void pack_weights(const Plan<T>& p, const T* weight, const T* bias, const Buffer
       });
 }
 
-// Where each pixel vector of a band reads and writes; the entries behind the last are read but
-// never stored.
+// Fills the tables that say where each pixel vector of a band reads and writes. The entries after
+// the last vector are read but never stored.
 template <class T>
 void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
   for (int64_t v = 0; v < p.band_vectors; ++v) {
@@ -159,8 +156,7 @@ void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
   }
 }
 
-// Pixel form. Rows of y that are contiguous are stored by the tile itself; others go through
-// `scratch`.
+// Pixel form. The tile stores contiguous rows of y itself. Other rows go through `scratch`.
 template <class T>
 void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t rows, T* scratch) {
   const auto& tile = p.tiles.pixel_tiles[p.pixel_tile(t.channels)];
@@ -194,8 +190,8 @@ void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t r
   }
 }
 
-// Channel form, one row at a time, its columns shared out evenly over tiles. Contiguous channels of
-// y are stored by the tile itself; others go through `scratch`.
+// Channel form, row by row. The columns of a row are divided evenly among tiles. The tile stores
+// contiguous channels of y itself. Other layouts go through `scratch`.
 template <class T>
 void run_channels(const Plan<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) {
   const int64_t J = p.s.w.outputs, width = p.packed_channels(t.channels);

@@ -1,6 +1,5 @@
-// Direct convolution: sums in registers over taps of a packed band. Serves forward and
-// backward_input, which are one formula with other strides (Correlation), and backward_weight.
-// Layer: cpu.
+// Direct convolution: sums in registers over the taps of a packed band. Forward and backward_input
+// share one formula with different strides (Correlation). Layer: cpu/direct, drivers.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +10,16 @@
 
 namespace fastconv::cpu {
 
-// y[n,m,i,j] = bias[m] + sum over c,a,b of w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h,
-// j*stride_w + ...] for each group; x = 0 outside. Strides are in elements and may point anywhere
-// inside larger tensors.
+// For each group:
+//   y[n,m,i,j] = bias[m] + sum over c,a,b of
+//       w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h, j*stride_w + first_w + b*step_w]
+// with x = 0 outside the image. Strides are in elements. The tensors may be parts of larger ones.
 struct Correlation {
   int64_t N, groups;
   int64_t C, M;  // of one group
   Axis h, w;
   Strides x, weight, y;  // weight: n walks m, c walks c, h walks a, w walks b
-  int64_t weight_group;  // elements from the weights of one group to the next
+  int64_t weight_group;  // elements between the weights of neighbouring groups
 };
 
 bool correlation_fits(const Correlation&);

@@ -1,4 +1,4 @@
-// The leaf kernels of direct convolution for one instruction set, and the table of them.
+// The table of direct convolution for one instruction set. Layer: cpu/direct.
 #include "../../core/dtype.h"
 #include "table.h"
 

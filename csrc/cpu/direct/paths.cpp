@@ -1,12 +1,4 @@
-// Direct convolution as a path of each direction. Forward is one correlation. Layer: cpu/direct.
-//
-// backward_input is polyphase: the pixels of grad_x at ih = r_h + i * stride_h, iw alike, for one phase (r_h, r_w),
-// are a stride-1 correlation of grad_y with every tap that reaches them:
-//   grad_x[n,ic, r_h + i*stride_h, ...] = sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc, i +
-//   row(kh), j + column(kw)] with row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, for the
-//   kh where this is whole.
-// Those kh are every (stride_h / gcd)-th one, so no zero is ever multiplied; a phase that no tap
-// reaches is filled with 0.
+// Direct convolution as a path of each direction. Layer: cpu/direct.
 #include <numeric>
 
 #include "../../core/dtype.h"
@@ -39,9 +31,16 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspa
   return true;
 }
 
+// backward_input is one correlation with stride 1 for each phase (r_h, r_w), which is the set of
+// the pixels ih = r_h + i * stride_h, iw = r_w + j * stride_w:
+//   grad_x[n,ic, r_h + i*stride_h, r_w + j*stride_w] =
+//       sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc, i + row(kh), j + column(kw)]
+//   row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, column(kw) alike
+// The sum runs over the taps with whole rows and columns: every (stride / gcd(stride, dilation))-th
+// tap. No zero is multiplied. A phase that no tap reaches is filled with 0.
 struct Phase {
   Axis axis;
-  int64_t first_k, step_k;  // the kernel rows (columns) that reach this phase
+  int64_t first_k, step_k;  // the rows (columns) of taps that reach this phase
 };
 
 constexpr Phase phase_axis(int64_t r, int64_t I, int64_t O, int64_t K, int64_t stride, int64_t pad,
@@ -78,7 +77,7 @@ void for_each_phase(const Conv2dShape& s, const F& f) {
 }
 
 WhyNot supports_backward_input(const Conv2dShape& s) {
-  constexpr int64_t MAX_PHASES = 100'000;  // each is a convolution of its own
+  constexpr int64_t MAX_PHASES = 100'000;  // each phase is a correlation
   if (!product_below(MAX_PHASES, min64(s.stride_h, s.IH), min64(s.stride_w, s.IW), 1))
     return "the stride has 100,000 phases or more";
   bool fits = true;

@@ -1,5 +1,5 @@
-// The leaf kernels of direct convolution: register tiles, and the table of them that one instruction
-// set provides. "packed" means: laid out by band.h. Layer: cpu/direct.
+// The register tiles of direct convolution. Each instruction set provides a table of them. A packed
+// array has the layout of band.h. Layer: cpu/direct.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct PixelTile {
   const T* w;          // [taps][m_tile]
   const T* bias;       // [m_tile]
   const T* x;
-  const int32_t* x_offset;  // [tile's vectors] where a vector's first pixel reads tap offset 0
+  const int32_t* x_offset;  // [tile's vectors] offset of a vector's first pixel at tap offset 0
   T* y;
   const int64_t* y_offset;  // [tile's vectors]
   const int32_t* lanes;     // [tile's vectors] pixels to store
@@ -61,10 +61,10 @@ struct DirectKernels {
     int channels, vectors;
     void (*run)(const PixelTile<T>&);
   } pixel_tiles[PIXEL_TILES];  // channels descending to 1
-  int channel_pixels;          // most pixels of a tile
+  int channel_pixels;          // the most pixels of a tile
   void (*channel_tiles[CHANNEL_VECTORS][CHANNEL_PIXELS])(
       const ChannelTile<T>&);       // [vectors - 1][pixels - 1]
-  int weight_taps[WEIGHT_VECTORS];  // most taps of a tile
+  int weight_taps[WEIGHT_VECTORS];  // the most taps of a tile
   void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
 };

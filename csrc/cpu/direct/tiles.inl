@@ -1,6 +1,6 @@
-// The three register tiles of direct convolution (formulas: table.h). Each keeps its accumulators
-// in registers over the whole sum; the loops over tiles, and which cache holds what, are in
-// correlate.cpp and weight.cpp.
+// The three register tiles of direct convolution (formulas: table.h). Each keeps its sums in
+// registers. correlate.cpp and weight.cpp have the loops over tiles. Layer: cpu/direct, leaf
+// kernels.
 
 //              pixels ->  VECTORS * LANES      w: packed [taps][CHANNELS], read once, in order
 //           +---------+---------+              x: one vector load per tap and pixel vector
@@ -48,8 +48,7 @@ void pixel_tile(const PixelTile<T>& t) {
   }
 }
 
-//           channels ->  VECTORS * LANES       w: packed [taps][VECTORS * LANES], read once, in
-//           order
+//           channels ->  VECTORS * LANES       w: packed [taps][VECTORS * LANES], read in order
 //         +---------+---------+                x: one broadcast per tap and pixel
 //   pixel | acc[p][v]         |
 //         +---------+---------+                per tap: VECTORS loads + PIXELS broadcasts
@@ -94,8 +93,7 @@ void channel_tile(const ChannelTile<T>& t) {
     }
 }
 
-//         channels ->  VECTORS * LANES         grad_y: packed [pixels][VECTORS * LANES], read once,
-//         in order
+//         channels ->  VECTORS * LANES         grad_y: packed [pixels][VECTORS * LANES]
 //       +---------+---------+                  x: one broadcast per pixel and tap
 //   tap | acc[t][v]         |
 //       +---------+---------+                  per pixel: VECTORS loads + TAPS broadcasts

@@ -1,13 +1,4 @@
-// Direct convolution, backward_weight (formula: ../../core/conv2d.h). Layer: cpu, driver.
-//
-// Loops, outermost first, and what each keeps close:
-//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile]
-//     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]:
-//                                         at most BAND_BYTES of each, unless one row has more
-//       taps                              a register tile sums over all pixels of the band
-// The partial sums are then added in a fixed order, so the bits do not depend on the thread count.
-// A sum in registers runs over BAND_PIXELS, or one row of more, which bounds its rounding.
-// grad_bias is one more tap, that reads ones.
+// Direct convolution, backward_weight (formula: ../../core/conv2d.h). Layer: cpu/direct, driver.
 #include <algorithm>
 #include <cstring>
 
@@ -21,10 +12,17 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t BAND_BYTES = 192 * 1024;  // two of them fit a 512 KiB L2
-constexpr int64_t BAND_PIXELS = 1024;
-constexpr int64_t JOBS = 16;  // enough for the threads of a desktop to share evenly
-constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of all partial sums
+// Loops, outermost first, and the data of each:
+//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile]
+//     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]:
+//                                         at most BAND_BYTES of each, unless one row has more
+//       taps                              a register tile sums over all pixels of the band
+// The partial sums are then added in a fixed order, so the bits do not depend on the thread count.
+// grad_bias is one more tap, which reads ones.
+constexpr int64_t BAND_BYTES = 192 * 1024;  // the bands of x and of grad_y fit a 512 KiB L2
+constexpr int64_t BAND_PIXELS = 1024;  // of a sum in registers, or one row: bounds its rounding
+constexpr int64_t JOBS = 16;           // enough for the threads of a desktop to share evenly
+constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of all partial sums together
 
 constexpr Band weight_band(const Conv2dShape& s) {
   return Band{s.group_IC(), s.x_strides(), rows_axis(s), columns_axis(s), 1};
@@ -38,9 +36,9 @@ struct Plan {
   const DirectKernels<T>& tiles_of;
   int threads;
   Band band;
-  int64_t m_tile, m_tiles;  // output channels per tile, tiles per group
-  int64_t taps;             // without the one of grad_bias
-  int64_t units, shares;    // (n, band) pairs, and the groups that they are split into
+  int64_t m_tile, m_tiles;  // output channels of a tile, tiles of a group
+  int64_t taps;             // without the tap of grad_bias
+  int64_t units, shares;    // (n, band) pairs; the shares that split them
 
   Plan(const Conv2dShape& shape, int wanted_threads)
       : s(shape),
@@ -83,7 +81,7 @@ struct Buffers {
   }
 };
 
-// grad_y of `rows` output rows as [pixels][width]; the lanes behind the last channel are zero.
+// Packs `rows` output rows of grad_y as [pixels][width]. Lanes after the last channel are zero.
 template <class T>
 void pack_grad_y(const Plan<T>& p, const T* grad_y, int64_t channels, int64_t width, int64_t rows,
                  T* packed) {
@@ -99,7 +97,7 @@ void pack_grad_y(const Plan<T>& p, const T* grad_y, int64_t channels, int64_t wi
       std::memcpy(packed + i * width, grad_y + i * y.w, channels * sizeof(T));
 }
 
-// Sums the share's images into its partial sum.
+// Sums the products of one share into its partial sum.
 template <class T>
 void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
                int64_t job, int thread) {

@@ -1,4 +1,4 @@
-// The leaf kernels of matrix products for one instruction set, and the table of them.
+// The table of matrix products for one instruction set. Layer: cpu/gemm.
 #include "../../core/dtype.h"
 #include "table.h"
 
@@ -6,7 +6,7 @@
 
 #include "panel_product.inl"
 
-// Of panels of VECTORS, the N-th: of ROWS rows.
+// Makes the register tile of ROWS rows the N-th for panels of VECTORS vectors.
 template <class T, int VECTORS, int N, int ROWS>
 constexpr void add_panel_products(ProductKernels<T>& k) {
   k.panel_rows[VECTORS - 1][N] = ROWS;

@@ -1,27 +1,28 @@
-// The register tile of Winograd's 36 matrix products.
-//
-//   c[m][n] (+)= sum over k of a(m, k) * b[k][n]
-//
+// The register tile of matrix products:
+//   c[m][n] (+)= sum over k of a(m, k) * b[k][n]     for ROWS rows m and VECTORS vectors n
+// Layer: cpu/gemm, leaf kernel.
+
+// Products per short sum. A tile sums SHORT_SUM products, adds these sums to a longer one, and with
+// `add` adds the longer one to c. The rounding error of a sum grows as the root of its length. With
+// 32 registers both sums stay in registers, and the extra additions cost no time. With 16 registers
+// the longer sum is in L1.
+constexpr int64_t SHORT_SUM = 16;
+
 //           n ->  VECTORS * LANES      b: a packed panel, read once, in order
-//         +---------+---------+        a: ROWS broadcasts at fixed distances, so that addresses cost
-//       m | sum[m][v]         |           no instructions
+//         +---------+---------+        a: ROWS broadcasts at constant distances, so that addresses
+//       m | sum[m][v]         |           take no instructions
 //         +---------+---------+        per k: VECTORS loads + ROWS broadcasts feed
 //                                      ROWS * VECTORS multiply-adds
-// Sums are as short as they can be for nothing: of SHORT_SUM products, of those in this call, and,
-// with `add`, of that and c. An error grows as the root of each length. With 32 registers both sums
-// of a tile are in registers, and an addition every 16 steps waits for nothing; with 16 the longer
-// ones are in L1.
-// Every register tile reads its lines of a for the first time, from L2 or L3, and too few of them at
-// a stretch for the CPU to foresee: so every step fetches a line of those that come next, and, into
-// L2, the tile's share of the next panel of b, so that no burst waits for L3.
-constexpr int64_t SHORT_SUM = 16;
+// A tile reads its rows of a for the first time, from L2 or L3, in pieces too short for the CPU's
+// prefetcher. Each step therefore prefetches a line of the rows that come next. It also prefetches
+// the tile's share of the next panel of b into L2, so that the next product does not wait for L3.
 
 template <class T, int64_t PART, bool TRANSPOSED, int VECTORS, int ROWS>
 void panel_product(const PanelProduct<T>& p) {
   static_assert(ROWS * VECTORS + VECTORS + 1 <= REGISTERS,
                 "short sums, one row of b and one broadcast stay in registers");
   constexpr int64_t A_ROW = TRANSPOSED ? 1 : PART, A_STEP = TRANSPOSED ? PART : 1;
-  // Transposed, the ROWS columns begin in a line that is there and end in the one to fetch.
+  // Transposed, the ROWS columns begin in a line that is in L1 and end in the line to prefetch.
   constexpr int64_t NEXT = TRANSPOSED ? ROWS - 1 : 0;
   constexpr int64_t NEXT_STEP = TRANSPOSED ? PART : ROWS;
   Vec<T> sum[ROWS][VECTORS];

@@ -1,12 +1,4 @@
-// c (+)= a b for one packed panel b and any number of rows, by register tiles of descending heights.
-// Winograd's products are made of these. Layer: cpu/gemm, for drivers.
-//
-//          n ->  panel: 1 to 3 vectors
-//        +---------+---------+---------+      a: [rows][PRODUCT_PART], or transposed [k][PRODUCT_PART]
-//    m   | tile of tile_rows[0] rows   |      b: [K][b_row], a panel that stays in L1
-//        | tile_rows[0]                |      c: [rows][c_row]
-//        | tile_rows[1], ...           |
-//        +---------+---------+---------+
+// c (+)= a b for one packed panel b and any number of rows. Layer: cpu/gemm, for drivers.
 #pragma once
 
 #include "../../core/shape.h"
@@ -14,9 +6,17 @@
 
 namespace fastconv::cpu {
 
-// c[rows] (+)= a b by register tiles of `tile_rows`, which descend to 1. A tile fetches those rows of
-// a, or of the product that follows, that come after the next tile's: what one tile takes is less
-// than the way from the last cache.
+// c (+)= a b by register tiles of `tile_rows` rows, which descend to 1.
+//
+//          n ->  panel: 1 to 3 vectors
+//        +---------+---------+---------+      a: [rows][PRODUCT_PART]; transposed [k][PRODUCT_PART]
+//    m   | tile of tile_rows[0] rows   |      b: [K][b_row], a panel that stays in L1
+//        | tile_rows[0]                |      c: [rows][c_row]
+//        | tile_rows[1], ...           |
+//        +---------+---------+---------+
+//
+// A tile prefetches the rows of the tile after the next one, of this product or of the following
+// one. The time of a single tile is too short for a line to come from L3.
 template <class T, bool TRANSPOSED>
 void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProduct<T>&),
                    int64_t rows, PanelProduct<T> p) {
@@ -35,7 +35,7 @@ void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProd
     }
 }
 
-// For a panel b of `vectors` vectors. p.next_a, p.next_b: of the product that follows.
+// The same for a panel of `vectors` vectors. p.next_a and p.next_b belong to the following product.
 template <class T, bool TRANSPOSED>
 void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
                     const PanelProduct<T>& p) {

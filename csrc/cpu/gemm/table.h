@@ -1,5 +1,4 @@
-// The leaf kernels of matrix products: register tiles of c = a b, and the table of them that one
-// instruction set provides. Layer: cpu/gemm.
+// The register tiles of c (+)= a b. Each instruction set provides a table of them. Layer: cpu/gemm.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +7,13 @@
 
 namespace fastconv::cpu {
 
-// Elements in a row of a, or in a row of a transposed: a constant, so that the addresses of a tile's
-// broadcasts cost no instructions. What is longer comes in parts, one product each.
+// Elements in a row of a, or of a transposed. It is a constant, so that the addresses of a tile's
+// broadcasts take no instructions. Longer sums come in parts, one product each.
 constexpr int64_t PRODUCT_PART = 64;
 
-// c[m][n] = sum over k of a(m, k) * b[k * b_row + n], or c + that, where a(m, k) is a[m][k] or, in
-// transposed products, a[k][m]. `next_a`, `next_b`: those of the product that follows, to be fetched
-// meanwhile, next_b by next_b_step a step.
+// c[m][n] = sum over k of a(m, k) * b[k * b_row + n], with `add` c[m][n] plus this sum. a(m, k) is
+// a[m][k], or a[k][m] in transposed products. next_a and next_b are prefetched for the following
+// product; next_b advances by next_b_step in each step.
 template <class T>
 struct PanelProduct {
   int64_t K;
@@ -27,15 +26,15 @@ struct PanelProduct {
   int64_t next_b_step;
 };
 
-// Products whose a has rows of PRODUCT_PART.
+// Register tiles for an a with rows of PRODUCT_PART elements.
 template <class T>
 struct ProductKernels {
   static constexpr int PANEL_VECTORS = 2, PANEL_TILES = 5;
-  int panel_rows[PANEL_VECTORS][PANEL_TILES];  // [vectors - 1], descending to 1
-  // [transposed][vectors - 1]
+  int panel_rows[PANEL_VECTORS][PANEL_TILES];  // [vectors - 1][tile], descending to 1
+  // [transposed][vectors - 1][tile]
   void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
 
-  // Of panels of TILE_VECTORS.
+  // For panels of TILE_VECTORS vectors.
   static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4;
   int tile_rows[TILE_PRODUCTS];  // descending to 1
   void (*tile_products[TILE_PRODUCTS])(const PanelProduct<T>&);

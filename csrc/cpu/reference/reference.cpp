@@ -1,4 +1,5 @@
-// conv2d as its formula says (../shape.h), element by element. Layer: cpu.
+// conv2d by the loops of its formula (../../core/shape.h), element by element. Layer:
+// cpu/reference.
 #include "reference.h"
 
 #include "../../core/dtype.h"
@@ -11,7 +12,7 @@ struct Taps {
   int64_t begin, end;
 };
 
-// The taps k < K of one axis for which `first` + k * dilation falls into [0, extent).
+// Returns the taps k < K of one axis for which first + k * dilation lies in [0, extent).
 Taps taps_inside(int64_t first, int64_t K, int64_t dilation, int64_t extent) {
   if (first >= 0 && first + (K - 1) * dilation < extent) return {0, K};
   return {first < 0 ? ceil_div(-first, dilation) : 0,
@@ -29,7 +30,7 @@ void for_each_tap(const Conv2dShape& s, int64_t oh, int64_t ow, const F& f) {
       f(kh, kw, top + kh * s.dilation_h, left + kw * s.dilation_w);
 }
 
-// What the loops ask of a shape again and again, derived once: extents by division, strides.
+// Extents and strides of a shape, computed once because extents take divisions.
 struct Derived {
   explicit Derived(const Conv2dShape& s)
       : OH(s.OH()), OW(s.OW()), x(s.x_strides()), w(s.w_strides()), y(s.y_strides()) {}

@@ -1,5 +1,5 @@
-// The plain loop nests: every shape, obviously right, slow. Last in each path list, and the
-// reference of kernel tests. Sums run in double. Layer: cpu/reference.
+// The plain loop nests, which support every shape. They are the last path of each list, and tests
+// compare other paths with them. Sums run in double. Layer: cpu/reference.
 #pragma once
 
 #include "../common/context.h"
@@ -14,8 +14,8 @@ Path<BackwardInputBuffers<T>> reference_backward_input_path();
 template <class T>
 Path<BackwardWeightBuffers<T>> reference_backward_weight_path();
 
-// The same loops as the first path, for shapes so small that planning and packing would cost more than
-// the sums.
+// The same loops as the first path of each list. It runs shapes so small that planning and packing
+// would cost more than the sums.
 template <class Buffers>
 Path<Buffers> tiny(Path<Buffers> reference) {
   reference.name = "tiny";

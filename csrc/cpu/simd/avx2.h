@@ -1,4 +1,4 @@
-// AVX2 with FMA (macros: begin.inl).
+// The macros of begin.inl for AVX2 with FMA.
 #define TARGET "avx2,fma"
 #define ISA avx2
 #define VECTOR_BYTES 32

@@ -1,4 +1,4 @@
-// AVX-512 (F, BW, DQ, VL) (macros: begin.inl).
+// The macros of begin.inl for AVX-512 (F, BW, DQ, VL).
 #define TARGET "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
 #define ISA avx512
 #define VECTOR_BYTES 64

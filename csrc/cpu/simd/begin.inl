@@ -1,13 +1,15 @@
-// Opens the namespace of one instruction set and compiles what follows, up to end.inl, for it: vectors
-// and shuffles first. Included by the <family>/leaves.inl of each family, which <family>/<isa>.cpp
-// includes after the macros of simd/<isa>.h:
+// Opens the namespace of one instruction set, and compiles the code up to end.inl for that set,
+// beginning with vectors and shuffles. <family>/<isa>.cpp includes the macros of simd/<isa>.h and
+// then <family>/leaves.inl, which includes this file. Layer: cpu/simd.
+
+// The macros:
 //   ISA              the namespace
-//   VECTOR_BYTES     of a vector
-//   REGISTER_BYTES   of a register of the CPU
-//   REGISTERS        how many there are
-//   TARGET           what to compile for, beyond the least of all CPUs; may be missing
-// There are no standard templates, lambdas with captures by default, OpenMP or static initialisers in
-// between: they would be shared with code for other CPUs.
+//   VECTOR_BYTES     bytes of a vector
+//   REGISTER_BYTES   bytes of a register of the CPU
+//   REGISTERS        number of registers
+//   TARGET           features to compile for; missing: those of every CPU
+// Code up to end.inl has no standard templates, OpenMP or static initialisers, because the linker
+// would share them with code for other CPUs.
 
 #if defined(TARGET)
 #include <immintrin.h>
@@ -31,11 +33,11 @@ FASTCONV_EXPANDED(GCC target(TARGET))
 namespace fastconv::cpu::ISA {
 namespace {
 
-// Tiles by register count: 12 accumulators of 16 registers, 24 of 32. A multiply-add takes 4 cycles
-// on 2 ports, so 8 or more independent sums keep the ports busy.
+// A register tile has 12 accumulators with 16 registers, and 24 with 32. A multiply-add takes 4
+// cycles on 2 ports, so at least 8 independent sums are needed to keep the ports busy.
 constexpr bool WIDE = REGISTERS == 32;
 
-// Integers of the same width as T, for codes that travel in the lanes beside values, and for masks.
+// The integer of the same width as T: for codes, which have lanes beside values, and for masks.
 template <int BYTES>
 struct IntegerOf;
 template <>

@@ -1,5 +1,6 @@
-// Closes what begin.inl opened, and publishes the family's table. Before it stand make_table<T>(), and
-// the macros TABLE, the type, and TABLE_NAME, the function that FASTCONV_TABLE declares.
+// Closes what begin.inl opened, and defines the function that returns the family's table. The
+// includer defines make_table<T>() and the macros TABLE, the type of the table, and TABLE_NAME, the
+// function that FASTCONV_TABLE declares. Layer: cpu/simd.
 
 }  // namespace
 
@@ -11,7 +12,7 @@ const TABLE<T>& TABLE_NAME() {
 }
 #define FASTCONV_PUBLISH(T) template const TABLE<T>& TABLE_NAME<T>();
 FASTCONV_FOR_EACH_ELEMENT(FASTCONV_PUBLISH)
-#else  // split vectors are for tests, which float suffices for
+#else  // avx2_wide is for tests and has float alone
 const TABLE<float>& TABLE_NAME() {
   static constexpr TABLE<float> table = make_table<float>();
   return table;

@@ -1,4 +1,4 @@
-// The leaf kernels of rows for one instruction set, and the table of them.
+// The table of row kernels for one instruction set. Layer: cpu/simd.
 #include "../../core/dtype.h"
 #include "table.h"
 

@@ -1,6 +1,6 @@
-// Operations that move lanes of Vec<T> (vec.inl): shuffles, and vectors put together from pieces of
-// memory. Lane i of a shuffle of a and b is lane I_i of a followed by b. Masks have to be constants from
-// the start, because the compiler lowers shuffles before it folds loops: they are template arguments.
+// Operations that move lanes of Vec<T> (vec.inl): shuffles, and vectors loaded from pieces of
+// memory. Lane i of a shuffle is lane I_i of a followed by b. Masks are template arguments, because
+// the compiler lowers shuffles before it folds loops. Layer: cpu/simd.
 
 template <class T, int... I>
 FASTCONV_LEAF Vec<T> shuffle(Vec<T> a, Vec<T> b) {
@@ -41,7 +41,8 @@ FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
   return odd_lanes<T>(a, b, AllLanes<T>{});
 }
 
-// Two of every four neighbours: {a[FIRST], a[FIRST + 1], a[FIRST + 4], a[FIRST + 5], ..., b[FIRST], ...}
+// Lanes FIRST and FIRST + 1 of every group of four:
+// {a[FIRST], a[FIRST + 1], a[FIRST + 4], a[FIRST + 5], ..., b[FIRST], ...}
 template <class T, int FIRST, int... I>
 FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b, Lanes<I...>) {
   return shuffle<T, (I / 2 * 4 + I % 2 + FIRST)...>(a, b);
@@ -51,7 +52,7 @@ FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b) {
   return two_of_four<T, FIRST>(a, b, AllLanes<T>{});
 }
 
-// The same of every four neighbouring lanes by themselves.
+// zip within every group of four neighbouring lanes.
 template <class T, int HIGH, int... I>
 FASTCONV_LEAF Vec<T> zip_quads(Vec<T> a, Vec<T> b, Lanes<I...>) {
   return shuffle<T, (I / 4 * 4 + HIGH * 2 + I % 4 / 2 + I % 2 * LANES<T>)...>(a, b);
@@ -61,7 +62,7 @@ FASTCONV_LEAF Vec<T> zip_quads(Vec<T> a, Vec<T> b) {
   return zip_quads<T, HIGH>(a, b, AllLanes<T>{});
 }
 
-// Lane 4 t + s of a[q] from lane 4 t + q of a[s]: its own inverse.
+// Moves lane 4 t + q of a[s] to lane 4 t + s of a[q]. It is its own inverse.
 template <class T>
 FASTCONV_LEAF void transpose_quads(Vec<T>* a) {
   const Vec<T> even_low = zip_quads<T, 0>(a[0], a[2]), even_high = zip_quads<T, 1>(a[0], a[2]);
@@ -72,7 +73,7 @@ FASTCONV_LEAF void transpose_quads(Vec<T>* a) {
   a[3] = zip_quads<T, 1>(even_high, odd_high);
 }
 
-// A vector from pieces of PIECE neighbours, the i-th at at(i).
+// Loads a vector from pieces of PIECE neighbours. Piece i lies at at(i).
 template <class T, int PIECE, class At>
 FASTCONV_LEAF Vec<T> load_pieces(const At& at) {
 #if VECTOR_BYTES == REGISTER_BYTES && VECTOR_BYTES > 16
@@ -105,7 +106,7 @@ FASTCONV_LEAF Vec<T> load_pieces(const At& at) {
   return v;
 }
 
-// The inverse.
+// Stores a vector in pieces of PIECE neighbours. Piece i goes to at(i).
 template <class T, int PIECE, class At>
 FASTCONV_LEAF void store_pieces(const At& at, Vec<T> v) {
 #if VECTOR_BYTES == 64 && REGISTER_BYTES == 64

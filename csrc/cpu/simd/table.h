@@ -1,5 +1,5 @@
-// Leaf kernels that every family may use: they move rows about, and tell whether memory has changed.
-// The table of them that one instruction set provides. Layer: cpu/simd.
+// Row kernels, which every family may use: they copy, transpose and add rows, and compute
+// checksums. Each instruction set provides a table of them. Layer: cpu/simd.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +10,24 @@ namespace fastconv::cpu {
 
 template <class T>
 struct RowKernels {
-  int lanes;  // elements per vector, of this family's and all others' kernels
+  int lanes;  // elements per vector, the same for every family
 
-  // out[r][c] = in[r][c]; copy_in fetches what lies `ahead` elements behind in, copy_out behind out.
+  // out[r][c] = in[r][c]. copy_in prefetches the memory `ahead` elements after in, copy_out the
+  // memory after out.
   void (*copy_in)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                   int64_t out_row, int64_t ahead);
   void (*copy_out)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                    int64_t out_row, int64_t ahead);
-  // The same past the caches; null where vectors are no whole lines. See wait_for_streams.
+  // copy_out with non-temporal stores; null if a vector is shorter than a cache line. Call
+  // wait_for_streams afterwards.
   void (*stream_out)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                      int64_t out_row);
-  // Until other threads may read what was written past the caches.
+  // Returns when other threads may read what non-temporal stores have written.
   void (*wait_for_streams)();
   // out[c][r] = in[r][c]
   void (*transpose)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
                     int64_t out_row);
-  // out[i] = in[2 * i]; reads nothing behind in[2 * (count - 1)]
+  // out[i] = in[2 * i]; reads nothing after in[2 * (count - 1)]
   void (*every_second)(int64_t count, const T* in, T* out);
   // out[i] += in[i]
   void (*add)(int64_t count, const T* in, T* out);

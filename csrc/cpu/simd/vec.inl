@@ -1,6 +1,6 @@
-// Vec<T>: VECTOR_BYTES of T (GCC vector extensions), in one register unless REGISTER_BYTES are
-// fewer, and the few operations on it that leaf kernels need; those that move lanes: shuffles.inl. No
-// other files have vector types or intrinsics. Included once per instruction set, inside its namespace.
+// Vec<T>, a vector of VECTOR_BYTES (GCC vector extensions), and the operations that leaf kernels
+// need. Operations that move lanes are in shuffles.inl. No other file has vector types or
+// intrinsics. The namespace of each instruction set includes this file. Layer: cpu/simd.
 
 template <class T>
 struct VecOf {
@@ -24,14 +24,15 @@ FASTCONV_LEAF void store(T* to, Vec<T> v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
-// To memory past the caches, which spares reading the line first and evicting others: for what is
-// read again only after more than a cache full. `to` is aligned to the vector.
+// Non-temporal store: writes to memory past the caches, without reading the line first and without
+// evicting others. It is for data that is read again only after more than a cache full. `to` is
+// aligned to the vector.
 template <class T>
 FASTCONV_LEAF void stream(T* to, Vec<T> v) {
 #if REGISTER_BYTES == 64
   _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)v);
 #else
-  store(to, v);  // less than a line at a time
+  store(to, v);  // the vector is shorter than a cache line
 #endif
 }
 FASTCONV_LEAF void wait_for_streams() {
@@ -40,14 +41,14 @@ FASTCONV_LEAF void wait_for_streams() {
 #endif
 }
 
-// Subtracting +0 keeps every value, -0 included; adding would not.
+// Subtracting +0 keeps every value. Adding +0 would turn -0 into +0.
 template <class T>
 FASTCONV_LEAF Vec<T> broadcast(T value) {
   return value - Vec<T>{};
 }
 
-// a * b + c, rounded once where the instruction set can: for sums of several products, where each
-// compiler would choose by itself which of them to contract, and instruction sets differ in bits.
+// a * b + c, rounded once if the instruction set can. In a sum of several products the compiler
+// would choose which product to fuse, and not alike for each instruction set, so bits would differ.
 template <class T>
 FASTCONV_LEAF Vec<T> fma(T a, Vec<T> b, Vec<T> c) {
 #if REGISTER_BYTES == 64
@@ -75,8 +76,8 @@ FASTCONV_LEAF Vec<T> fma(T a, Vec<T> b, Vec<T> c) {
 #endif
 }
 
-// The compiler may otherwise fold a load into each of several multiply-adds and read the same line
-// again and again.
+// Keeps the compiler from folding a load into each of several multiply-adds, which would read the
+// same line several times.
 template <class V>
 FASTCONV_LEAF void keep_in_register(V& v) {
 #if REGISTER_BYTES == 64
@@ -88,7 +89,7 @@ FASTCONV_LEAF void keep_in_register(V& v) {
 #endif
 }
 
-// The first `count` lanes; other lanes are 0 and other memory is not touched. 0 <= count <= LANES.
+// Loads the first `count` lanes; the others are 0. Reads no other memory. 0 <= count <= LANES.
 template <class T>
 FASTCONV_LEAF Vec<T> load_partial(const T* from, int count) {
 #if REGISTER_BYTES == 64
@@ -134,7 +135,7 @@ FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
 #endif
 }
 
-// Lane numbers 0 .. N - 1 as template arguments (masks of shuffles.inl).
+// Lane numbers 0 .. N - 1 as template arguments, for the masks of shuffles.inl.
 template <int... I>
 struct Lanes {};
 template <int N, int... I>
@@ -169,7 +170,7 @@ FASTCONV_LEAF void store_first(T* to, Vec<T> v, int count) {
     store_partial(to, v, count);
 }
 
-// A range of lanes: those whose memory may be touched.
+// A range of lanes whose memory may be read or written.
 template <class T>
 struct LaneRange {
 #if REGISTER_BYTES == 64
@@ -179,7 +180,7 @@ struct LaneRange {
 #endif
 };
 
-// Lanes [first, end) of those that exist.
+// The lanes of [first, end) that exist.
 template <class T>
 FASTCONV_LEAF LaneRange<T> lane_range(int64_t first, int64_t end) {
   const int low = static_cast<int>(first < 0 ? 0 : first > LANES<T> ? LANES<T> : first);
@@ -199,7 +200,7 @@ FASTCONV_LEAF __m256i lane_mask(LaneRange<T> range) {
 }
 #endif
 
-// The lanes of `range` from memory, the others `fill`.
+// Loads the lanes of `range`; the others are `fill`.
 template <class T>
 FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
 #if REGISTER_BYTES == 64
@@ -227,8 +228,7 @@ FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
 #endif
 }
 
-// Codes (see pool/table.h) travel in lanes as wide as the values, and are bytes or
-// int32 in memory.
+// Codes (pool/table.h) are bytes or int32 in memory, and as wide as the values in a vector.
 template <class T, class Code>
 FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
 #if REGISTER_BYTES == 64

@@ -1,16 +1,14 @@
-// Winograd with lanes = channels, for every layout, filter and map. Layer: cpu, for winograd.cpp,
-// which says what a form provides.
-//
-//   V[xi][c / PART][t][c % PART]    U[m / unit][c / PART][xi][c % PART][m % unit]
-//   M[m / unit][xi][t][m % unit]
-//
-// Pixels pass through scratch [row][column][lane]: transposed from NCHW, copied from NHWC.
+// Winograd with lanes = channels, for every layout, filter and map: a form of winograd.cpp.
+// Layer: cpu/winograd.
 #pragma once
 
 #include "tiles.h"
 
 namespace fastconv::cpu {
 
+//   V[xi][c / PART][t][c % PART]    U[m / unit][c / PART][xi][c % PART][m % unit]
+//   M[m / unit][xi][t][m % unit]
+// Pixels pass through scratch [row][column][lane]: NCHW is transposed, NHWC is copied.
 template <class T>
 struct AcrossChannels {
   static constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured: docs/performance-log.md
@@ -23,7 +21,7 @@ struct AcrossChannels {
   TileGrid grid;
   int64_t lanes, unit, units;
   int64_t v_part, v_point, v_block;  // elements between parts, points, blocks
-  bool stream = false;               // V past the caches
+  bool stream = false;               // non-temporal stores of V
   int64_t parts, u_point, u_part, u_unit, m_unit;
 
   explicit AcrossChannels(const WinogradConv& conv)
@@ -36,7 +34,7 @@ struct AcrossChannels {
         unit(panel_channels<T>(conv, lanes)),
         units(ceil_div(conv.M, unit)) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
-    // A line more than needed keeps the 36 points of one tile out of one cache set.
+    // One more line than needed spreads the 36 points of a tile over cache sets.
     v_part = grid.block_tiles() * WINOGRAD_PART;
     parts = ceil_div(c.C, WINOGRAD_PART);
     v_point = parts * v_part + LINE;

@@ -1,13 +1,5 @@
-// Winograd with lanes = tiles: NCHW, maps with tiles enough. Layer: cpu, for winograd.cpp,
-// which says what a form provides.
-//
-//   V[xi][panel][c][t % PANEL]    U[m / unit][c / PART][xi][m % unit][c % PART]
-//   M[xi][panel][m][t % PANEL]    a panel: 3 vectors of tiles
-//
-// All tiles are counted through, row by row and image by image, so that vectors are full whatever the
-// map. Images are read and written by long pieces of rows of one channel, which memory is fastest at:
-// they are copied, with the zeros around them, to where vectors of pixels hold whole tiles, and four
-// by four (3x3; two by two for 5x5) these become columns in registers.
+// Winograd with lanes = tiles, for NCHW and maps with many tiles: a form of winograd.cpp.
+// Layer: cpu/winograd.
 #pragma once
 
 #include <utility>
@@ -16,12 +8,12 @@
 
 namespace fastconv::cpu {
 
-// Tiles [begin, end) of all, cut by rows of the map, and where their pixels are.
+// A range of tiles, divided by rows of the map, and the places of their pixels.
 struct TileSpan {
   static constexpr int64_t MOST_TILES = 256;
 
-  // Neighbours in one row of tiles. Pixels inside the image: `rows` x `columns` at `image`, which go
-  // to or come from `scratch`.
+  // The pixels inside the image of neighbouring tiles: `rows` x `columns` pixels at `image`, which
+  // are copied to or from `scratch`.
   struct Copy {
     int64_t image;
     int32_t scratch, rows, columns;
@@ -29,9 +21,16 @@ struct TileSpan {
   int64_t tiles = 0;
   int pieces = 0;
   Copy copies[MOST_TILES];
-  int32_t offset[MOST_TILES];  // in scratch; of lanes of no tile: behind all others, where x is 0
+  int32_t offset[MOST_TILES];  // in scratch; lanes without a tile read zeros after all others
 };
 
+//   V[xi][panel][c][t % PANEL]    U[m / unit][c / PART][xi][m % unit][c % PART]
+//   M[xi][panel][m][t % PANEL]    a panel is 3 vectors of tiles
+//
+// Tiles are numbered row by row and image by image, so that vectors are full for every map. Images
+// are read and written in long pieces of rows of one channel, which is the fastest use of memory.
+// The pieces are copied with the zeros around them to scratch, where a vector of pixels holds whole
+// tiles. Four such vectors (two for 5x5) become columns in registers.
 template <class T>
 struct AcrossTiles {
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
@@ -45,12 +44,12 @@ struct AcrossTiles {
   const WinogradRowKernels<T>& rows;
   int64_t out;  // outputs per tile and axis
   int64_t lanes, unit, units;
-  int64_t tile_rows, tile_columns, tiles;  // of an image, of an image, of all
+  int64_t tile_rows, tile_columns, tiles;  // of an image; tiles of all images
   int64_t panel, block;                    // tiles
-  int64_t pitch;                           // of scratch
+  int64_t pitch;                           // elements of a row of scratch
   int64_t v_panel, v_point, v_block;
-  bool stream = false;  // V past the caches
-  bool stream_output;   // y past the caches, which do not hold it beside x
+  bool stream = false;  // non-temporal stores of V
+  bool stream_output;   // non-temporal stores of y, if the caches do not hold it beside x
   int64_t parts, u_point, u_part, u_unit;
 
   explicit AcrossTiles(const WinogradConv& conv)
@@ -83,14 +82,14 @@ struct AcrossTiles {
     u_part = POINT_COUNT * u_point;
     u_unit = parts * u_part;
   }
-  // Those of the longest run that rows of tiles are made of, or null.
+  // Returns the kernels of the longest run that divides the tiles of a row, or null.
   static const WinogradRowKernels<T>* run_kernels(const WinogradConv& c) {
     for (const auto& row : winograd_kernels<T>(isa()).transforms(c.K).rows)
       if (row.run != 0 && ceil_div(c.OW, outputs_of_tile(c.K)) % row.run == 0) return &row;
     return nullptr;
   }
-  // Whether this form can run a convolution, with at least two vectors and seven eighths of their
-  // lanes filled.
+  // Returns whether this form supports a convolution and is profitable: there are at least two
+  // vectors of tiles, and seven eighths of their lanes are filled.
   static bool takes(const WinogradConv& c) {
     const int64_t lanes = row_kernels<T>(isa()).lanes, out = outputs_of_tile(c.K);
     const int64_t tile_rows = ceil_div(c.OH, out), tile_columns = ceil_div(c.OW, out);
@@ -106,8 +105,8 @@ struct AcrossTiles {
   }
   int64_t m_count(int64_t count) const { return POINT_COUNT * m_point(count); }
   int64_t pixel_scratch() const {
-    // Rows of the map that a block may touch, if none are neighbours; one for the lanes of no tile,
-    // and what the last tile reads beyond.
+    // The rows of tiles that a block may touch if none are neighbours, one row for the lanes
+    // without a tile, and the pixels that the last tile reads beyond its own.
     const int64_t map_rows = min64(block, block / tile_columns + 2) + 1;
     return map_rows * WINOGRAD_POINTS * pitch + lanes;
   }
@@ -124,7 +123,7 @@ struct AcrossTiles {
     for (int64_t t = begin, next; t < end; t = next) {
       const int64_t row = t / tile_columns, column = t % tile_columns;
       const int64_t columns = min64(end - t, tile_columns - column);
-      // Whole rows of one image share the pixels between them.
+      // Neighbouring whole rows of one image share pixels.
       const int64_t span_rows =
           columns < tile_columns ? 1 : min64((end - t) / tile_columns, tile_rows - row % tile_rows);
       next = t + span_rows * columns;
@@ -174,7 +173,7 @@ struct AcrossTiles {
 
   void transform_filters(const T* w, int64_t group, int64_t index, int64_t part, T* u,
                          T* scratch) const {
-    WinogradConv swapped = c;  // lanes = c
+    WinogradConv swapped = c;  // lanes are channels c
     std::swap(swapped.w.n, swapped.w.c);
     const int64_t begin = index * unit, end = min64(c.M, begin + unit);
     const int64_t first = part * WINOGRAD_PART, channels = min64(c.C, first + WINOGRAD_PART);
@@ -187,7 +186,7 @@ struct AcrossTiles {
         tiles.point_tile = WINOGRAD_PART;
         const T* first_filter = w + group * c.w_group + m * c.w.n + channel * c.w.c;
         const int64_t side = min64(lanes, channels - channel);
-        // Read next: the following m; behind the last, the next part, or unit.
+        // The next filters are those of the following m, of the next part, or of the next unit.
         int64_t next_m = m + FILTER_CHUNK, next_channel = channel;
         if (next_m >= end) {
           next_m = part + 1 < parts ? begin : end;
@@ -207,7 +206,7 @@ struct AcrossTiles {
       for (int64_t part = first_part; part < end_part; ++part)
         for (int64_t p = 0; p < panels; ++p)
           for (int64_t i = 0; i < count; ++i) {
-            // Those of this panel, of the next part, of the next point.
+            // The following product has the next unit, panel, part or point.
             const T* next_u = u + (part - first_part) * u_part + xi * u_point;
             const T* next_v = v + xi * v_point + part * WINOGRAD_PART * panel;
             PanelProduct<T> product{};

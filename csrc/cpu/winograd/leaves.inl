@@ -1,4 +1,4 @@
-// The leaf kernels of Winograd for one instruction set, and the table of them.
+// The table of Winograd's transforms for one instruction set. Layer: cpu/winograd.
 #include "../../core/dtype.h"
 #include "table.h"
 
@@ -15,7 +15,7 @@ constexpr WinogradRowKernels<T> winograd_rows() {
     return {};
 }
 
-// Of a K x K filter.
+// The transforms for K x K filters.
 template <class T, int K>
 constexpr WinogradTransforms<T> transforms() {
   constexpr int OUT = outputs_of_tile(K);

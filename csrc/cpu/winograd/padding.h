@@ -1,19 +1,18 @@
-// Results of Winograd that see only padding: they are sums of no products, so exactly 0 (or the
-// bias), where the transforms would leave rounding errors. Layer: cpu, for winograd.cpp and
-// winograd_weight.cpp.
+// Results of Winograd that see only padding. They are sums of no products, so they are exactly 0
+// (or the bias), but the transforms would leave rounding errors. Layer: cpu/winograd, for drivers.
 #pragma once
 
 #include "../../core/shape.h"
 
 namespace fastconv::cpu {
 
-// The o of [0, out) for which some k of [0, K) has o + k - before in [0, in): those that see a pixel.
+// Returns the o in [0, out) that see a pixel: o + k - before lies in [0, in) for some k in [0, K).
 constexpr Window seeing(int64_t out, int64_t K, int64_t before, int64_t in) {
   const int64_t first = clamp64(before - K + 1, 0, out);
   return {first, clamp64(in + before, first, out)};
 }
 
-// The elements (h, w) of an H x W plane outside rows x columns.
+// The elements (h, w) of an H x W plane that lie outside rows x columns.
 struct Unseen {
   int64_t H, W;
   Window rows, columns;

@@ -1,5 +1,5 @@
-// Winograd as a path of each direction: which shapes it supports, for which it is expected to be the
-// fastest (measured: docs/performance-log.md), and how its drivers are called. Layer: cpu/winograd.
+// Winograd as a path of each direction: the shapes that it supports, and the shapes for which it is
+// profitable (measured: docs/kernels/winograd.md). Layer: cpu/winograd.
 #include "../../core/dtype.h"
 #include "../simd/table.h"
 #include "winograd.h"
@@ -47,8 +47,8 @@ WhyNot supports(const Conv2dShape& s) {
   return HOLDS;
 }
 
-// Transforms cost C + M per tile and point, products C * M: with few channels the direct sum is
-// faster. Measured over channels, maps and batches: benchmarks/results/paths-*.md.
+// Transforms cost C + M per tile and point, products C * M. With few channels the direct sum is
+// therefore faster. Measured over channels, maps and batches: benchmarks/results/paths-*.md.
 constexpr int64_t LEAST_CHANNELS = 16, LEAST_CHANNELS_SHORT_ROWS = 8;
 constexpr WhyNot FEW_CHANNELS = "there are fewer than 16 channels in or out of a group";
 
@@ -57,7 +57,8 @@ bool enough_channels(const Conv2dShape& s, int64_t least, int64_t products) {
   return min64(C, M) >= least && C * M >= products;
 }
 
-// Rows that leave half the lanes of the direct kernel empty, but not most of a tile.
+// Returns whether rows are so short that they leave half the lanes of the direct kernel empty, and
+// so long that they fill most of a tile.
 template <class T>
 bool short_rows(const Conv2dShape& s) {
   return s.OW() > 2 && 2 * s.OW() <= row_kernels<T>(isa()).lanes;
@@ -72,7 +73,7 @@ WhyNot is_profitable(const Conv2dShape& s) {
 }
 
 WhyNot is_weight_profitable(const Conv2dShape& s) {
-  // The points of the filters are transformed back once, however few tiles there are.
+  // The inverse transform of the filters takes the same time however few tiles there are.
   constexpr int64_t FEW_TILES = 8, MANY_PRODUCTS = 1 << 16, LEAST_WORK_5X5 = 1 << 17;
   constexpr int64_t LEAST_PRODUCTS_5X5 = 512;
   const int64_t out = outputs_of_tile(s.KH);

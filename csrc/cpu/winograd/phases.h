@@ -1,5 +1,5 @@
-// Where Winograd's time goes: seconds of each thread in each phase, taken only when asked for.
-// Layer: cpu, for winograd.cpp and winograd_weight.cpp.
+// Measures the seconds of each thread in each phase of Winograd, if the caller asks for it.
+// Layer: cpu/winograd, for drivers.
 #pragma once
 
 #include <chrono>
@@ -8,8 +8,8 @@
 
 namespace fastconv::cpu {
 
-// backward_weight: FILTER_TRANSFORM is points to taps, OUTPUT_TRANSFORM grad_y to points. Gathering
-// and scattering pixels belongs to the transforms.
+// In backward_weight FILTER_TRANSFORM makes grad_w of dU, and OUTPUT_TRANSFORM makes dM of grad_y.
+// Gathering and scattering pixels belongs to the transforms.
 enum WinogradPhase { INPUT_TRANSFORM, FILTER_TRANSFORM, PRODUCT, OUTPUT_TRANSFORM };
 constexpr int WINOGRAD_PHASES = 4;
 
@@ -17,10 +17,10 @@ struct alignas(CACHE_LINE) WinogradSeconds {
   double of[WINOGRAD_PHASES];
 };
 
-// Runs from its making, or the last stamp, to the next stamp.
+// Adds the time since its construction, or since the last stamp, to a phase.
 class PhaseClock {
  public:
-  // `seconds`: [threads], or null: nothing is measured.
+  // `seconds` has an element for each thread, or is null: then nothing is measured.
   PhaseClock(WinogradSeconds* seconds, int thread) : own(seconds ? seconds + thread : nullptr) {
     if (own) last = std::chrono::steady_clock::now();
   }

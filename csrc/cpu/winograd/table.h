@@ -1,5 +1,5 @@
-// The leaf kernels of Winograd: transforms between pixels and points, and the table of them that one
-// instruction set provides. Layer: cpu/winograd.
+// Winograd's transforms between pixels and points. Each instruction set provides a table of them.
+// Layer: cpu/winograd.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 
 namespace fastconv::cpu {
 
-// Tiles of 6 x 6 points for OUT x OUT outputs of a K x K filter, OUT + K - 1 = 6.
+// A tile has 6 x 6 points, for OUT x OUT outputs of a K x K filter with OUT + K - 1 = 6.
 constexpr int WINOGRAD_POINTS = 6;
-// Outputs of a tile in one axis, for a K x K filter.
+// Returns OUT.
 constexpr int outputs_of_tile(int64_t K) { return static_cast<int>(WINOGRAD_POINTS + 1 - K); }
 
-// `count` neighbouring tiles; lanes = channels. Pixel (r, q) of a tile is r * pixel_row + q * lanes,
-// point xi is xi * point. Pixels: of the input, of grad_y, or the taps of a filter.
+// `count` neighbouring tiles; lanes = channels. Pixel (r, q) of a tile is at r * pixel_row + q *
+// lanes, point xi at xi * point. The pixels are those of x or grad_y, or the taps of a filter.
 template <class T>
 struct WinogradTiles {
   int64_t count;
@@ -24,20 +24,20 @@ struct WinogradTiles {
   T* pixels_out;
   const T* bias;            // [lanes] added to pixels_out, or null
   T* sum;                   // output_gradient: [lanes] += all pixels_in, or null
-  const int32_t* position;  // to points: which place of points_out each tile has, or null: in order
+  const int32_t* position;  // to points: the place of each tile in points_out; null: in order
   int64_t pixel_row, pixel_tile, point, point_tile;
-  bool stream;  // points_out past the caches, aligned to vectors; see wait_for_streams
+  bool stream;  // non-temporal stores of points_out, aligned to vectors; see wait_for_streams
 };
 
-// `count` vectors of tiles of one channel; lanes = tiles: with 4 x 4 outputs lane 4 t + s is tile s *
-// lanes / 4 + t, with 2 x 2 lane i is tile i. Pixels lie in rows as in an image: tile i begins at
-// offset[i], and the tiles of a run are side by side. Vector v of point xi is at xi * point + v *
-// lanes.
+// `count` vectors of tiles of one channel; lanes = tiles. With 4 x 4 outputs lane 4 t + s is tile
+// s * lanes / 4 + t; with 2 x 2 outputs lane i is tile i. Pixels lie in rows as in an image. Tile i
+// begins at offset[i], and neighbouring tiles come in groups of `run`. Vector v of point xi is at
+// xi * point + v * lanes.
 template <class T>
 struct WinogradRows {
   int64_t count;
   const int32_t* offset;  // [count * lanes]
-  const T* pixels_in;     // to points; up to 4 pixels right of a tile's outputs are read
+  const T* pixels_in;     // to points; reads up to 4 pixels to the right of a tile's outputs
   T* points_out;
   const T* points_in;  // from points
   T* pixels_out;
@@ -48,13 +48,13 @@ struct WinogradRows {
 
 template <class T>
 struct WinogradRowKernels {
-  int run;  // tiles; 0: there are no kernels
+  int run;  // tiles side by side; 0: there are no kernels
   void (*input)(const WinogradRows<T>&);
   bool (*output)(const WinogradRows<T>&);  // as in WinogradTransforms
 };
 
-// Transforms for one size of filter. Those from points return whether all they see is finite and not
-// so large that results may be wrong (transforms.inl).
+// The transforms for one size of filter. Transforms from points return whether every value that
+// they see is finite and below the limit beyond which results may be wrong (transforms.inl).
 template <class T>
 struct WinogradTransforms {
   void (*input)(const WinogradTiles<T>&);

@@ -1,7 +1,5 @@
-// How Winograd cuts an image into blocks of tiles, and moves pixels and filters between their
-// tensors and channel-interleaved scratch. Layer: cpu, for winograd.cpp and winograd_weight.cpp.
-//
-//   scratch pixel (r, q) of `lanes` channels: [r][q][lane]; outside the image 0
+// Divides an image into blocks of tiles, and copies pixels and filters between their tensors and
+// scratch [row][column][lane], whose lanes are channels. Layer: cpu/winograd, for drivers.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +15,14 @@ namespace fastconv::cpu {
 
 constexpr int POINT_COUNT = WINOGRAD_POINTS * WINOGRAD_POINTS;
 
-// Channels of a panel: as many as a register tile has.
+// Returns the channels of a panel, which are those of a register tile.
 template <class T>
 int64_t panel_channels(const WinogradConv& c, int64_t lanes) {
   return min64(ProductKernels<T>::PANEL_VECTORS * lanes, round_up(c.M, lanes));
 }
 
-// Tiles of a block, in multiples of `lanes`: at most `most`, and fewer where channels are very many.
+// Returns the tiles of a block, a multiple of `lanes`: at most `most`, and fewer if there are very
+// many channels.
 template <class T>
 int64_t tiles_of_block(const WinogradConv& c, int64_t lanes, int64_t most) {
   constexpr int64_t BLOCK_BYTES = int64_t(4) << 20;  // of V
@@ -31,7 +30,8 @@ int64_t tiles_of_block(const WinogradConv& c, int64_t lanes, int64_t most) {
          lanes;
 }
 
-// A block: `rows` tile rows (all images' tile rows are counted through) by `columns` tile columns.
+// A block has `rows` tile rows by `columns` tile columns. Tile rows are numbered through all
+// images.
 struct TileBlock {
   int64_t first_row, rows, first_column, columns;
   int64_t tiles() const { return rows * columns; }
@@ -48,7 +48,7 @@ struct TileGrid {
         image_rows(ceil_div(c.OH, out)),
         rows(c.N * image_rows),
         columns(ceil_div(c.OW, out)) {
-    // Long rows are cut evenly, short ones are gathered.
+    // A long row is divided evenly among blocks. A block holds several short rows.
     block_columns = ceil_div(columns, ceil_div(columns, block_tiles));
     block_rows = clamp64(block_tiles / block_columns, 1, rows);
     block_rows = ceil_div(rows, ceil_div(rows, block_rows));
@@ -63,7 +63,7 @@ struct TileGrid {
   }
 };
 
-// Where a tile row of a block begins: image, output row, output column.
+// The start of a tile row of a block: image, output row, output column.
 struct RowPlace {
   int64_t n, oh, ow;
 };
@@ -73,8 +73,8 @@ inline RowPlace place(const TileGrid& grid, const TileBlock& block, int64_t i) {
   return {row / grid.image_rows, row % grid.image_rows * grid.out, block.first_column * grid.out};
 }
 
-// At most `lanes` channels of an IH x IW image, and the pixel (ih, iw) of it, maybe outside, where a
-// rectangle starts.
+// A rectangle of an IH x IW image with at most `lanes` channels. It starts at pixel (ih, iw), which
+// may lie outside the image.
 template <class T>
 struct Rectangle {
   const T* image;
@@ -82,7 +82,7 @@ struct Rectangle {
   int64_t IH, IW, channels, ih, iw;
 };
 
-// Copies `rows` of `width` pixels into scratch.
+// Copies `rows` rows of `width` pixels into scratch. Pixels outside the image are 0.
 template <class T>
 void gather_pixels(const RowKernels<T>& k, const Rectangle<T>& from, int64_t rows, int64_t width,
                    T* scratch) {
@@ -107,8 +107,8 @@ void gather_pixels(const RowKernels<T>& k, const Rectangle<T>& from, int64_t row
   }
 }
 
-// A row of tiles of `side` x `side` pixels, `step` apart, through `transform` to tiles.points_out;
-// tiles has its count and the strides of the points.
+// Transforms a row of tiles of `side` x `side` pixels, `step` apart, to tiles.points_out. `tiles`
+// has the count and the strides of the points.
 template <class T>
 void pixels_to_points(const RowKernels<T>& k, void (*transform)(const WinogradTiles<T>&),
                       const Rectangle<T>& from, int64_t side, int64_t step, WinogradTiles<T> tiles,
@@ -121,7 +121,8 @@ void pixels_to_points(const RowKernels<T>& k, void (*transform)(const WinogradTi
   transform(tiles);
 }
 
-// Tile row i of a block, `lanes` channels of x from `channel` on, to V. `Plan`: of either driver.
+// Transforms tile row i of a block, `lanes` channels of x from `channel` on, to V. Plan: of a
+// driver.
 template <class Plan, class T>
 void input_to_points(const Plan& p, const T* x, const TileBlock& block, int64_t group, int64_t i,
                      int64_t channel, T* v, T* scratch) {
@@ -145,8 +146,7 @@ void input_to_points(const Plan& p, const T* x, const TileBlock& block, int64_t 
                    scratch);
 }
 
-// The inverse for a rectangle inside the image: [rows][width][lanes] of scratch, `columns` of each
-// row, to y.
+// Copies `columns` pixels of each row of scratch [rows][width][lanes] to y, inside the image.
 template <class T>
 void scatter_pixels(const RowKernels<T>& k, const T* scratch, int64_t width, int64_t rows,
                     int64_t columns, int64_t channels, const Strides& ys, T* y) {
@@ -161,7 +161,7 @@ void scatter_pixels(const RowKernels<T>& k, const T* scratch, int64_t width, int
   }
 }
 
-// Filters of `m` output channels and `c` input channels as scratch [c][K * K][lanes].
+// Copies the filters of `m` output and `c` input channels to scratch [c][K * K][lanes].
 template <class T>
 void gather_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* w, int64_t m,
                     int64_t c, T* scratch) {
@@ -176,7 +176,7 @@ void gather_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* w
       k.transpose(m, taps, w, ws.n, scratch + first * lanes, step * lanes);
     return;
   }
-  // Channels last: either c or m walks neighbours.
+  // Channels last: neighbours in memory are neighbours in c or in m.
   for (int64_t tap = 0; tap < taps; ++tap) {
     const T* from = w + tap / conv.K * ws.h + tap % conv.K * ws.w;
     T* to = scratch + (first + step * tap) * lanes;
@@ -188,15 +188,16 @@ void gather_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* w
   }
 }
 
-// Fetches what gather_filters will read, or scatter_filters WRITE: too short pieces of w for the CPU
-// to foresee the next ones. (Always inline: g++ drops calls of functions that do nothing but fetch.)
+// Prefetches what gather_filters will read, or scatter_filters will write (WRITE). The pieces of w
+// are too short for the CPU's prefetcher. It is always inline, because g++ drops calls of functions
+// that only prefetch.
 template <bool WRITE = false, class T>
 __attribute__((always_inline)) inline void fetch_filters(const WinogradConv& conv, const T* w,
                                                          int64_t m, int64_t c) {
   const Strides& ws = conv.w;
   const int64_t row = conv.K * int64_t(sizeof(T)) * (ws.w == 1 ? conv.K : 1);
   const int64_t rows = ws.w == 1 ? 1 : conv.K, columns = ws.w == 1 ? 1 : conv.K;
-  // Channels last: one of c and m walks neighbours, which are a line or two.
+  // Channels last: neighbours in c or in m share a line or two.
   const int64_t m_end = ws.n == 1 ? 1 : m, c_end = ws.c == 1 ? 1 : c;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t q = 0; q < columns; ++q)
@@ -209,7 +210,7 @@ __attribute__((always_inline)) inline void fetch_filters(const WinogradConv& con
         }
 }
 
-// tiles.count filters, `lanes` of them side by side as gather_filters has m, to tiles.points_out.
+// Transforms tiles.count filters of `lanes` output channels to tiles.points_out.
 template <class T>
 void filters_to_points(const RowKernels<T>& k, const WinogradTransforms<T>& transforms,
                        const WinogradConv& conv, const T* w, int64_t lanes, WinogradTiles<T> tiles,
@@ -221,7 +222,7 @@ void filters_to_points(const RowKernels<T>& k, const WinogradTransforms<T>& tran
   transforms.filter(tiles);
 }
 
-// The inverse of gather_filters, not turned round.
+// The inverse of gather_filters, without the turn by 180 degrees.
 template <class T>
 void scatter_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* scratch, int64_t m,
                      int64_t c, T* w) {

@@ -1,14 +1,14 @@
-// Winograd's transforms between pixels and points, with lanes = channels and with lanes = tiles. The
-// product that they surround: ../gemm/panel_product.inl; drivers and loop order: winograd.h.
-//
-// A 1-D convolution of n = OUT + K - 1 = 6 samples is a product of polynomials, found from their
-// values at 6 points p: 0, a, -a, b, -b and infinity, where a = 5/8 and b = 3/2: a^2 and b^2 are
-// exact, and errors are a third of those of the usual 1 and 2. With N(p) = product of (p - q) over the
-// other finite points q, and N(infinity) = 1:
+// Winograd's transforms between pixels and points, with lanes = channels and with lanes = tiles.
+// Layer: cpu/winograd, leaf kernels.
+
+// A 1-D convolution of n = OUT + K - 1 = 6 samples is a product of polynomials. It is found from
+// their values at 6 points p: 0, a, -a, b, -b and infinity, where a = 5/8 and b = 3/2: a^2 and b^2
+// are exact, and errors are a third of those of the usual 1 and 2. With N(p) = product of (p - q)
+// over the other finite points q, and N(infinity) = 1:
 //
 //   evaluate<n>   E[p][i] = p^i, E[infinity] picks the last       (6 x n)
 //   input         B^T[p] = coefficients of the product of (x - q) over the other finite points
-//                                                                  (6 x 6, 1/N(p) left to the filter)
+//                                                               (6 x 6; the filter has 1/N(p))
 //
 //   forward          y = E<OUT>^T ( (E<K> g / N) . (B^T d) )        evaluated in both axes
 //   backward_weight  g = (E<K>^T / N) ( (E<OUT> dy) . (B^T d) )     the adjoint
@@ -21,7 +21,7 @@ constexpr double A2 = POINT_A * POINT_A, B2 = POINT_B * POINT_B;
 constexpr double SCALE_0 = 1 / (A2 * B2), SCALE_A = 1 / (2 * A2 * (A2 - B2)),
                  SCALE_B = 1 / (2 * B2 * (B2 - A2));
 
-// B^T d. Pairs of opposite points share their even and odd parts.
+// B^T d. Two opposite points share their even and odd parts.
 struct InputTransform {
   static constexpr int FROM = POINTS, TO = POINTS;
 
@@ -42,7 +42,7 @@ constexpr double power(double base, int exponent) {
   return exponent == 0 ? 1 : base * power(base, exponent - 1);
 }
 
-// E<N> g, divided by N(p) where SCALED.
+// E<N> g, divided by N(p) if SCALED.
 template <int N, bool SCALED>
 struct Evaluate {
   static constexpr int FROM = N, TO = POINTS;
@@ -69,7 +69,7 @@ struct Evaluate {
   }
 };
 
-// E<N>^T m, of m divided by N(p) where SCALED.
+// E<N>^T m, with m divided by N(p) if SCALED.
 template <int N, bool SCALED>
 struct EvaluateTransposed {
   static constexpr int FROM = POINTS, TO = N;
@@ -100,8 +100,9 @@ FASTCONV_LEAF void store_point(bool past_caches, T* to, Vec<T> v) {
     store(to, v);
 }
 
-// Pixels to points, in both axes, for `count` neighbouring tiles. SUMMED: pixels are summed too, if
-// t.sum asks: those of a tile by themselves, so that sums are short.
+// Transforms the pixels of `count` neighbouring tiles to points, in both axes. With SUMMED it also
+// adds the pixels to t.sum unless that is null. Each tile has a sum of its own, so that sums are
+// short.
 template <class T, class Transform, bool SUMMED = false>
 void to_points(const WinogradTiles<T>& t) {
   constexpr int FROM = Transform::FROM;
@@ -141,9 +142,10 @@ void to_points(const WinogradTiles<T>& t) {
     if (t.sum) store(t.sum, load(t.sum) + total);
 }
 
-// Transforms back sum the squares of what they see, for one multiply-add each: the sum is finite while
-// all are, and none is beyond the root of the largest number (2^64 in float32). Beyond, what cancels
-// exactly in plain sums leaves errors here that are no smaller than other results.
+// Inverse transforms sum the squares of the values that they see, with one multiply-add per value.
+// The sum is finite if all values are finite and below the root of the largest number (2^64 in
+// float32). Larger values that cancel exactly in a plain sum would leave errors as large as other
+// results.
 template <class T>
 FASTCONV_LEAF bool is_finite(Vec<T> squares) {
   bool finite = true;
@@ -152,8 +154,9 @@ FASTCONV_LEAF bool is_finite(Vec<T> squares) {
   return finite;
 }
 
-// Points to pixels, in both axes, plus a bias per lane. Returns is_finite of the pixels before the
-// bias, or of the points if POINTS_SEEN: where many tiles are summed, a large point may cancel.
+// Transforms points to pixels, in both axes, and adds a bias per lane. Returns is_finite of the
+// pixels before the bias, or of the points if POINTS_SEEN, because a large point of a sum over many
+// tiles may cancel.
 template <class T, class Transform, bool POINTS_SEEN>
 bool from_points(const WinogradTiles<T>& t) {
   constexpr int TO = Transform::TO;
@@ -191,8 +194,8 @@ bool from_points(const WinogradTiles<T>& t) {
   return is_finite<T>(squares);
 }
 
-// OUT vectors of pixels, of LANES / OUT tiles each, to OUT columns of LANES tiles, and back: lane of
-// tile i is i with OUT = 2, and see WinogradRows with 4.
+// Turn OUT vectors of pixels, with LANES / OUT tiles each, into OUT columns of LANES tiles, and
+// back. Tile i has lane i if OUT is 2, and the lane of WinogradRows if OUT is 4.
 template <class T, int OUT>
 FASTCONV_LEAF void pixels_to_columns(Vec<T>* a) {
   if constexpr (OUT == 4) {
@@ -214,8 +217,9 @@ FASTCONV_LEAF void columns_to_pixels(Vec<T>* a) {
   }
 }
 
-// The six columns of tiles two pixels apart, side by side in pairs: pair i has eight pixels at at(i),
-// whose even ones e0 ... e3 are columns 0, 2, 4 of both tiles: (e0, e1), (e1, e2), (e2, e3).
+// Makes the six columns of tiles that are two pixels apart and come in pairs. Pair i has eight
+// pixels at at(i). Its even pixels e0 ... e3 give columns 0, 2 and 4 of both tiles: (e0, e1), (e1,
+// e2), (e2, e3). Its odd pixels give columns 1, 3 and 5.
 template <class T, class At>
 FASTCONV_LEAF void pairs_to_columns(const At& at, Vec<T>* d) {
   constexpr int PAIRS = LANES<T> / 8;  // of a vector
@@ -233,9 +237,9 @@ FASTCONV_LEAF void pairs_to_columns(const At& at, Vec<T>* d) {
   d[5] = two_of_four<T, 2>(odd[0], odd[1]);
 }
 
-// Pixels to points where lanes = tiles of one channel, and pixels lie as in the image. Columns from
-// OUT on are the first ones of the pixels that many to the right. Vectors of pixels are put together
-// from pieces of whole tiles.
+// Transforms pixels to points with lanes = tiles of one channel. Pixels lie as in the image. Column
+// OUT + q of a tile is column q of the pixels that lie OUT to the right. Vectors of pixels are
+// loaded in pieces of whole tiles.
 template <class T, int OUT, int PIECE>
 void rows_to_points(const WinogradRows<T>& t) {
   constexpr int TILES = LANES<T> / OUT, RUN = PIECE / OUT;
@@ -277,7 +281,7 @@ void rows_to_points(const WinogradRows<T>& t) {
   }
 }
 
-// Returns is_finite of the pixels before the bias.
+// The inverse for outputs. Returns is_finite of the pixels before the bias.
 template <class T, int OUT, int PIECE>
 bool rows_from_points(const WinogradRows<T>& t) {
   constexpr int TILES = LANES<T> / OUT, RUN = PIECE / OUT;

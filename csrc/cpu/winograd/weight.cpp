@@ -1,30 +1,4 @@
-// Winograd, backward_weight (arrays: winograd.h). Layer: cpu, driver.
-//
-// V and dM hold a strip of tiles at a time, so that memory does not grow with the batch. By the sizes
-// of dU and of all tiles, one of
-//
-//   by runs     dU leaves room in L2 for V and dM of 64 tiles
-//     run            parallel; of strips, with V, dM and dU of its own
-//       strip        x and grad_y to points; dU[xi] += V[xi]^T dM[xi] for all xi
-//     filter         parallel; the sum of all runs' dU; points to taps
-//
-//   by points
-//     strip
-//       job          parallel; some of x or grad_y to points. Past the caches where they are more
-//                    than these hold; then among the products of the strip before, which wait for
-//                    memory less
-//       xi           parallel; V[xi] stays in L2
-//         panel      dU[xi] += V[xi]^T dM[xi]
-//     filter         parallel; points to taps
-//
-//   by slabs    all tiles fit one strip, and m are MANY_OUTPUTS or more (large filters, small maps)
-//     job            parallel; as above
-//     slab           parallel; of channels c and one panel: all 36 xi, and its taps, so that dU never
-//                    leaves L2
-//
-// A sum over 64 tiles is made in registers and added to those before: long sums are sums of shorter
-// ones, while a panel of dM stays in L1. No bit depends on the number of threads, for that of runs
-// does not. grad_bias is summed from the rows of grad_y that the transform has gathered.
+// Winograd, backward_weight (arrays: winograd.h). Layer: cpu/winograd, driver.
 #include <atomic>
 
 #include "../../core/dtype.h"
@@ -38,14 +12,42 @@
 namespace fastconv::cpu {
 namespace {
 
+// V and dM hold one strip of tiles at a time, so that memory does not grow with the batch. The
+// sizes of dU and of all tiles choose one of three loop nests.
+//
+//   by runs     dU leaves room in L2 for V and dM of 64 tiles
+//     run            parallel; a run of strips, with V, dM and dU of its own
+//       strip        makes V and dM; dU[xi] += V[xi]^T dM[xi] for all xi
+//     filter         parallel; sums dU of all runs; makes grad_w
+//
+//   by points
+//     strip
+//       job          parallel; makes some of V or dM. If they are larger than L2: by non-temporal
+//                    stores, and among the products of the previous strip, which use less memory
+//       xi           parallel; V[xi] stays in L2
+//         panel      dU[xi] += V[xi]^T dM[xi]
+//     filter         parallel; makes grad_w
+//
+//   by slabs    all tiles are one strip, and M is MANY_OUTPUTS or more (large filters, small maps)
+//     job            parallel; as above
+//     slab           parallel; some channels c of one panel: all 36 xi, then grad_w, so that dU
+//                    never leaves L2
+//
+// A sum over 64 tiles is made in registers and added to the sums before it, while a panel of dM
+// stays in L1. Long sums are thus sums of shorter ones. The number of runs does not depend on the
+// number of threads, so no bit does. grad_bias is summed from the rows of grad_y that the transform
+// has gathered.
 constexpr int64_t MANY_OUTPUTS = 256;
 constexpr int64_t STRIPS_OF_RUN = 4, MOST_RUNS = 16;
 constexpr int64_t MOST_BYTES = int64_t(60) << 20;  // of two strips and dU
 
-// What a form (weight_across_*.h) provides: strips(), of which v_count() and m_count()
-// elements are there, written past_caches() or not; jobs(strip), of which transform(job) does one,
-// with scratch_count(), and adds to one of bias_parts() sums of grad_y; and sum_point(strip, xi,
-// panel), by slabs of SLAB channels. Where filters are small_filters, it makes strips of PART tiles.
+// A form (weight_across_*.h) provides
+//   strips()                     strips of v_count() elements of V and m_count() elements of dM
+//   past_caches()                whether V and dM are written by non-temporal stores
+//   jobs(strip)                  jobs of transform(job), which has scratch_count() elements of
+//                                scratch and adds to one of bias_parts() sums of grad_y
+//   sum_point(strip, xi, panel)  for SLAB channels at a time
+// With small_filters a strip has PART tiles.
 template <class Form, class T>
 struct Plan {
   Form form;
@@ -54,8 +56,8 @@ struct Plan {
   int threads;
   WinogradSeconds* seconds;
   int64_t runs;                            // 1 unless by_runs
-  int64_t strips_held;                     // of which V and dM are there at a time
-  mutable std::atomic<bool> stands{true};  // of all filter gradients until now
+  int64_t strips_held;                     // strips whose V and dM exist at a time
+  mutable std::atomic<bool> stands{true};  // whether all gradients so far are valid
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv),
@@ -68,7 +70,7 @@ struct Plan {
     runs = by_runs ? clamp64(multiple, FEW_RUNS, MOST_RUNS) : 1;
     strips_held = by_runs ? min64(threads, runs) : overlaps() ? 2 : 1;
   }
-  // Whether a strip is transformed while the one before is multiplied.
+  // Returns whether a strip is transformed during the products of the previous one.
   bool overlaps() const {
     const int64_t held = 2 * (form.v_count() + form.m_count()) + u_run();
     return form.past_caches() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
@@ -79,7 +81,7 @@ struct Plan {
       stands.store(false, std::memory_order_relaxed);
   }
   int64_t u_run() const { return form.panels * filters.u_slab; }
-  // A sum of grad_y: parts, and their total.
+  // Elements of a sum of grad_y, and of a run's parts and their total.
   int64_t bias_width() const { return form.panels * form.panel; }
   int64_t bias_run() const { return (form.bias_parts() + 1) * bias_width(); }
 };
@@ -103,7 +105,7 @@ struct Buffers {
   }
 };
 
-// Adds the parts to their total.
+// Adds the parts of a sum of grad_y to their total, and sets them to zero.
 template <class Form, class T>
 void sum_bias(const Plan<Form, T>& p, T* bias) {
   const int64_t width = p.bias_width(), parts = p.form.bias_parts();
@@ -140,7 +142,7 @@ void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWe
     const int64_t held = strip % p.strips_held;
     const T *v = b.v + held * form.v_count(), *m = b.m + held * form.m_count();
     if (strip == 0 || p.strips_held == 1) transform_strip(p, b, io, strip, group);
-    // The next strip's transforms come evenly among the products.
+    // The transforms of the next strip are spread evenly among the products.
     const bool more = p.strips_held == 2 && strip + 1 < form.strips();
     const int64_t jobs = POINT_COUNT + (more ? form.jobs(strip + 1) : 0);
     parallel_jobs(p.threads, jobs, [&](int64_t job, int thread) {
@@ -230,7 +232,7 @@ void run_group(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeight
   if (io.grad_bias) std::copy(total, total + p.form.c.M, io.grad_bias + group * p.form.c.M);
 }
 
-// Taps that see only padding have no gradient.
+// Sets the gradient of taps that see only padding to zero.
 template <class T>
 void fill_unseen(const WinogradConv& c, T* grad_w) {
   const Unseen unseen{c.K, c.K, seeing(c.K, c.OH, c.top, c.IH), seeing(c.K, c.OW, c.left, c.IW)};
@@ -242,7 +244,7 @@ void fill_unseen(const WinogradConv& c, T* grad_w) {
   }
 }
 
-// f(plan) with the form that suits `conv`.
+// Calls f(plan) with the form that supports `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
   if (WeightAcrossTiles<T>::takes(conv))

@@ -1,16 +1,15 @@
-// Winograd's backward_weight with lanes = channels, for every layout, filter and map. Layer: cpu, for
-// winograd_weight.cpp, which says what a form provides.
-//
-//   V[xi][c / PART][t][c % PART]    dM[xi][m / PANEL][t][m % PANEL]
+// Winograd's backward_weight with lanes = channels, for every layout, filter and map: a form of
+// weight.cpp. Layer: cpu/winograd.
 #pragma once
 
 #include "weight_filters.h"
 
 namespace fastconv::cpu {
 
+// V[xi][c / PART][t][c % PART]    dM[xi][m / PANEL][t][m % PANEL]
 template <class T>
 struct WeightAcrossChannels {
-  static constexpr int64_t STRIP_TILES = 448;  // beyond, sums get long for nothing
+  static constexpr int64_t STRIP_TILES = 448;  // more tiles make longer sums and save no time
   static constexpr int64_t SUM_TILES = 64;     // 8 KiB of a panel of dM
   static constexpr int64_t SLAB = WINOGRAD_PART;
   static constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
@@ -20,10 +19,10 @@ struct WeightAcrossChannels {
   const WinogradTransforms<T>& transforms;
   const ProductKernels<T>& products;
   int64_t lanes, panel, panels;
-  int64_t parts;  // of the channels of V
+  int64_t parts;  // parts of the channels c
   TileGrid grid;
   int64_t v_part, v_point, m_point, m_panel;
-  bool stream;  // V and dM past the caches
+  bool stream;  // non-temporal stores of V and dM
 
   explicit WeightAcrossChannels(const WinogradConv& conv)
       : c(conv),
@@ -39,7 +38,7 @@ struct WeightAcrossChannels {
                        : clamp64(strip_bytes<T>(conv) / (POINT_COUNT * int64_t(sizeof(T)) *
                                                          (parts * WINOGRAD_PART + panels * panel)),
                                  1, STRIP_TILES)) {
-    // A line more than needed keeps the 36 points of one tile out of one cache set.
+    // One more line than needed spreads the 36 points of a tile over cache sets.
     v_part = grid.block_tiles() * WINOGRAD_PART;
     v_point = parts * v_part + LINE;
     m_panel = grid.block_tiles() * panel + LINE;
@@ -56,7 +55,7 @@ struct WeightAcrossChannels {
     return WINOGRAD_POINTS * width * lanes;
   }
 
-  // A job is a tile row, of grad_y or of x.
+  // A job is a tile row of grad_y or of x.
   int64_t jobs(int64_t strip) const { return 2 * grid.block(strip).rows; }
   WinogradPhase transform(const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
@@ -97,7 +96,7 @@ struct WeightAcrossChannels {
   }
 
  private:
-  // Tile row i of a block of grad_y to dM; also its sum, for grad_bias.
+  // Transforms tile row i of a block of grad_y to dM, and sums it for grad_bias.
   void transform_gradient(const T* grad_y, const TileBlock& block, int64_t group, int64_t i, T* m,
                           T* bias, T* scratch) const {
     const RowPlace at = place(grid, block, i);

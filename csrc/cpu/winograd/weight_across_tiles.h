@@ -1,9 +1,5 @@
-// Winograd's backward_weight where V has lanes = tiles (winograd_across_tiles.h). Layer: cpu, for
-// winograd_weight.cpp, which says what a form provides.
-//
-//   V[xi][t / PART][c][t % PART]    dM[xi][m / PANEL][t][m % PANEL]
-//
-// Tiles come in the order of V's lanes, in dM too; dM of lanes of no tile is 0.
+// Winograd's backward_weight with lanes = tiles in V (across_tiles.h): a form of weight.cpp.
+// Layer: cpu/winograd.
 #pragma once
 
 #include "across_tiles.h"
@@ -11,10 +7,12 @@
 
 namespace fastconv::cpu {
 
+// V[xi][t / PART][c][t % PART]    dM[xi][m / PANEL][t][m % PANEL]
+// dM has its tiles in the order of V's lanes. dM of lanes without a tile is 0.
 template <class T>
 struct WeightAcrossTiles {
   static constexpr int64_t STRIP_TILES = TileSpan::MOST_TILES;
-  static constexpr int64_t CHANNELS = 16;  // of x in one job
+  static constexpr int64_t CHANNELS = 16;  // channels of x in one job
   static constexpr int64_t SLAB = 96;
 
   const WinogradConv& c;
@@ -39,9 +37,10 @@ struct WeightAcrossTiles {
     m_point = panels * m_panel;
     input.stream = streams(POINT_COUNT * (input.v_point + m_point) * int64_t(sizeof(T)));
   }
-  // Whether this form can run a convolution, and its sums over tiles are as long as PART.
+  // Returns whether this form supports a convolution and is profitable: there are PART tiles or
+  // more.
   static bool takes(const WinogradConv& c) {
-    constexpr int64_t MANY_CHANNELS = 2048;  // PART tiles of which would be more than a strip
+    constexpr int64_t MANY_CHANNELS = 2048;  // PART tiles of more channels would exceed a strip
     const int64_t out = outputs_of_tile(c.K);
     return AcrossTiles<T>::takes(c) && max64(c.C, c.M) <= MANY_CHANNELS &&
            !product_below(WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
@@ -55,7 +54,7 @@ struct WeightAcrossTiles {
     return max64(input.pixel_scratch(), input.out * input.out * input.block * lanes);
   }
 
-  // A job is a panel of grad_y, or some channels of x.
+  // A job is a panel of grad_y or some channels of x.
   int64_t jobs(int64_t) const { return panels + ceil_div(c.C, CHANNELS); }
   WinogradPhase transform(const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
@@ -102,14 +101,14 @@ struct WeightAcrossTiles {
     const int64_t vectors = ceil_div(c.M, lanes);
     return min64(vectors, vectors == 4 ? 2 : 3);
   }
-  // Where the order of lanes puts tile i of a strip (table.h).
+  // Returns the place of tile i of a strip in the order of the lanes (table.h).
   int32_t position(int64_t i) const {
     if (input.out == 2) return static_cast<int32_t>(i);
     const int64_t in_vector = i % lanes, quarter = lanes / 4;
     return static_cast<int32_t>(i - in_vector + in_vector % quarter * 4 + in_vector / quarter);
   }
 
-  // A panel of grad_y to dM, and summed into bias.
+  // Transforms a panel of grad_y to dM, and adds it to bias.
   void transform_gradient(const T* grad_y, int64_t strip, int64_t group, int64_t index, T* m,
                           T* bias, T* scratch) const {
     const int64_t begin = strip * input.block, end = min64(input.tiles, begin + input.block);

@@ -1,5 +1,5 @@
-// What the forms of Winograd's backward_weight share: grad_y to points, and dU to grad_w. Layer: cpu,
-// for winograd_weight*.
+// Parts of Winograd's backward_weight that both forms use: the transforms of grad_y to dM and of dU
+// to grad_w. Layer: cpu/winograd, for drivers.
 #pragma once
 
 #include "phases.h"
@@ -7,7 +7,8 @@
 
 namespace fastconv::cpu {
 
-// Of V and dM of a strip. dU is read and written for every strip: where it is large, strips are long.
+// Returns the bytes of V and dM of a strip. Every strip reads and writes dU, so strips are long if
+// dU is large.
 template <class T>
 int64_t strip_bytes(const WinogradConv& c) {
   constexpr int64_t BYTES = int64_t(8) << 20, LONG_BYTES = int64_t(24) << 20;
@@ -15,13 +16,14 @@ int64_t strip_bytes(const WinogradConv& c) {
   return POINT_COUNT * c.C * c.M * int64_t(sizeof(T)) > LARGE_FILTERS ? LONG_BYTES : BYTES;
 }
 
-// Whether V and dM of a strip, `bytes` together, are written past the caches, for L2 would not hold
-// them until they are read.
+// Returns whether V and dM of a strip, `bytes` together, are written by non-temporal stores,
+// because L2 would not hold them until they are read.
 inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
 
-constexpr int64_t FEW_RUNS = 4;  // well shared among two or four threads
+constexpr int64_t FEW_RUNS = 4;  // they divide evenly among two or four threads
 
-// Whether dU leaves room in L2 for V and dM of PART tiles, and there are such strips for FEW_RUNS.
+// Returns whether dU leaves room in L2 for V and dM of PART tiles, and there are FEW_RUNS strips of
+// so many tiles.
 template <class T>
 bool small_filters(const WinogradConv& c) {
   constexpr int64_t BYTES = int64_t(2) << 20;
@@ -31,8 +33,8 @@ bool small_filters(const WinogradConv& c) {
          !product_below(FEW_RUNS * WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
 }
 
-// tiles.count tiles side by side, `lanes` channels of grad_y from `channel` on, to
-// tiles.points_out; bias[lanes] += the sum of their pixels, unless null.
+// Transforms tiles.count neighbouring tiles, `lanes` channels of grad_y from `channel` on, to
+// tiles.points_out. Adds the sums of their pixels to bias[lanes], unless it is null.
 template <class T>
 void gradient_to_points(const WinogradConv& c, const RowKernels<T>& k,
                         const WinogradTransforms<T>& transforms, const T* grad_y,
@@ -50,16 +52,16 @@ void gradient_to_points(const WinogradConv& c, const RowKernels<T>& k,
   pixels_to_points(k, transforms.output_gradient, from, out, out, tiles, scratch);
 }
 
-// Where dU[xi] of the channels c in [first, end) and one panel go: [xi][c - first][m % PANEL].
+// The memory of dU of the channels c in [first, end) and one panel: [xi][c - first][m % PANEL].
 template <class T>
 struct PanelSums {
   T* u;
   int64_t u_point;
   int64_t first, end;
-  bool add;  // to what is there
+  bool add;  // add to the present values
 };
 
-// dU[m / PANEL][c / SLAB][xi][c % SLAB][m % PANEL] to grad_w, points to taps.
+// Transforms dU[m / PANEL][c / SLAB][xi][c % SLAB][m % PANEL] to grad_w.
 template <class T>
 struct FilterGradient {
   static constexpr int64_t CHUNK = 16;  // channels c at a time
@@ -86,7 +88,7 @@ struct FilterGradient {
     return {u, u_point, slab_index * slab, min64(c.C, (slab_index + 1) * slab), add};
   }
 
-  // Adds a chunk of each of the other `runs`, `u_run` apart, to that of the first.
+  // Adds a chunk of dU of the other runs, `u_run` elements apart, to that of the first run.
   void sum_runs(T* u, int64_t u_run, int64_t runs, int64_t chunk) const {
     const int64_t count = min64(CHUNK, slab - chunk * CHUNK) * panel;
     for (int64_t run = 1; run < runs; ++run)
@@ -96,7 +98,7 @@ struct FilterGradient {
       }
   }
 
-  // A chunk of a slab of panel `index`. Returns whether they stand.
+  // Transforms a chunk of a slab of panel `index`. Returns whether the gradients are valid.
   bool finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t index, int64_t chunk,
               T* scratch) const {
     bool stands = true;

@@ -1,28 +1,4 @@
-// Winograd, forward and backward_input (arrays: winograd.h). Layer: cpu, driver.
-//
-// Two schedules of the same arithmetic, for either form. A block is some 40 tiles, a unit some 32
-// output channels m.
-//
-// Filters shared (small filters): U is transformed once and stays in L3.
-//   block        parallel; V of the block, all channels, stays in L2
-//     units      CHUNK_CHANNELS of M at a time
-//       xi       U[xi] of the units streams from L2 / L3
-//         part   of c: sums of sums round less, and the panel b is in L1
-//       output   transformed back and written
-//
-// Filters private (U would not stay in cache, or blocks are few and no more than units, so that units
-// are the better jobs): V of up to SHARED_INPUT_BYTES is transformed first (that of a single block by
-// every thread for itself: the others would wait, and then fetch it from another's cache); then
-//   unit         parallel; transforms its filters and keeps them in L2
-//     block      as above
-// or, where there are so few tiles that M of all of them stays in L2,
-//     part       of c: its filters transformed, 300 KB
-//       block
-//         xi
-//     output     of all blocks
-//
-// Filters may be ready (kept by the caller) where they are shared. Private ones never leave L2, and
-// to read them from memory would take longer than to make them.
+// Winograd, forward and backward_input (arrays: winograd.h). Layer: cpu/winograd, driver.
 #include "../../core/dtype.h"
 #include "winograd.h"
 
@@ -37,29 +13,57 @@
 namespace fastconv::cpu {
 namespace {
 
+// There are two loop nests, for either form. A block is some 40 tiles, a unit some 32 output
+// channels m, a part 64 channels c.
+//
+// Shared filters (U is small): U is made once and stays in L3.
+//   block        parallel; V of the block, all channels, stays in L2
+//     units      CHUNK_CHANNELS of M at a time
+//       xi       U[xi] of the units streams from L2 / L3
+//         part   the panel b is in L1; a sum of short sums rounds less
+//       output   inverse transform, written
+//
+// Private filters (U would not stay in cache, or blocks are few and no more than units, so that
+// units are the better jobs): V of up to SHARED_INPUT_BYTES is made first. If there is a single
+// block, every thread makes V for itself, because the others would wait and then read another
+// thread's cache.
+//   unit         parallel; makes U of the unit and keeps it in L2
+//     block      as above
+// By parts, if there are so few tiles that M of all blocks stays in L2:
+//   unit         parallel
+//     part       U of the part, 300 KB
+//       block
+//         xi
+//     output     of all blocks
+//
+// The caller may keep shared filters. Private filters never leave L2: reading them from memory
+// would take longer than making them.
 constexpr int64_t CHUNK_CHANNELS = 64;
 constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
 constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
-constexpr int64_t STREAMED_INPUT_BYTES = int64_t(2) << 20;  // V goes past the caches
+constexpr int64_t STREAMED_INPUT_BYTES = int64_t(2) << 20;  // larger V: non-temporal stores
 constexpr int64_t MOST_OUTPUT_BYTES = int64_t(1) << 19;     // of M, beside a part of U in L2
 constexpr int64_t FEW_BLOCKS = 4;
 
-// What a form (across_*.h: which extent the lanes walk) provides: blocks(), of v_block
-// elements of V; `units` of `unit` output channels m of a group, of u_unit elements of U;
-// m_count(units), scratch_count(); and transform_input(block), past the caches if `stream`,
-// transform_filters(unit), multiply(block, units) and transform_output(block, units), which returns
-// whether the outputs stand.
+// A form (across_*.h) provides
+//   blocks()                        blocks of v_block elements of V
+//   units                           units of `unit` output channels m and u_unit elements of U
+//   m_count(units), scratch_count() elements of M, and of scratch
+//   transform_input(block)          makes V, with non-temporal stores if `stream`
+//   transform_filters(unit)         makes U
+//   multiply(block, units)          makes M
+//   transform_output(block, units)  makes y; returns whether the outputs are valid
 template <class Form, class T>
 struct Plan {
   Form form;
   int threads;
   WinogradSeconds* seconds;
   bool filters_private;
-  int64_t chunk;         // units of M that are there at a time
-  int64_t super_blocks;  // blocks whose V is there at a time, with private filters
-  bool own_input;        // V of the only block, of each thread
-  bool by_parts;         // M of all blocks stays in L2, so that no more than a part of U needs to
-  mutable std::atomic<bool> stands{true};  // of all outputs until now
+  int64_t chunk;         // units of M that exist at a time
+  int64_t super_blocks;  // blocks whose V exists at a time, with private filters
+  bool own_input;        // each thread has V of the only block
+  bool by_parts;         // M of all blocks stays in L2, and only a part of U exists at a time
+  mutable std::atomic<bool> stands{true};  // whether all outputs so far are valid
 
   Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv), threads(wanted_threads), seconds(phases) {
@@ -108,7 +112,7 @@ struct Buffers {
   }
 };
 
-// What a thread has for itself, from the begin of a job.
+// The arrays and the clock of one thread, from the start of a job.
 template <class T>
 struct Own {
   T *m, *scratch;
@@ -120,7 +124,7 @@ struct Own {
         clock(seconds, thread) {}
 };
 
-// U of one unit, parts in order.
+// Makes U of one unit, part by part.
 template <class Form, class T>
 void transform_filters(const Plan<Form, T>& p, const T* w, int64_t group, int64_t unit, T* u,
                        Own<T>& own) {
@@ -138,8 +142,8 @@ void transform_all_filters(const Plan<Form, T>& p, const Buffers<T>& b, const T*
   });
 }
 
-// Multiplies V of a block by `count` units of U and writes their outputs. io.bias: [group][units *
-// unit], or null.
+// Multiplies V of a block by `count` units of U and writes their outputs. io.bias is
+// [group][units * unit], or null.
 template <class Form, class T>
 void multiply_block(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t block,
                     int64_t group, const T* v, const T* u, int64_t unit, int64_t count,
@@ -168,7 +172,7 @@ void run_shared(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffe
   });
 }
 
-// One unit and all blocks, of which V is at v.
+// Runs one unit with `blocks` blocks, whose V is at v.
 template <class Form, class T>
 void run_unit(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group, int64_t unit,
               int64_t first, int64_t blocks, const T* v, T* u, Own<T>& own) {
@@ -220,7 +224,7 @@ void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuff
     }
 }
 
-// Outputs that see only padding are the bias.
+// Sets the outputs that see only padding to the bias.
 template <class T>
 void fill_unseen(const WinogradConv& c, const WinogradBuffers<T>& io, int threads) {
   const Unseen unseen{c.OH, c.OW, seeing(c.OH, c.K, c.top, c.IH), seeing(c.OW, c.K, c.left, c.IW)};
@@ -235,7 +239,7 @@ void fill_unseen(const WinogradConv& c, const WinogradBuffers<T>& io, int thread
   });
 }
 
-// f(plan) with the form that suits `conv`.
+// Calls f(plan) with the form that supports `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
   if (AcrossTiles<T>::takes(conv)) return f(Plan<AcrossTiles<T>, T>(conv, threads, seconds));

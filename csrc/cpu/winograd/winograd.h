@@ -1,16 +1,6 @@
-// Winograd convolution: stride 1, filters of 3x3 and 5x5 (mathematics: transforms.inl). Layer:
-// cpu, driver.
-//
-// Three products at each of 36 points xi, all by one kernel (panel_product); t is a tile, c and m the
-// channels summed over and written:
-//
-//   V[xi][t][c]       points of the input tiles        forward          M[xi] = V[xi] U[xi]
-//   U[xi][c][m]       points of the filters            backward_input   the same, filters turned
-//   M[xi][t][m]       points of the output tiles       backward_weight  dU[xi] = V[xi]^T dM[xi]
-//
-// A form packs these arrays its own way (across_tiles.h: lanes = tiles, of NCHW;
-// across_channels.h: lanes = channels, of everything; docs/decisions/0008). In both, what
-// is summed over comes in parts of PART, one product each.
+// Winograd convolution with stride 1 and filters of 3x3 and 5x5: contract of the drivers.
+// Mathematics: transforms.inl; packed layouts and loop nests: docs/kernels/winograd.md. Layer:
+// cpu/winograd.
 #pragma once
 
 #include <cstdint>
@@ -23,39 +13,51 @@
 
 namespace fastconv::cpu {
 
-// What is summed over comes in parts, rows of WINOGRAD_PART: the length of a sum in one product.
+// Each of the 36 points xi has a matrix product. t is a tile, c a channel that is summed over, m a
+// channel that is written.
+//
+//   V[xi][t][c]   transformed input tiles       forward          M[xi] = V[xi] U[xi]
+//   U[xi][c][m]   transformed filters           backward_input   the same with turned filters
+//   M[xi][t][m]   transformed output tiles      backward_weight  dU[xi] = V[xi]^T dM[xi]
+//
+// A form packs these arrays in its own way (docs/decisions/0008). across_tiles.h has lanes = tiles
+// and runs NCHW. across_channels.h has lanes = channels and runs every layout.
+
+// The index that is summed over is split into parts of this length, one product each.
 constexpr int64_t WINOGRAD_PART = PRODUCT_PART;
 
-// y[n,m,oh,ow] = bias[m] + sum over c,kh,kw of w[m,c,kh,kw] * x[n,c, oh + kh - top, ow + kw - left],
-// both axes of w turned round if `flip`.
+// y[n,m,oh,ow] = bias[m] + sum over c,kh,kw of w[m,c,kh,kw] * x[n,c, oh + kh - top, ow + kw -
+// left]. With `flip` the filters are turned by 180 degrees.
 struct WinogradConv {
   int64_t N, groups, C, M;  // C and M per group
   int64_t K;                // 3 or 5
   int64_t IH, IW, OH, OW;
   int64_t top, left;  // may be negative
   Strides x, w, y;    // w.n walks m, w.c walks c
-  int64_t w_group;    // from the filters of one group to those of the next
+  int64_t w_group;    // elements between the filters of neighbouring groups
   bool flip;
 };
 
 template <class T>
 struct WinogradBuffers {
-  const T *x, *w, *bias;  // bias: or null
+  const T *x, *w, *bias;  // bias may be null
   T* y;
-  const T* filters;  // U of w, as winograd_filters left it, or null
+  const T* filters;  // U of w, made by winograd_filters, or null
 };
 
-// `ready_filters`: whether buffers.filters will be there. winograd_filters needs no more than that.
+// `ready_filters` says whether buffers.filters will be given. winograd_filters needs the workspace
+// of a run with ready filters.
 template <class T>
 int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool ready_filters);
-// Returns whether the result stands: every y is finite and below 2^64 (float64: 2^512); where one is
-// not, others of its tile may be wrong. `seconds`: [threads] to add to, or null.
+// Returns whether the result is valid: every y is finite and below 2^64 (float64: 2^512). If one is
+// not, other outputs of its tile may be wrong. `seconds` has an element for each thread, to which
+// the times of the phases are added, or is null.
 template <class T>
 bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds = nullptr);
 
-// U, which depends on nothing of `conv` but K, groups, C, M, the strides of w, flip, and its kind. 0
-// bytes where it is better made on every call than kept.
+// U depends on K, groups, C, M, the strides of w, flip and the kind, and on nothing else of `conv`.
+// winograd_filter_bytes returns 0 if making U on every call is faster than keeping it.
 template <class T>
 int64_t winograd_filter_bytes(const WinogradConv& conv);
 template <class T>
@@ -66,13 +68,14 @@ void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* wo
 
 template <class T>
 int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads);
-// grad_w and grad_bias (or null) of the convolution `conv`, whose y is grad_y. Returns whether the
-// result stands, as winograd does, for the points of grad_w.
+// Computes grad_w, and grad_bias unless it is null, of the convolution `conv`, whose y is grad_y.
+// Returns whether the result is valid: the transformed filter gradients are finite and below the
+// limit of `winograd`.
 template <class T>
 bool winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
                      void* workspace, int threads, WinogradSeconds* seconds = nullptr);
 
-// The convolution of a direction; backward_input's x is grad_y, and its y is grad_x.
+// Return the convolution of a direction. For backward_input x is grad_y, and y is grad_x.
 WinogradConv winograd_forward(const Conv2dShape& s);
 WinogradConv winograd_backward_input(const Conv2dShape& s);
 
