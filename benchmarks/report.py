@@ -5,6 +5,7 @@ python -m benchmarks.report [RESULT.json]    default: the newest committed resul
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import pictures, results, tables
@@ -31,52 +32,50 @@ def speed_section(result: dict, path: Path, drawn: list[Path]) -> str:
 
 
 def claim(result: dict) -> str:
-    """One paragraph: what was measured, how often fastconv wins and loses, and what to doubt."""
+    """What was measured, in two sentences, and how often fastconv wins and loses, as a table."""
     rows, about = of_stage(result, "layers"), result["machine"]
     pairs = [row for row in rows if eager(row) and fastest(row)]
     if not pairs:
         return "The newest result has no layers."
-    best, worst = max(pairs, key=eager), min(pairs, key=fastest)
-    noisy = sum(row["noisy"] for row in rows)
     missing = f" ({result['missing']} rows of the plan are missing)" if result["missing"] else ""
     text = (
         f"Measured on {about['cpu']} ({about['cpus']} CPUs, {about['isa']}) with torch "
-        f"{about['torch']}, {rows[0]['threads']} threads, commit {about['commit']}, "
-        f"{len(pairs)} rows: every distinct layer of the nets here, in each direction{missing}. "
-        "A ratio is time of torch / time of fastconv, the median over rounds in which both took "
-        "turns in one process, each making its output anew, after the results had passed a "
-        "comparison with float64. "
-        f"fastconv is faster than torch's default layout in {sum(eager(r) > 1 for r in pairs)} "
-        f"rows, and faster than the better of torch's NCHW and channels_last in "
-        f"{sum(fastest(r) > 1 for r in pairs)}; geometric means {_mean(pairs, eager)} and "
-        f"{_mean(pairs, fastest)}. Best against NCHW: {_named(best, eager(best))}. Worst against "
-        f"the better one: {_named(worst, fastest(worst))}. {noisy} rows stayed noisy and are "
-        "marked, not dropped; a ratio near 1 is no claim."
+        f"{about['torch']}, {rows[0]['threads']} threads, commit {about['commit']}: a row is one "
+        f"layer of the nets here in one direction{missing}. A ratio is the time of torch over the "
+        "time of fastconv, so above 1 fastconv is faster."
     )
-    return text + _malloc(result, pairs)
+    lines = [
+        _compared("torch, NCHW", pairs, eager),
+        _compared("the better of torch's NCHW and channels_last", pairs, fastest),
+        *_large_tensors(result, pairs),
+    ]
+    headers = ["compared with", "rows", "fastconv faster", "geometric mean", "best", "worst",
+               "noisy rows"]  # fmt: skip
+    return text + "\n\n" + tables.table(lines, headers)
 
 
-def _mean(rows: list[dict], of) -> str:
-    return tables.number(geometric_mean(map(of, rows)))
+def _compared(what: str, rows: list[dict], of: Callable[[dict], float]) -> list[str]:
+    """A line of the table: how the ratios `of` these rows spread."""
+    best, worst = max(rows, key=of), min(rows, key=of)
+    named = [f"{of(row):.2f} {row['case']} {row['direction']}" for row in (best, worst)]
+    counts = str(len(rows)), str(sum(of(row) > 1 for row in rows))
+    mean = tables.number(geometric_mean(map(of, rows)))
+    return [what, *counts, mean, *named, str(sum(row["noisy"] for row in rows))]
 
 
-def _named(row: dict, ratio: float) -> str:
-    return f"{row['case']} {row['direction']}, {ratio:.2f}"
-
-
-def _malloc(result: dict, default: list[dict]) -> str:
-    """How much of the ratios of large tensors is the cost of new pages."""
-    tuned = {(row["case"], row["direction"]): row for row in of_stage(result, "malloc")}
+def _large_tensors(result: dict, default: list[dict]) -> list[list[str]]:
+    """How much of the ratios of large tensors is the cost of new pages: with glibc's default
+    settings, which take them from the system on every call, and with settings that keep them."""
+    rows = [row for row in of_stage(result, "malloc") if eager(row)]
+    tuned = {(row["case"], row["direction"]): row for row in rows}
     both = [row for row in default if (row["case"], row["direction"]) in tuned]
     if not both:
-        return ""
+        return []
     there = [tuned[row["case"], row["direction"]] for row in both]
-    return (
-        f" In the {len(both)} rows with tensors of 20 MB and more, glibc's default settings take "
-        "new pages of memory for every call, 4 KiB each for torch and 2 MiB for fastconv where the "
-        "system has them; with settings that keep the memory, measured apart, their mean against "
-        f"NCHW is {_mean(there, eager)} instead of {_mean(both, eager)}."
-    )
+    return [
+        _compared("torch, NCHW: tensors of 20 MB and more", both, eager),
+        _compared("the same, with a malloc that keeps memory", there, eager),
+    ]
 
 
 def nets_in_short(result: dict) -> str:

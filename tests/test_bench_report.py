@@ -154,9 +154,7 @@ def test_report_renders_a_result(made, tmp_path, capsys):
     assert report.main(arguments) == 0
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    pairs = [row for row in tables.of_stage(made, "layers")]
-    won = sum(row["contenders"]["eager"]["ratio"] > 1 for row in pairs)
-    assert f"in {won} rows" in text and f"{len(pairs)} rows" in text and "Made-up CPU" in text
+    assert "Made-up CPU" in text
     drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {"kinds", "nets", "roofline", "layers-forward", "layers-backward_input",
                      "layers-backward_weight"}  # fmt: skip
@@ -165,6 +163,35 @@ def test_report_renders_a_result(made, tmp_path, capsys):
     assert report.main(arguments) == 0 and readme.read_text() == text
     readme.write_text("no comments")
     assert report.main(arguments) == 1
+
+
+def test_the_claim_is_a_table_of_comparisons():
+    """What it counts, its means and its extremes, computed again from the rows."""
+    made = made_result([stage for stage in plan.full(2) if stage.name in ("layers", "malloc")])
+    text = report.claim(made)
+    assert text.split("|")[0].count(". ") == 1  # two sentences
+    head, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+                       for line in text.splitlines() if line.startswith("|")]  # fmt: skip
+    assert head[:4] == ["compared with", "rows", "fastconv faster", "geometric mean"]
+    layers, tuned = (tables.of_stage(made, stage) for stage in ("layers", "malloc"))
+    names = {(row["case"], row["direction"]) for row in tuned}
+    large = [row for row in layers if (row["case"], row["direction"]) in names]
+    assert large and len(large) == len(tuned) < len(layers)
+    wanted = [(layers, ("eager",)), (layers, ("eager", "channels_last")), (large, ("eager",)),
+              (tuned, ("eager",))]  # fmt: skip
+    assert len(lines) == len(wanted)
+    for line, (rows, sides) in zip(lines, wanted, strict=True):
+        least = [min(row["contenders"][side]["ratio"] for side in sides) for row in rows]
+        mean = math.exp(sum(map(math.log, least)) / len(least))
+        assert line[1:4] == [str(len(rows)), str(sum(r > 1 for r in least)), f"{mean:.2f}"]
+        assert line[4].startswith(f"{max(least):.2f} ") and line[5].startswith(f"{min(least):.2f} ")
+        assert line[6] == str(sum(row["noisy"] for row in rows))
+
+
+def test_a_result_without_tuned_malloc_or_layers_is_claimed_as_such(made):
+    assert report.claim(made).count("torch, NCHW") == 1
+    assert report.claim(made | {"missing": 3}).count("(3 rows of the plan are missing)") == 1
+    assert report.claim(made | {"rows": []}) == "The newest result has no layers."
 
 
 def test_the_newest_full_result_is_reported(made, tmp_path):
