@@ -1,22 +1,12 @@
 """Which layers are measured: the list shared with the tests, at the batch sizes of benchmarks."""
 
-import sys
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from functools import lru_cache
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from cases import (  # noqa: E402
-    NETS,
-    OTHER_LAYERS,
-    AdaptiveCase,
-    Case,
-    ConvCase,
-    PoolCase,
-    layers_of,
-    net_layers,
-)
+from cases import OTHER_LAYERS, AdaptiveCase, Case, ConvCase, PoolCase
+
+from benchmarks.net_layers import NETS, layers_of, net_layers
 
 __all__ = [
     "BESIDE_PEERS",

@@ -4,25 +4,14 @@ its steps are rounded to float32 and all else is float64.
 python -m benchmarks.rounding    some seconds; writes benchmarks/results/rounding-<date>-<isa>.md
 """
 
-import sys
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from winograd_matrices import evaluate, filter_matrix, input_matrix, tensor, transposed
 
 from benchmarks import cases, page, peers, problems, tables
 from benchmarks.accuracy import distance
 from benchmarks.machine import pin
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from winograd_matrices import (  # noqa: E402
-    evaluate,
-    filter_matrix,
-    input_matrix,
-    tensor,
-    transposed,
-)
 
 CHANNELS = (1, 16, 64, 256)
 TILES, FILTERS = 600, 16

@@ -11,7 +11,8 @@ import pytest
 from fastconv import _debug
 from fastconv.core.extension import _C
 
-TESTS = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 FILES = [
     "test_kernels.py",
     "test_kernels_pool.py",
@@ -29,7 +30,7 @@ def run(isa: str, *command: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *command],
         env=os.environ | {"FASTCONV_ISA": isa},
-        cwd=TESTS.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
@@ -41,7 +42,7 @@ def test_kernels_under(isa, file):
     program = "from fastconv.core.extension import _C; print(_C.isa(), _C.lanes(0))"
     said = run(isa, "-c", program)
     assert said.stdout.split() == [isa, str(LANES[isa])], said.stderr
-    tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / file))
+    tests = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / file))
     assert tests.returncode == 0, tests.stdout[-4000:]
 
 
@@ -66,7 +67,8 @@ for case in CONV_CASES + CASES:
 
 @pytest.mark.skipif("avx512" not in SUPPORTED, reason="compares with AVX-512")
 def test_avx2_in_wide_vectors_gives_the_bits_of_avx512():
-    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + DIGESTS
+    folders = [str(HERE), str(ROOT / "tests" / "support")]
+    code = f"import sys; sys.path[:0] = {folders!r}\n" + DIGESTS
     wide, narrow = run("avx512", "-c", code), run(FOR_TESTS, "-c", code)
     assert wide.returncode == narrow.returncode == 0, wide.stderr + narrow.stderr
     assert "winograd" in wide.stdout and wide.stdout.splitlines() == narrow.stdout.splitlines()
@@ -75,7 +77,7 @@ def test_avx2_in_wide_vectors_gives_the_bits_of_avx512():
 def test_widest_is_the_default():
     env = {k: v for k, v in os.environ.items() if k != "FASTCONV_ISA"}
     command = [sys.executable, "-c", "from fastconv.core.extension import _C; print(_C.isa())"]
-    said = subprocess.run(command, env=env, cwd=TESTS.parent, capture_output=True, text=True)
+    said = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
     assert said.stdout.strip() == [isa for isa in SUPPORTED if isa != FOR_TESTS][-1]
 
 

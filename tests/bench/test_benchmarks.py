@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 from bench_jobs import PEAKS, TINY, job_of
-from cases import CONV_CASES, NETS, ConvCase, PoolCase, layers_of, net_layers
+from cases import CONV_CASES, ConvCase, PoolCase
 
 from benchmarks import cases as bench_cases
 from benchmarks import (
@@ -21,6 +21,7 @@ from benchmarks import (
     timing,
     worker,
 )
+from benchmarks.net_layers import NETS, layers_of, net_layers
 
 
 class Clock:

@@ -6,9 +6,10 @@ import os
 import pytest
 import torch
 from bench_jobs import PEAKS, TINY, job_of
-from cases import NETS, ConvCase, layers_of
+from cases import ConvCase
 
 from benchmarks import bench, gate, layer_row, peers, problems, results, roofline, timing
+from benchmarks.net_layers import NETS, layers_of
 from fastconv.core import ops
 
 

@@ -11,7 +11,7 @@ import pytest
 import fastconv
 from fastconv.cli import main
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "walkthrough.md").read_text()
 PICTURES = sorted((DOCS / "pictures").rglob("*.png"))
 BLOCKS = re.findall(r"^```console\n\$ (fastconv .*)\n((?:.*\n)*?)```$", TEXT, re.M)
