@@ -8,8 +8,10 @@ import torch
 from bench_jobs import PEAKS, TINY, job_of
 from cases import ConvCase
 
-from benchmarks import bench, gate, layer_row, peers, problems, results, roofline, timing
-from benchmarks.net_layers import NETS, layers_of
+from benchmarks import bench, peers
+from benchmarks.harness import gate, layer_row, problems, results, roofline, timing
+from benchmarks.harness.net_layers import NETS, layers_of
+from fastconv import functional
 from fastconv.core import ops
 
 
@@ -29,7 +31,7 @@ def test_every_torch_peer_passes_the_gate(case, dtype):
 def test_a_wrong_kernel_is_not_timed(direction, monkeypatch):
     """One element, wrong by a thousandth of the largest."""
     right = {
-        "forward": (peers.functional, "conv2d"),
+        "forward": (functional, "conv2d"),
         "backward_input": (ops, "conv2d_backward_input"),
         "backward_weight": (ops, "conv2d_backward_weight"),
     }

@@ -7,20 +7,11 @@ import random
 import pytest
 from bench_jobs import PEAKS
 
-from benchmarks import (
-    cases,
-    commits,
-    compare,
-    goals,
-    layer_row,
-    nets,
-    peers,
-    pictures,
-    plan,
-    report,
-    results,
-    tables,
-)
+from benchmarks import compare, peers
+from benchmarks.harness import cases, commits, layer_row, nets, plan, results
+from benchmarks.report import pictures, tables
+from benchmarks.report import readme as report
+from benchmarks.studies import goals
 
 PEAK = PEAKS | {"stage": "layers", "malloc": "default"}
 
@@ -188,7 +179,7 @@ def test_geometric_mean():
 
 
 def test_goals_are_judged_by_the_least_row_and_by_means():
-    result = made_result(goals.stages(2))
+    result = made_result(goals.planned_stages(2))
     for goal in goals.GOALS:
         for direction in goal.each:
             mallocs = ("default",) if goal.batch else ("default", "tuned")
@@ -206,10 +197,10 @@ def test_goals_are_judged_by_the_least_row_and_by_means():
 
 
 def test_the_page_of_goals(tmp_path, monkeypatch):
-    monkeypatch.setattr(goals.bench, "JOURNALS", tmp_path / "journals")
-    monkeypatch.setattr(goals.bench, "run_all", lambda planned, journal, minutes: True)
+    monkeypatch.setattr(goals.stages, "JOURNALS", tmp_path / "journals")
+    monkeypatch.setattr(goals.stages, "run_all", lambda planned, journal, minutes: True)
     monkeypatch.setattr(
-        goals.bench, "collect", lambda planned, journal, quick: made_result(planned)
+        goals.stages, "collect", lambda planned, journal, quick: made_result(planned)
     )
     assert goals.main(["--out", str(tmp_path)]) == 0
     (page,) = tmp_path.glob("goals-*.md")

@@ -2,15 +2,19 @@
 
 import json
 import re
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
 from bench_jobs import PEAKS, TINY, job_of
 from cases import CONV_CASES, ConvCase, PoolCase
 
-from benchmarks import cases as bench_cases
-from benchmarks import (
+from benchmarks import studies
+from benchmarks.harness import cases as bench_cases
+from benchmarks.harness import (
     layer_row,
+    machine,
     net_calls,
     nets,
     overhead,
@@ -18,10 +22,12 @@ from benchmarks import (
     problems,
     results,
     roofline,
+    stages,
     timing,
     worker,
 )
-from benchmarks.net_layers import NETS, layers_of, net_layers
+from benchmarks.harness.net_layers import NETS, layers_of, net_layers
+from benchmarks.studies import overhead as study
 
 
 class Clock:
@@ -241,11 +247,11 @@ def test_weights_of_nets_are_filled_alike():
 def test_the_page_of_overhead(monkeypatch, tmp_path):
     rows = [row for row in overhead._rows() if row[1] in ("kernel and binding", "module")][:2]
     monkeypatch.setattr(overhead, "_rows", lambda: rows)
-    monkeypatch.setattr(overhead, "pin", lambda threads: None)
-    overhead.main(["--out", str(tmp_path)])
+    monkeypatch.setattr(study, "pin", lambda threads: None)
+    study.main(["--out", str(tmp_path)])
     (page,) = tmp_path.glob("overhead-*.md")
     text = page.read_text()
-    assert "`python -m benchmarks.overhead`, 1 thread, cpu " in text
+    assert "`python -m benchmarks.studies.overhead`, 1 thread, cpu " in text
     alone, beside = ([cell.strip() for cell in line.split("|")[1:-1]]
                      for line in text.splitlines() if line.startswith("| conv2d"))  # fmt: skip
     assert float(alone[2]) > 0 and alone[3:5] == ["", ""]  # torch has no such layer
@@ -274,3 +280,22 @@ def test_worker_keeps_finished_rows_and_stops_in_time(tmp_path):
     assert rows[plan.job_id(jobs[1])]["left_out"] == "ValueError: no"
     worker.run_jobs(jobs, measure, path, -1)
     assert results.read_journal(path)[0] == rows
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+STUDIES = sorted(p.stem for p in Path(studies.__file__).parent.glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", ["bench", "compare", "report", *(f"studies.{n}" for n in STUDIES)])
+def test_commands_explain_themselves(name, capsys):
+    command = "report.readme" if name == "report" else name
+    with pytest.raises(SystemExit, match="^0$"):
+        import_module(f"benchmarks.{command}").main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: benchmarks.{name} ")
+
+
+def test_an_older_tree_runs_its_own_worker(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    assert stages.worker_of(tmp_path) == "benchmarks.worker"
+    assert stages.worker_of(machine.ROOT) == worker.__spec__.name

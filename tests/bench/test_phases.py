@@ -5,8 +5,8 @@ import time
 import pytest
 from cases import ConvCase
 
-from benchmarks import phases
-from benchmarks.tables import DIRECTIONS
+from benchmarks.report.tables import DIRECTIONS
+from benchmarks.studies import phases
 from fastconv import _debug
 from fastconv.core.extension import _C
 
@@ -73,7 +73,7 @@ def test_the_page(monkeypatch, tmp_path):
     (page,) = tmp_path.glob("phases-*.md")
     text = page.read_text()
     assert text.count("| small") == text.count("not measured") == len(DIRECTIONS)
-    assert "`python -m benchmarks.phases`, 1 thread, cpu " in text
+    assert "`python -m benchmarks.studies.phases`, 1 thread, cpu " in text
 
 
 def test_layers_are_those_of_winograd():

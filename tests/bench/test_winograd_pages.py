@@ -10,19 +10,11 @@ import torch
 from cases import ConvCase
 
 import fastconv
-from benchmarks import (
-    accuracy,
-    cases,
-    filters,
-    paths,
-    peers,
-    problems,
-    rounding,
-    steps,
-    tables,
-    timing,
-)
-from benchmarks.tables import DIRECTIONS
+from benchmarks import peers
+from benchmarks.harness import cases, problems, timing
+from benchmarks.report import tables
+from benchmarks.report.tables import DIRECTIONS
+from benchmarks.studies import accuracy, filters, paths, rounding, steps
 from fastconv.core.extension import _C
 
 
@@ -140,7 +132,7 @@ def test_the_page_of_kept_filters(tmp_path):
     (page,) = tmp_path.glob("filters-*.md")
     text = page.read_text()
     assert text.count("| 16 channels, 6x6 |") == text.count("| 32 channels, 6x6 |") == 2
-    assert "`python -m benchmarks.filters`, 1 thread, cpu " in text
+    assert "`python -m benchmarks.studies.filters`, 1 thread, cpu " in text
     assert _C.filter_cache_bound() == _C.FILTER_CACHE_BOUND
 
 

@@ -2,7 +2,7 @@
 
 from cases import ConvCase, PoolCase
 
-from benchmarks import cases, plan
+from benchmarks.harness import cases, plan
 
 PEAKS = {
     "threads": 2,
