@@ -44,9 +44,7 @@ def _rows() -> list[Row]:
     xg, grad_y, grad_p = leaves[0], torch.randn(1, 1, 6, 6), torch.randn(1, 1, 4, 4)
     ours, theirs = fastconv.Conv2d(1, 1, 3), torch.nn.Conv2d(1, 1, 3)
     pool, their_pool = fastconv.MaxPool2d(2), torch.nn.MaxPool2d(2)
-    torchs = partial(
-        aten.convolution, x, w, bias, (1, 1), (0, 0), (1, 1), False, (0, 0), 1
-    )
+    torchs = partial(aten.convolution, x, w, bias, (1, 1), (0, 0), (1, 1), False, (0, 0), 1)
     given, plain = (x, w, bias), (1, 0, 1, 1)
 
     def short(*tensors: torch.Tensor) -> Callable | None:
