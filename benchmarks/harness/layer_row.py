@@ -27,17 +27,28 @@ def unpacked(fields: list) -> cases.Case:
 
 
 @lru_cache(maxsize=1)  # the directions of a layer come one after another
-def _problem(case: cases.Case, dtype: torch.dtype) -> peers.Problem:
+def problem_of(case: cases.Case, dtype: torch.dtype) -> peers.Problem:
     return problems.of(case, dtype)
+
+
+def explained(
+    problem: problems.ConvProblem, direction: str, layout: torch.memory_format
+) -> dict[str, str]:
+    """What fastconv.explain says of a convolution, for each direction that `direction` consists of;
+    {} where it is left to torch.
+    """
+    x, w = (t.contiguous(memory_format=layout) for t in (problem.x, problem.w))
+    told = fastconv.explain(x, w, problem.bias, *problem.args)
+    return {d: said for d, said in told.items() if d in problem.directions
+            and direction in (d, "autograd")}  # fmt: skip
 
 
 def path_of(problem: peers.Problem, direction: str) -> str | None:
     """The kernel of fastconv that takes a convolution, as fastconv.explain names it."""
     if not isinstance(problem, problems.ConvProblem):
         return None
-    told = fastconv.explain(problem.x, problem.w, problem.bias, *problem.args)
-    directions = [d for d in problem.directions if d in told and direction in (d, "autograd")]
-    names = [told[d].split(",")[0] for d in directions]
+    told = explained(problem, direction, torch.contiguous_format)
+    names = [said.split(",")[0] for said in told.values()]
     return " ".join(dict.fromkeys(names)) if names else "torch"
 
 
@@ -62,7 +73,7 @@ def measure_layer(job: dict, peaks: dict, seconds: float) -> dict:
     elements = case.N * (case.IH * case.IW * (case[2] + getattr(case, "OC", case[2])))
     if elements * dtype.itemsize * (2 + 2 * len(names)) > MEMORY_SHARE * free_bytes():
         return row | {"left_out": "too little memory"}
-    problem = _problem(case, dtype)
+    problem = problem_of(case, dtype)
     row |= {"flop": problem.flop(direction), "bytes": problem.bytes(direction)}
     path = path_of(problem, direction)
     if path:

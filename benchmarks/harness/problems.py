@@ -18,6 +18,7 @@ CONV_DIRECTIONS = ("forward", "backward_input", "backward_weight", "autograd")
 POOL_DIRECTIONS = ("forward", "backward_input", "autograd")
 SAMPLED = 6  # channels of a large layer whose exact results are computed
 SAMPLED_IMAGES = 2
+WINOGRAD_POINTS = 6  # of a tile, along each axis
 
 
 class Check(NamedTuple):
@@ -51,6 +52,21 @@ def _taps(extent: int, out: int, kernel: int, stride: int, before: int, dilation
 
 def of(case: Case, dtype: torch.dtype) -> "ConvProblem | PoolProblem":
     return (ConvProblem if isinstance(case, ConvCase) else PoolProblem)(case, dtype)
+
+
+def product_flop(case: ConvCase, direction: str) -> int:
+    """Additions and multiplications of Winograd's 36 matrix products: what it does beside its
+    transforms. backward_weight has as many as forward.
+    """
+    out = WINOGRAD_POINTS + 1 - case.KH
+    height, width = case.input_size[2:] if direction == "backward_input" else case.output_size[2:]
+    tiles = case.N * -(-height // out) * -(-width // out)
+    return 2 * WINOGRAD_POINTS**2 * tiles * case.IC * case.OC // case.groups
+
+
+def flop_done(case: Case, direction: str, path: str | None, counted: int) -> int:
+    """Additions and multiplications that a path of fastconv does, of those that are counted."""
+    return product_flop(case, direction) if path == "winograd" else counted
 
 
 class ConvProblem:

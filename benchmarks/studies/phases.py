@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from benchmarks.harness import cases, roofline
+from benchmarks.harness import cases, problems, roofline
 from benchmarks.harness.machine import pin
 from benchmarks.report import page, tables
 from fastconv import _debug
@@ -25,7 +25,6 @@ LAYERS = (
     "resnet18.layer[1-4].0.conv[12]",
 )
 PHASES = ("input transform", "filter transform", "product", "output transform")
-POINTS = 6  # along each axis of a tile
 SECONDS = 0.5  # for a layer and direction
 METHOD = """\
 Float32. Times are those of the fastest run: of all threads together, over their number; waiting for
@@ -53,16 +52,6 @@ def layers() -> list[cases.ConvCase]:
     return [c for c in cases.select(LAYERS) if (c.KH, c.KW, *c.stride) == (3, 3, 1, 1)]
 
 
-def product_flop(case: cases.ConvCase, direction: str) -> int:
-    """Additions and multiplications of the 36 matrix products; those of backward_weight are as many
-    as forward's.
-    """
-    out = POINTS + 1 - case.KH
-    height, width = case.input_size[2:] if direction == "backward_input" else case.output_size[2:]
-    tiles = case.N * -(-height // out) * -(-width // out)
-    return 2 * POINTS**2 * tiles * case.IC * case.OC // case.groups
-
-
 def measure(
     case: cases.ConvCase,
     direction: str,
@@ -82,7 +71,7 @@ def measure(
     peak = before and max(before, fma_peak())
     whole = sum(spent.values())
     shares = {phase: spent[phase] / whole for phase in PHASES}
-    rate = product_flop(case, direction) / spent["product"]
+    rate = problems.product_flop(case, direction) / spent["product"]
     return Row(case, direction, whole / threads * 1e3, shares, rate, peak)
 
 

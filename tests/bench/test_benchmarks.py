@@ -285,9 +285,12 @@ def test_worker_keeps_finished_rows_and_stops_in_time(tmp_path):
 # ---- commands ------------------------------------------------------------------------------------
 
 STUDIES = sorted(p.stem for p in Path(studies.__file__).parent.glob("[!_]*.py"))
+COMMANDS = ("bench", "compare", "layer", "report", *(f"studies.{name}" for name in STUDIES))
 
 
-@pytest.mark.parametrize("name", ["bench", "compare", "report", *(f"studies.{n}" for n in STUDIES)])
+@pytest.mark.parametrize(
+    "name", ["bench", "compare", "layer", "report", *(f"studies.{n}" for n in STUDIES)]
+)
 def test_commands_explain_themselves(name, capsys):
     command = "report.readme" if name == "report" else name
     with pytest.raises(SystemExit, match="^0$"):

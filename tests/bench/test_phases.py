@@ -5,6 +5,7 @@ import time
 import pytest
 from cases import ConvCase
 
+from benchmarks.harness import problems
 from benchmarks.report.tables import DIRECTIONS
 from benchmarks.studies import phases
 from fastconv import _debug
@@ -43,9 +44,9 @@ def test_what_is_refused():
 
 def test_operations_of_the_product():
     case = ConvCase("one tile", 1, 2, 6, 6, 5, 3, 3)  # 4 x 4 outputs; 6 x 6 gradients: 4 tiles
-    assert phases.product_flop(case, "forward") == 2 * 36 * 2 * 5
-    assert phases.product_flop(case, "backward_weight") == 2 * 36 * 2 * 5
-    assert phases.product_flop(case, "backward_input") == 4 * 2 * 36 * 2 * 5
+    assert problems.product_flop(case, "forward") == 2 * 36 * 2 * 5
+    assert problems.product_flop(case, "backward_weight") == 2 * 36 * 2 * 5
+    assert problems.product_flop(case, "backward_input") == 4 * 2 * 36 * 2 * 5
 
 
 def test_a_row_of_the_page():
@@ -53,7 +54,7 @@ def test_a_row_of_the_page():
     assert sum(row.shares.values()) == pytest.approx(1)
     # Share of the product times the whole is the product's time.
     seconds = row.milliseconds / 1e3 * row.shares["product"]
-    assert row.rate * seconds == pytest.approx(phases.product_flop(CASE, "forward"))
+    assert row.rate * seconds == pytest.approx(problems.product_flop(CASE, "forward"))
     assert " not measured |" in phases.table([row])
     text = phases.table([row._replace(peak=2 * row.rate)])
     assert "| small" in text and " 50% |" in text
