@@ -14,18 +14,15 @@ import argparse
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from benchmarks import cases, machine, plan, results, tables
+from benchmarks.harness import cases, machine, plan, results, stages
+from benchmarks.harness.problems import CONV_DIRECTIONS
 from benchmarks.peers import OURS, PEERS
-from benchmarks.problems import CONV_DIRECTIONS
+from benchmarks.report import tables
 
-JOURNALS = machine.ROOT / "runs" / "bench"
 MINUTES, QUICK_MINUTES = 19, 1.7  # the rest is for starting processes and finishing a last row
-LEAST_STAGE_SECONDS = 5
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def stages(options: argparse.Namespace) -> list[plan.Stage]:
+def planned_stages(options: argparse.Namespace) -> list[plan.Stage]:
     """
     Raises:
         ValueError: cases or stages that do not exist.
@@ -76,67 +73,6 @@ def stages(options: argparse.Namespace) -> list[plan.Stage]:
     return planned
 
 
-def run_stage(stage: plan.Stage, journal: Path, seconds: float, root: Path = machine.ROOT) -> int:
-    """Runs what is missing, with the tree at `root`, in a process with the settings of the stage.
-
-    Returns:
-        its exit status
-    """
-    done, _ = results.read_journal(journal)
-    jobs = [job for job in stage.jobs if plan.job_id(job) not in done]
-    said = f"{stage.name}: {len(jobs)} of {len(stage.jobs)} rows to measure"
-    print(f"{said}, {seconds:.0f} s at most", file=sys.stderr, flush=True)
-    if not jobs:
-        return 0
-    orders = journal.with_suffix(".stage")
-    told = {"jobs": jobs, "threads": stage.threads, "seconds": seconds}
-    orders.write_text(json.dumps(told | {"malloc": stage.malloc}))
-    environment = os.environ | plan.MALLOC[stage.malloc]
-    environment |= {"OMP_NUM_THREADS": str(stage.threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    environment |= {"KINETO_LOG_LEVEL": "99"}  # torch's profiler is silent
-    command = [sys.executable, "-m", "benchmarks.worker", str(orders), str(journal)]
-    process = subprocess.Popen(command, cwd=root, env=environment)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:  # the worker got it too
-        process.wait()
-        raise
-
-
-def run_all(planned: list[plan.Stage], journal: Path, minutes: float) -> bool:
-    """Stage after stage; what one leaves of its time is for the later ones. False: stopped."""
-    end = time.monotonic() + 60 * minutes
-    for number, stage in enumerate(planned):
-        weight = stage.share / sum(later.share for later in planned[number:])
-        seconds = max((end - time.monotonic()) * weight, LEAST_STAGE_SECONDS)
-        try:
-            status = run_stage(stage, journal, seconds)
-        except KeyboardInterrupt:
-            status = 130
-        if status == 130:
-            print("stopped: the rows so far are kept", file=sys.stderr)
-            return False
-        if status:
-            print(f"{stage.name}: the process ended with status {status}", file=sys.stderr)
-    return True
-
-
-def collect(planned: list[plan.Stage], journal: Path, quick: bool) -> dict:
-    """The result so far."""
-    rows, peaks = results.read_journal(journal)
-    wanted = [plan.job_id(job) for stage in planned for job in stage.jobs]
-    return {
-        "format": results.FORMAT,
-        "machine": machine.machine(),
-        "finished": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "quick": quick,
-        "malloc": plan.MALLOC,
-        "peaks": peaks,
-        "missing": sum(job not in rows for job in wanted),
-        "rows": [rows[job] for job in wanted if job in rows],
-    }
-
-
 def wrong_rows(rows: list[dict]) -> list[str]:
     """Rows in which fastconv's results are not those of float64."""
     return [
@@ -154,24 +90,24 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{case.name:38}{cases.shape_text(case)}")
         return 0
     try:
-        planned = stages(options)
+        planned = planned_stages(options)
     except ValueError as error:
         made.error(str(error))
     planned = [stage for stage in planned if stage.jobs]
     own = bool(options.cases or options.stages)
     ids = json.dumps([plan.job_id(job) for stage in planned for job in stage.jobs])
     name = hashlib.sha1(ids.encode()).hexdigest()[:8] if own else ("quick" if options.quick else "")
-    journal = JOURNALS / f"{machine.code_id()}{'-' if name else ''}{name}.jsonl"
+    journal = stages.JOURNALS / f"{machine.code_id()}{'-' if name else ''}{name}.jsonl"
     journal.parent.mkdir(parents=True, exist_ok=True)
-    if options.fresh or not collect(planned, journal, options.quick)["missing"]:
+    if options.fresh or not stages.collect(planned, journal, options.quick)["missing"]:
         journal.unlink(missing_ok=True)
     minutes = options.minutes or (QUICK_MINUTES if options.quick else MINUTES)
-    finished = run_all(planned, journal, minutes)
-    result = collect(planned, journal, options.quick or own)
+    finished = stages.run_all(planned, journal, minutes)
+    result = stages.collect(planned, journal, options.quick or own)
     about = result["machine"]
     stem = f"bench-{result['finished'][:10]}-{about['commit']}-{about['isa']}"
     # Parts of the plan and dirty trees are for the one who looks, not for the repository.
-    folder = JOURNALS if own or options.quick else results.FOLDER
+    folder = stages.JOURNALS if own or options.quick else results.FOLDER
     path = options.out or folder / f"{stem}.json"
     results.save(result, path)
     path.with_suffix(".md").write_text(tables.markdown(result))

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from benchmarks import commits
+from benchmarks.harness import commits
+from benchmarks.harness.results import ResultError, key, load, timed
 from benchmarks.peers import OURS
-from benchmarks.results import ResultError, key, load, timed
-from benchmarks.tables import geometric_mean
+from benchmarks.report.tables import geometric_mean
 
 SHARE = 0.1
 SAME = ("cpu", "isa", "torch", "cpus")  # what should not differ between results

@@ -13,7 +13,7 @@
 //   forward          y = E<OUT>^T ( (E<K> g / N) . (B^T d) )        evaluated in both axes
 //   backward_weight  g = (E<K>^T / N) ( (E<OUT> dy) . (B^T d) )     the adjoint
 //
-// tests/test_winograd.py derives these matrices from the points in exact arithmetic.
+// tests/kernels/test_winograd.py derives these matrices from the points in exact arithmetic.
 
 constexpr int POINTS = WINOGRAD_POINTS;
 constexpr double POINT_A = 0.625, POINT_B = 1.5;

@@ -1,0 +1,1 @@
+"""Measuring: cases, problems, the gate of correctness, timing, the roofline, stages."""

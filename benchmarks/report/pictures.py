@@ -1,0 +1,288 @@
+"""A result as pictures, drawn like those of fastconv.plots."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from benchmarks.harness import cases
+from benchmarks.harness.machine import ROOT
+from benchmarks.harness.roofline import bandwidth
+from benchmarks.peers import LABELS, OURS
+from benchmarks.report import tables
+from fastconv.plots.canvas import BLUE, GREY, INK, VERMILION, new_figure, write
+
+# Okabe and Ito, told apart with any colour vision.
+COLOURS = {
+    OURS: BLUE,
+    "eager": VERMILION,
+    "channels_last": "#E69F00",
+    "compile": "#CC79A7",
+    "onnxruntime": "#009E73",
+    "openvino": "#56B4E9",
+    "jax": "#777777",
+    "fastconv_channels_last": "#000000",
+}
+MARKERS = {"forward": "o", "backward_input": "^", "backward_weight": "s", "autograd": "D"}
+FOLDER = ROOT / "benchmarks" / "pictures"
+
+
+def label(name: str) -> str:
+    return LABELS.get(name, name)
+
+
+def draw(result: dict, folder: Path = FOLDER) -> list[Path]:
+    """Writes the pictures that the result has rows for; their files."""
+    drawn = []
+    for name, picture in PICTURES.items():
+        path = folder / f"{name}.png"
+        if picture(result, path):
+            drawn.append(path)
+        else:
+            path.unlink(missing_ok=True)
+    return drawn
+
+
+def _plain(axis: str, axes: Axes, values: Iterable[float]) -> None:
+    """A logarithmic axis labelled with plain numbers, 1 2 5 10 20 ..."""
+    low, high = min(values, default=0.5), max(values, default=2)
+    steps = (1, 2, 5) if high < 500 * low else (1,)  # no room for more labels on a long axis
+    ticks = [m * 10.0**e for e in range(-6, 9) for m in steps]
+    shown = [t for t in ticks if low / 1.5 <= t <= high * 1.5]
+    along = getattr(axes, f"{axis}axis")
+    getattr(axes, f"set_{axis}scale")("log")
+    along.set_ticks(shown)
+    along.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    along.set_minor_formatter(NullFormatter())
+
+
+def _bars(axes: Axes, rows: Sequence[dict], peers: Sequence[str], name: Callable) -> None:
+    """A horizontal bar from 1 to the ratio for each row and peer, quartiles as whiskers."""
+    height = 0.8 / len(peers)
+    shown = []
+    for number, peer in enumerate(peers):
+        at = [i + (number - (len(peers) - 1) / 2) * height for i in range(len(rows))]
+        have = [(y, row["contenders"][peer]) for y, row in zip(at, rows, strict=True)
+                if "ratio" in row["contenders"].get(peer, {})]  # fmt: skip
+        if not have:
+            continue
+        ratios = np.array([entry["ratio"] for _, entry in have])
+        ends = [[abs(e["ratio"] - e[f"ratio_{side}"]) for _, e in have] for side in ("low", "high")]
+        axes.barh([y for y, _ in have], ratios - 1, height, left=1, color=COLOURS[peer],
+                  xerr=ends,
+                  error_kw={"ecolor": INK, "elinewidth": 0.6})  # fmt: skip
+        shown += ratios.tolist()
+    _plain("x", axes, shown + [1])
+    axes.axvline(1, color=INK, linewidth=1)
+    axes.set_yticks(range(len(rows)), [name(row) for row in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", color=GREY, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("time / fastconv's: right of 1, fastconv is faster")
+
+
+def _peers_in(rows: Sequence[dict]) -> list[str]:
+    return [name for name in LABELS if any(name in tables.ratios(row) for row in rows)]
+
+
+def _every_layer(direction: str) -> Callable[[dict, Path], bool]:
+    def picture(result: dict, path: Path) -> bool:
+        rows = [r for r in tables.of_stage(result, "layers") if r["direction"] == direction]
+        if not rows:
+            return False
+        groups = dict.fromkeys(row["group"] for row in rows)
+        rows.sort(key=lambda row: list(groups).index(row["group"]))
+        figure = new_figure(11, 1.6 + 0.24 * len(rows), f"Every layer: {direction}")
+        axes = figure.subplots()
+        peers = _peers_in(rows)
+        _bars(axes, rows, peers, lambda row: f"{row['case']}  ({row['shape']})")
+        _say_groups(axes, [row["group"] for row in rows])
+        _legend(figure, {peer: label(peer) for peer in peers})
+        write(figure, path)
+        return True
+
+    return picture
+
+
+def _say_groups(axes: Axes, groups: Sequence[str]) -> None:
+    """A line above each run of equal groups, and its name at the right."""
+    for i, group in enumerate(groups):
+        if i == 0 or groups[i - 1] != group:
+            axes.axhline(i - 0.5, color=GREY, linewidth=0.8)
+            axes.text(1, i - 0.4, group, transform=axes.get_yaxis_transform(), ha="right",
+                      va="top", fontsize=9, fontweight="bold", color=INK)  # fmt: skip
+
+
+def _kinds(result: dict, path: Path) -> bool:
+    """A dot for each layer, a bar for the geometric mean of its kind, a panel per direction."""
+    rows = tables.of_stage(result, "layers")
+    if not rows:
+        return False
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    figure = new_figure(13, 1.7 + 0.42 * len(groups), "Time of torch / time of fastconv, by layer")
+    panels = figure.subplots(1, len(tables.DIRECTIONS), sharey=True)
+    for axes, direction in zip(panels, tables.DIRECTIONS, strict=True):
+        here = [row for row in rows if row["direction"] == direction]
+        shown = [1.0]
+        for of, peer, shift in ((tables.eager, "eager", -0.17), (tables.fastest, None, 0.17)):
+            colour = COLOURS[peer or "channels_last"]
+            for y, group in enumerate(groups):
+                values = [v for r in here if r["group"] == group and (v := of(r)) is not None]
+                mean = tables.geometric_mean(values)
+                if mean is None:
+                    continue
+                axes.barh(y + shift, mean - 1, 0.3, left=1, color=colour, alpha=0.55)
+                axes.plot(values, [y + shift] * len(values), ".", color=colour, markersize=5,
+                          markeredgecolor=INK, markeredgewidth=0.3)  # fmt: skip
+                shown += values
+        _plain("x", axes, shown)
+        axes.axvline(1, color=INK, linewidth=1)
+        axes.set_yticks(range(len(groups)), groups)
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.set_title(direction)
+        axes.grid(axis="x", color=GREY, linewidth=0.4)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[1].set_xlabel("right of 1 fastconv is faster; bars: geometric means, dots: layers")
+    names = {"eager": "torch NCHW", "channels_last": "faster of torch NCHW and channels_last"}
+    _legend(figure, names)
+    write(figure, path)
+    return True
+
+
+def _legend(figure: Figure, names: dict[str, str]) -> None:
+    """Below everything: colour of a peer -> text."""
+    keys = [Patch(color=COLOURS[name]) for name in names]
+    texts = list(names.values())
+    figure.legend(keys, texts, loc="outside lower center", ncols=len(texts), frameon=False)
+
+
+def _peers(result: dict, path: Path) -> bool:
+    rows = tables.of_stage(result, "peers")
+    directions = [d for d in MARKERS if any(row["direction"] == d for row in rows)]
+    if not rows:
+        return False
+    most = max(sum(row["direction"] == d for row in rows) for d in directions)
+    figure = new_figure(6.5 * len(directions), 1.8 + 0.62 * most, "Some layers beside every peer")
+    panels = figure.subplots(1, len(directions), squeeze=False, sharey=True)[0]
+    peers = _peers_in(rows)
+    for axes, direction in zip(panels, directions, strict=True):
+        here = [row for row in rows if row["direction"] == direction]
+        _bars(axes, here, peers, lambda row: row["case"])
+        axes.set_title("forward and backward" if direction == "autograd" else direction)
+    _legend(figure, {peer: label(peer) for peer in peers})
+    write(figure, path)
+    return True
+
+
+def _roofline(result: dict, path: Path) -> bool:
+    rows = [r for r in tables.of_stage(result, "layers") if r["kind"] == "ConvCase"]
+    peaks = [p for p in result["peaks"] if p["stage"] == "layers" and "float32" in p["fma"]]
+    if not rows or not peaks:
+        return False
+    peak = peaks[-1]
+    figure = new_figure(10, 6.5, "Convolutions under the roofline")
+    axes = figure.subplots()
+    intensities = [r["flop"] / r["bytes"] for r in rows]
+    intensity = np.geomspace(min(intensities) / 2, max(intensities) * 2, 200)
+    for size, style, name in ((peak["copy"][-1][0], "-", "memory"), (2**20, "--", "cache, 1 MiB")):
+        rate = bandwidth([c for c in peak["copy"] if c[0] <= size], size)
+        roof = np.minimum(peak["fma"]["float32"], intensity * rate) / 1e9
+        axes.plot(intensity, roof, style, color=INK, linewidth=1.2,
+                  label=f"roof: FMA peak, or bandwidth of {name}")  # fmt: skip
+    for name in ("eager", OURS):
+        for direction in tables.DIRECTIONS:
+            here = [r for r in rows if r["direction"] == direction
+                    and "median" in r["contenders"].get(name, {})]  # fmt: skip
+            for effective in (False, True):
+                part = [r for r in here if (name == OURS and r["effective"]) is effective]
+                if not part:
+                    continue
+                note = " (Winograd: effective rate)" if effective else ""
+                axes.plot(
+                    [r["flop"] / r["bytes"] for r in part],
+                    [r["flop"] / r["contenders"][name]["median"] / 1e9 for r in part],
+                    MARKERS[direction], color=COLOURS[name], markersize=5, alpha=0.75,
+                    fillstyle="none" if effective else "full", linestyle="none",
+                    label=f"{label(name)} {direction}{note}",
+                )  # fmt: skip
+    axes.set(xscale="log", yscale="log", ylabel="GFLOP/s", ylim=(0.2, None),
+             xlabel="operations per byte, if every tensor moves once")  # fmt: skip
+    axes.grid(color=GREY, linewidth=0.4)
+    axes.legend(fontsize=8, loc="lower right")
+    write(figure, path)
+    return True
+
+
+def _growth(result: dict, path: Path) -> bool:
+    rows = {(r["case"], r["direction"]): r for r in tables.of_stage(result, "growth")}
+    if not rows:
+        return False
+    figure = new_figure(10, 7.5, "How cost grows: 3x3 on 28 x 28 pixels")
+    panels = figure.subplots(2, 2, sharex="col")
+    for column, (kind, chosen) in zip(panels.T, cases.GROWTH.items(), strict=True):
+        for axes, direction in zip(column, ("forward", "autograd"), strict=True):
+            for name in (OURS, "eager", "channels_last"):
+                points = [
+                    (int(case.name.split()[1]), row["contenders"][name])
+                    for case in chosen
+                    if (row := rows.get((case.name, direction)))
+                    and "median" in row["contenders"].get(name, {})
+                ]
+                if points:
+                    at = [extent for extent, _ in points]
+                    axes.plot(at, [e["median"] * 1e3 for _, e in points], "o-", markersize=4,
+                              color=COLOURS[name], label=label(name))  # fmt: skip
+                    axes.fill_between(at, *([e[side] * 1e3 for _, e in points]
+                                            for side in ("low", "high")),
+                                      color=COLOURS[name], alpha=0.2, linewidth=0)  # fmt: skip
+            axes.set_xscale("log", base=2)
+            _plain("y", axes, axes.dataLim.intervaly)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.grid(color=GREY, linewidth=0.4)
+            title = "forward and backward" if direction == "autograd" else direction
+            axes.set(title=f"{title}: {GROWTH_TITLES[kind]}", ylabel="ms")
+        column[-1].set_xlabel(kind)
+    panels[0, 0].legend(fontsize=9)
+    write(figure, path)
+    return True
+
+
+GROWTH_TITLES = {"batch": "64 channels, N images", "channels": "8 images, C to C channels"}
+
+
+def _nets(result: dict, path: Path) -> bool:
+    """Of every net the largest batch that was measured."""
+    largest: dict[tuple, dict] = {}
+    for row in tables.nets_of(result):
+        kind = (row["mode"], row["net"], row["extent"])
+        if kind not in largest or row["batch"] > largest[kind]["batch"]:
+            largest[kind] = row
+    modes = [m for m in ("training", "inference") if any(kind[0] == m for kind in largest)]
+    if not modes:
+        return False
+    parts = [[row for kind, row in largest.items() if kind[0] == mode] for mode in modes]
+    figure = new_figure(6.5 * len(modes), 1.8 + 0.5 * max(map(len, parts)), "Whole nets")
+    panels = figure.subplots(1, len(modes), squeeze=False)[0]
+    for axes, mode, rows in zip(panels, modes, parts, strict=True):
+        _bars(axes, rows, _peers_in(rows), lambda r: f"{tables.net_name(r)}, batch {r['batch']}")
+        axes.set_title({"training": "a training step", "inference": "an inference"}[mode])
+    peers = _peers_in([row for rows in parts for row in rows])
+    _legend(figure, {peer: label(peer) for peer in peers})
+    write(figure, path)
+    return True
+
+
+PICTURES: dict[str, Callable[[dict, Path], bool]] = {
+    "kinds": _kinds,
+    "nets": _nets,
+    "peers": _peers,
+    "roofline": _roofline,
+    "growth": _growth,
+    **{f"layers-{direction}": _every_layer(direction) for direction in tables.DIRECTIONS},
+}
