@@ -80,6 +80,8 @@ UPPER = {
     "files",
     "filters",
     "picture",
+    "schema",
+    "words",
     "__main__",
 }
 

@@ -22,6 +22,7 @@ COMMANDS = (train, evaluate, show, filters, models, summary, info)
 OPTIONAL_PACKAGES = {
     "PIL": ("pillow", "train"),
     "matplotlib": ("matplotlib", "train"),
+    "msgspec": ("msgspec", "train"),
     "sklearn": ("scikit-learn", "train"),
     "tabulate": ("tabulate", "train"),
     "tensorboard": ("tensorboard", "tensorboard"),

@@ -7,7 +7,9 @@ import math
 import os
 import shutil
 import time
+import warnings
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +23,9 @@ from fastconv.train.norm import synchronise
 from fastconv.train.optim import make_loss, make_optimizer, make_schedule
 from fastconv.train.processes import Place
 from fastconv.train.results import EpochResult, Observer
+
+if TYPE_CHECKING:
+    from fastconv.schema import LearnerState
 
 
 class Learner:
@@ -158,18 +163,45 @@ class Learner:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "steps": self.steps,
             "confusion": self.confusion,
         }
 
-    def restore(self, state: dict[str, torch.Tensor | dict]) -> None:
-        """Go on from what ``state`` returned.
+    def restore(self, state: "LearnerState", steps: int) -> None:
+        """Go on, after ``steps`` steps, from what ``state`` returned.
 
         Raises:
-            KeyError, ValueError, RuntimeError: not the state of such a learner.
+            ValueError, RuntimeError: not the state of such a learner.
         """
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.steps, self.confusion = state["steps"], state["confusion"]
+        from fastconv.schema import like
+
+        like(self.model.state_dict(), state.model, "model")
+        kept = like(self._optimizer_state() if steps else {}, state.optimizer.state, "optimizer")
+        like(torch.empty(steps, 2, dtype=torch.float64), state.steps, "steps")
+        like(self.confusion, state.confusion, "confusion")
+        if any(one.get("step", steps) != steps for one in kept.values()):
+            raise ValueError("optimizer is of another number of steps")
+        if not state.steps.isfinite().all():
+            raise ValueError("steps is not finite")
+        shown = self.dataset.test.labels.bincount(minlength=len(self.confusion))
+        if (state.confusion.sum(1) != (shown if steps else 0)).any() or state.confusion.min() < 0:
+            raise ValueError("confusion does not fit the test images")
+        self.model.load_state_dict(state.model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the rate without a step of the optimiser
+            for _ in range(steps):
+                self.schedule.step()
+        # The numbers of the groups are the config's, and the rate follows from the steps.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        self.steps, self.confusion = state.steps, state.confusion
+
+    def _optimizer_state(self) -> dict[int, dict]:
+        """What the optimiser keeps after a step, without numbers."""
+        (group,) = self.optimizer.param_groups
+        copies = [torch.nn.Parameter(torch.empty_like(p, device="meta")) for p in group["params"]]
+        for copy in copies:
+            copy.grad = torch.empty_like(copy)
+        optimizer = make_optimizer(self.config, copies)
+        optimizer.step()
+        return optimizer.state_dict()["state"]
