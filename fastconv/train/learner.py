@@ -27,6 +27,8 @@ from fastconv.train.results import EpochResult, Observer
 if TYPE_CHECKING:
     from fastconv.schema import LearnerState
 
+DIVERGED = 10  # times the loss of the first step, and of guessing
+
 
 class Learner:
     """A model, its optimiser, and what it has achieved.
@@ -93,7 +95,9 @@ class Learner:
         """Train for one epoch (numbered from 1), then evaluate.
 
         Raises:
-            TrainError: the loss is no longer finite.
+            TrainError: the loss is no longer finite, or has diverged: its median over the
+                second half of an epoch is more than ``DIVERGED`` times that of the run's first
+                step and of guessing.
         """
         self.model.train()
         for module in self.frozen:
@@ -133,14 +137,28 @@ class Learner:
         )
 
     def _record(self, epoch: int, losses: torch.Tensor, rates: list[float]) -> None:
-        if not losses.isfinite().all():
-            bad = losses[~losses.isfinite()][0].item()
-            raise TrainError(
-                f"the loss of the {self.layers} layers became {bad} in epoch {epoch}: "
-                "use a lower lr"
-            )
+        """Add an epoch of steps, unless its losses say that the training has diverged."""
         rows = torch.stack([losses, torch.tensor(rates, dtype=torch.float64)], dim=1)
-        self.steps = torch.cat([self.steps, rows])
+        steps = torch.cat([self.steps, rows])
+        first, guessed = steps[0, 0].item(), self._guessed()
+        last = losses[len(losses) // 2 :].median().item()
+        bad = losses[~losses.isfinite()]
+        if len(bad):
+            what = f"became {bad[0].item()} in epoch {epoch}"
+        elif last > DIVERGED * max(first, guessed):
+            what = (
+                f"is {last:.3g} in the second half of epoch {epoch}, more than {DIVERGED} times "
+                f"that of the first step ({first:.3g}) and of guessing ({guessed:.3g})"
+            )
+        else:
+            self.steps = steps
+            return
+        raise TrainError(f"the loss of the {self.layers} layers {what}: use a lower lr")
+
+    def _guessed(self) -> float:
+        """The loss of outputs that are all 0: with cross-entropy the log of the classes."""
+        outputs = torch.zeros(1, len(self.dataset.classes))
+        return self.loss(outputs, torch.zeros(1, dtype=torch.int64)).item()
 
     def _step(self, batch: Batch) -> tuple[float, int]:
         """One step of the optimiser: the loss before it, and how many answers were right."""
