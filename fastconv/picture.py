@@ -33,9 +33,9 @@ class Picture:
 
     def rows(self, start: int, end: int) -> torch.Tensor:
         """Rows ``start`` to ``end``, the latter not included: uint8 (C, end - start, IW)."""
-        part = self.image.crop((0, start, self.image.width, end))
-        pixels = torch.from_numpy(numpy.array(part))
-        return pixels.view(*pixels.shape[:2], -1).permute(2, 0, 1)
+        C, _, IW = self.shape
+        part = self.image.crop((0, start, IW, end))
+        return torch.from_numpy(numpy.array(part)).view(end - start, IW, C).permute(2, 0, 1)
 
 
 def load(path: str | Path, grey: bool = False) -> Picture:

@@ -69,6 +69,7 @@ RANKS = [
     "info",
 ]
 UPPER = {
+    "bands",
     "models",
     "data",
     "train",
