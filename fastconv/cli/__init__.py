@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 import fastconv
-from fastconv.cli import evaluate, explain, filters, info, models, show, summary, train
+from fastconv.cli import evaluate, explain, filters, info, models, show, streams, summary, train
+from fastconv.cli.streams import fail
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
 from fastconv.plots.picture_kernels import FilterError
@@ -22,6 +23,7 @@ COMMANDS = (train, evaluate, show, filters, models, summary, explain, info)
 OPTIONAL_PACKAGES = {
     "PIL": ("pillow", "train"),
     "matplotlib": ("matplotlib", "train"),
+    "msgspec": ("msgspec", "train"),
     "sklearn": ("scikit-learn", "train"),
     "tabulate": ("tabulate", "train"),
     "tensorboard": ("tensorboard", "tensorboard"),
@@ -31,31 +33,30 @@ OPTIONAL_PACKAGES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 after an error, 130 after Ctrl-C.
+    """Run a command and return its exit code: 0, 1 after an error, 130 after Ctrl-C, 141 where
+    nobody reads its output any more.
 
     Wrong options end the process with code 2, as argparse does.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    return streams.run(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options, arguments)
     except (DataError, FilterError, TrainError, WriteError) as error:
-        return _fail(str(error), 1)
+        return fail(str(error))
     except PermissionError as error:
-        return _fail(f"no permission for {error.filename}: choose another folder", 1)
+        return fail(f"no permission for {error.filename}: choose another folder")
     except ModuleNotFoundError as error:
         found = OPTIONAL_PACKAGES.get((error.name or "").partition(".")[0])
         if found is None:
             raise
         package, extra = found
-        return _fail(f"{package} is not installed: pip install fastconv[{extra}]", 1)
+        return fail(f"{package} is not installed: pip install fastconv[{extra}]")
     except KeyboardInterrupt as error:
-        return _fail(str(error) or "interrupted", 130)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"fastconv: {message}", file=sys.stderr)
-    return code
+        return fail(str(error) or "interrupted", 130)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastconv.data.words import brief
 from fastconv.train import Place, checkpoint, load_data
 from fastconv.train.config import TrainError
 
@@ -41,9 +42,10 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     trained = checkpoint.load_model(options.checkpoint, options.layers)
     dataset = load_data(trained.config, options.root)
     if dataset.classes != trained.classes:
+        theirs, ours = (brief(", ".join(names)) for names in (trained.classes, dataset.classes))
         raise TrainError(
-            f"{options.checkpoint} was trained on the classes {', '.join(trained.classes)}, but "
-            f"the data set has {', '.join(dataset.classes)}: give the --root it was trained on"
+            f"{options.checkpoint} was trained on the classes {theirs}, but the data set has "
+            f"{ours}: give the --root it was trained on"
         )
     split = getattr(dataset, options.split)
     confusion = confusion_matrix(trained.model, dataset, split, Place())

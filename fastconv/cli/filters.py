@@ -4,15 +4,14 @@ Layer: a command.
 """
 
 import argparse
-import time
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from fastconv.plots import picture_kernels as filters
 
-CALLS, SECONDS = 3, 1.0  # so many calls, while they take no longer; the fastest is printed
+Shape = tuple[int, int, int]
+
 GEOMETRY = {"stride": 1, "padding": 0, "dilation": 1}  # unless told otherwise
 DPI = range(20, 601)
 
@@ -67,49 +66,37 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Apply, draw, and print the arithmetic."""
     from fastconv import plots
     from fastconv.data import picture
+    from fastconv.plots import bands
+    from fastconv.plots.kernels import longest_side
 
     if options.dpi not in DPI:
         raise filters.FilterError(f"dpi is {options.dpi}: it must be {DPI[0]} to {DPI[-1]}")
     kernels = [filters.parse(text) for text in options.kernel or ["sharpen"]]
-    image = picture.read(options.image, options.grey).float() / 255
-    C, IH, IW = image.shape
+    image = picture.load(options.image, options.grey)
+    C, IH, IW = shape = tuple(image.shape)
     print(f"{options.image}: {IH} x {IW} pixels, {'grey' if C == 1 else f'{C} channels'}")
     geometry = {name: getattr(options, name) for name in GEOMETRY}
-    outputs = []
+    outputs, longest = [], longest_side(options.dpi)
     for kernel in kernels:
-        output, seconds = _timed(image, kernel, geometry)
+        output, seconds = bands.apply(image.rows, shape, kernel, longest, **geometry)
         outputs.append((kernel, output))
-        print(_arithmetic(image, kernel, output, **geometry))
-        products = C * output[0].numel() * kernel.weight.numel()
+        print(_arithmetic(shape, kernel, output.shape, **geometry))
+        products = math.prod(output.shape) * kernel.weight.numel()
         print(f"  {products:,} multiply-adds in {1000 * seconds:.1f} ms")
     words = [kernel.name for kernel in kernels]
     words += [f"{name} {value}" for name, value in geometry.items() if value != GEOMETRY[name]]
     title = f"{Path(options.image).name}: {', '.join(words)}"
-    plots.kernels(image, outputs, title, options.out, options.dpi)
+    shown = bands.view(image.rows, shape, longest)
+    plots.kernels(shown, outputs, title, options.out, options.dpi)
     print(f"{options.out} shows input, kernel and output")
     return 0
 
 
-def _timed(image: Tensor, kernel: filters.Kernel, geometry: dict[str, int]) -> tuple[Tensor, float]:
-    """The output and the seconds of the fastest call."""
-    times: list[float] = []
-    while len(times) < CALLS and sum(times) < SECONDS:
-        start = time.perf_counter()
-        output = filters.apply(image, kernel, **geometry)
-        times.append(time.perf_counter() - start)
-    return output, min(times)
-
-
 def _arithmetic(
-    image: Tensor,
-    kernel: filters.Kernel,
-    output: Tensor,
-    stride: int,
-    padding: int,
-    dilation: int,
+    image: Shape, kernel: filters.Kernel, output: Shape, stride: int, padding: int, dilation: int
 ) -> str:
     """The formula of the output's size with the numbers put in."""
-    extents = zip("HW", image.shape[1:], kernel.weight.shape[1:], output.shape[1:], strict=True)
+    extents = zip("HW", image[1:], kernel.weight.shape[1:], output[1:], strict=True)
     lines = [
         f"  O{side} = ({before} + 2*{padding} - {dilation}*({taps} - 1) - 1) // {stride} + 1"
         f" = {after}"

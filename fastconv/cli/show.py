@@ -12,6 +12,7 @@ import torch
 
 from fastconv.data import DataError, Split
 from fastconv.data.fitting import fit
+from fastconv.data.folder import cut_out
 from fastconv.train import LAYER_NAMES, checkpoint, load_data
 from fastconv.train.checkpoint import Trained
 
@@ -73,7 +74,7 @@ def _image(text: str, trained: Trained, root: Path | None) -> tuple[torch.Tensor
     """The uint8 image (IC, IH, IW) that ``text`` names, and its label where that is known."""
     place = re.fullmatch(r"(train|test):(\d+)", text)
     if place is None:
-        return _picture(text, trained.input_shape), None
+        return _picture(text, trained), None
     dataset = load_data(trained.config, root)
     split, index = getattr(dataset, place[1]), int(place[2])
     if index >= len(split):
@@ -81,16 +82,21 @@ def _image(text: str, trained: Trained, root: Path | None) -> tuple[torch.Tensor
     return split.images[torch.tensor([index])][0], split.labels[index].item()
 
 
-def _picture(path: str, shape: tuple[int, int, int]) -> torch.Tensor:
-    """The largest centred part of a picture that has the proportions of ``shape``, in its size."""
+def _picture(path: str, trained: Trained) -> torch.Tensor:
+    """The largest centred part of a picture that has the proportions of the model's images.
+
+    It is brought to their size as the images of the run's data set were.
+    """
     from fastconv.data import picture
 
-    channels, height, width = shape
-    pixels = picture.read(path, grey=channels == 1)
-    IH, IW = pixels.shape[1:]
+    channels, height, width = trained.input_shape
+    whole = picture.load(path, grey=channels == 1)
+    if trained.config.data == "folder":
+        return cut_out(whole.image, (height, width), channels)
+    IH, IW = whole.shape[1:]
     OH, OW = min(IH, max(1, IW * height // width)), min(IW, max(1, IH * width // height))
     top, left = (IH - OH) // 2, (IW - OW) // 2
-    pixels = pixels[:, top : top + OH, left : left + OW].unsqueeze(0)
+    pixels = whole.rows(top, top + OH)[:, :, left : left + OW].unsqueeze(0)
     fitted = fit(Split(pixels, torch.zeros(1)), (height, width), channels).images
     return fitted[torch.tensor([0])][0]
 

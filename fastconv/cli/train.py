@@ -26,6 +26,7 @@ from fastconv.train.config import (
     Config,
     TrainError,
 )
+from fastconv.train.learner import DIVERGED
 
 DEFAULT = " (default: %(default)s)"
 CLASSES_SHOWN = 20  # of the table at the end; classes.csv has them all
@@ -39,7 +40,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train a net with fastconv's layers and with torch.nn's from the same seed,\n"
         "epochs taking turns, and compare accuracy and speed. Several processes:"
-        "\n  torchrun --nproc-per-node 2 -m fastconv train ...",
+        "\n  torchrun --nproc-per-node 2 -m fastconv train ...\n"
+        "A training that diverges ends with an error, and the epochs before stay in the\n"
+        "checkpoint: the loss is no longer finite, or its median over the second half of an\n"
+        f"epoch is more than {DIVERGED} times that of the first step and of guessing.",
         epilog=_recipes(),
     )
     train.set_defaults(run=run)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fastconv.data.dataset import ChoiceError, Split
 from fastconv.data.folder import Pictures
+from fastconv.data.words import brief
 
 EAGER_BYTES = 1 << 30  # resized images up to here are kept, beyond they are made when asked for
 CHUNK = 1000  # images that are worked on at a time, so that what is in between stays small
@@ -57,9 +58,9 @@ def subset(split: Split, classes: tuple[str, ...], wanted: Sequence[str]) -> Spl
     """
     for name in wanted:
         if name not in classes:
-            raise ChoiceError(f"no class {name!r}: choose from {', '.join(classes)}")
+            raise ChoiceError(f"no class {brief(name, repr)}: choose from {', '.join(classes)}")
     if not wanted or len(set(wanted)) < len(wanted):
-        raise ChoiceError(f"classes are {list(wanted)}: name one or more, each once")
+        raise ChoiceError(f"classes are {brief(list(wanted))}: name one or more, each once")
     relabelled = torch.full((len(classes),), -1)
     relabelled[[classes.index(name) for name in wanted]] = torch.arange(len(wanted))
     labels = relabelled[split.labels]

@@ -1,20 +1,18 @@
 """Pictures in folders named after what they show: ROOT/train/CLASS, ROOT/val or ROOT/test/CLASS.
 
-Layer: a data set; torch, numpy, and Pillow where a picture is decoded.
+Layer: a data set; torch, numpy, and Pillow where a picture is resized.
 """
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy
 import torch
 
 from fastconv.data.dataset import DataError, Split
+from fastconv.data.decoding import decoded
 from fastconv.data.reading import unreadable
 
 if TYPE_CHECKING:
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
 
 SIZE = (224, 224)  # IH, IW, unless asked otherwise
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # and no other decoder is run
-MODES = {1: "L", 3: "RGB"}  # channels: Pillow's name for them; L is the BT.601 luma
+MODES = {1: "L", 3: "RGB"}  # channels: Pillow's name for them
 
 
 @dataclass(frozen=True)
@@ -65,61 +62,19 @@ def decode(path: str, size: tuple[int, int], channels: int) -> torch.Tensor:
     """A picture as uint8 (IC, IH, IW): its largest centred part of that shape, resized.
 
     Raises:
-        DataError, ModuleNotFoundError: as ``opened``.
+        DataError, ModuleNotFoundError: as ``decoded``.
     """
+    return cut_out(decoded(path, grey=channels == 1), size, channels)
+
+
+def cut_out(picture: "Image.Image", size: tuple[int, int], channels: int) -> torch.Tensor:
+    """The largest centred part of ``picture`` of the shape ``size``, resized: (IC, IH, IW)."""
     from PIL import Image, ImageOps
 
     IH, IW = size
-    with opened(path) as picture:
-        picture = picture.convert(MODES[channels])
-        picture = ImageOps.fit(picture, (IW, IH), Image.Resampling.BILINEAR)
+    picture = picture.convert(MODES[channels])
+    picture = ImageOps.fit(picture, (IW, IH), Image.Resampling.BILINEAR)
     return torch.from_numpy(numpy.array(picture)).view(IH, IW, channels).permute(2, 0, 1)
-
-
-class Advice(NamedTuple):
-    """What follows "PATH is missing", "PATH is a folder" and "PATH is not an intact picture"."""
-
-    missing: str = ""
-    folder: str = ", not a picture"
-    damaged: str = ": remove it"
-
-
-IN_A_DATA_SET = Advice()
-
-
-@contextmanager
-def opened(path: str | Path, advice: Advice = IN_A_DATA_SET) -> Iterator["Image.Image"]:
-    """The picture at ``path``, to be decoded inside the ``with``, whose errors are translated.
-
-    Raises:
-        DataError: missing, unreadable, damaged, more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``,
-            or not of 8 bits per channel.
-        ModuleNotFoundError: Pillow is not installed.
-    """
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
-                if picture.mode[0] in "IF":
-                    raise DataError(f"{path} has more than 8 bits per channel: convert it")
-                yield picture
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing{advice.missing}") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder{advice.folder}") from error
-    except PermissionError as error:
-        raise unreadable(path, error) from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels: make it smaller"
-        ) from error
-    except Exception as error:  # decoders raise all kinds: OSError, SyntaxError, struct.error, ...
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"{path} is not an intact picture ({reason}){advice.damaged}") from error
 
 
 def load(root: Path, download: bool) -> tuple[Split, Split, tuple[str, ...]]:

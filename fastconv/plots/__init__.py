@@ -3,6 +3,7 @@
 Layer: beside train; matplotlib's Agg backend, without touching pyplot or its settings.
 """
 
+import fastconv.plots.backend  # noqa: F401  (before all that imports matplotlib)
 from fastconv.plots.kernels import kernels
 from fastconv.plots.layers import convolutions, features, filters, mosaic, pages
 from fastconv.plots.run import confusion, curves, draw

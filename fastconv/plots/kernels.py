@@ -10,6 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from fastconv.plots.bands import View
 from fastconv.plots.canvas import DPI, SIGNED, bare, new_figure, write
 from fastconv.plots.picture_kernels import Kernel
 
@@ -19,9 +20,14 @@ MIN_HEIGHT, MAX_HEIGHT = 2.0, 6.0  # inches of a row
 SHARE = 0.98  # of the pixels keep their colours apart; the few beyond are drawn as the limit
 
 
+def longest_side(dpi: int) -> int:
+    """Dots that an input or an output of ``kernels`` is high or wide at most."""
+    return round(max(WIDTH, MAX_HEIGHT) * dpi)
+
+
 def kernels(
-    image: torch.Tensor,
-    outputs: Sequence[tuple[Kernel, torch.Tensor]],
+    image: View,
+    outputs: Sequence[tuple[Kernel, View]],
     title: str,
     path: Path,
     dpi: int = DPI,
@@ -30,9 +36,6 @@ def kernels(
 
     Outputs of kernels that keep the brightness are shown as pictures, others in false colours
     (the mean over the channels), white at 0.
-
-    Shapes:
-        image: (C, IH, IW), 0 .. 1; outputs: (C, OH, OW) each
 
     Raises:
         WriteError: the picture cannot be written.
@@ -43,7 +46,7 @@ def kernels(
     figure = new_figure(sum(widths) + 1.2, 0.7 + rows * (height + 0.45), title)
     grid = figure.add_gridspec(rows, 4, width_ratios=widths)
     left = figure.add_subplot(grid[:, 0])
-    _draw_picture(left, image)
+    _draw_picture(left, image.pixels)
     left.set_title(f"input: {_extents(image)}")
     left.set_anchor("C" if rows == 1 else "N")
     for row, (kernel, output) in enumerate(outputs):
@@ -53,13 +56,13 @@ def kernels(
     write(figure, path, dpi)
 
 
-def _extents(image: torch.Tensor) -> str:
+def _extents(image: View) -> str:
     C, H, W = image.shape
     return f"{H} x {W}" if C == 1 else f"{C} x {H} x {W}"
 
 
-def _draw_picture(axes: Axes, image: torch.Tensor) -> None:
-    axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
+def _draw_picture(axes: Axes, pixels: torch.Tensor) -> None:
+    axes.imshow(pixels.clamp(0, 1).permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
     bare(axes)
 
 
@@ -86,23 +89,21 @@ def _draw_kernel(axes: Axes, kernel: Kernel) -> None:
             axes.text(kw, kh, word, ha="center", va="center", color=ink, fontsize=size)
 
 
-def _draw_output(axes: Axes, scale: Axes, kernel: Kernel, output: torch.Tensor) -> None:
+def _draw_output(axes: Axes, scale: Axes, kernel: Kernel, output: View) -> None:
     title = f"output: {_extents(output)}"
     if kernel.is_picture:
         scale.set_axis_off()
-        _draw_picture(axes, output)
-        # Beyond what rounding does to white.
-        cut = ((output < -1e-4) | (output > 1 + 1e-4)).float().mean().item()
-        axes.set_title(f"{title}, {cut:.1%} cut to 0 .. 1" if cut > 0 else title)
+        _draw_picture(axes, output.pixels)
+        axes.set_title(f"{title}, {output.cut:.1%} cut to 0 .. 1" if output.cut > 0 else title)
         return
-    plane = output.mean(0)
+    (plane,) = output.pixels
     limit = _quantile(plane.abs()) or 1.0
     signed = bool(plane.min() < 0)
     colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
     # Nearest: thin lines of opposite sign would cancel where pixels are averaged.
     shown = axes.imshow(plane.numpy(), vmax=limit, interpolation="nearest", **colours)
     bare(axes)
-    axes.set_title(f"{title}, mean over channels" if len(output) > 1 else title)
+    axes.set_title(f"{title}, mean over channels" if output.shape[0] > 1 else title)
     bar = axes.figure.colorbar(shown, cax=scale, extend="both" if signed else "max")
     bar.locator = MaxNLocator(nbins=5)
 

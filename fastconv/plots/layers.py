@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from torch import nn
 
-from fastconv.plots.canvas import BLUE, GREY, INK, SIGNED, bare, new_figure, write
+from fastconv.plots.canvas import BLUE, GREY, INK, NAME, SIGNED, bare, new_figure, write
 
 MAX_CHANNELS = 32  # shown per axis of a mosaic
 BARS = 10  # classes with a bar in the answer
@@ -223,8 +223,9 @@ def _draw_answer(axes: Axes, logits: torch.Tensor, classes: Sequence[str]) -> No
     for row, label in enumerate(top):
         name = classes[label]
         short = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 2]}.."
-        axes.text(-0.04, row, short, ha="right", va="center", fontsize=9)
+        axes.text(-0.04, row, short, ha="right", va="center", fontsize=9, **NAME)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.invert_yaxis()
-    axes.set(title=f"answer: {classes[best]}", xlim=(-0.85, 1.35), box_aspect=1)
+    axes.set_title(f"answer: {classes[best]}", **NAME)
+    axes.set(xlim=(-0.85, 1.35), box_aspect=1)
     bare(axes)

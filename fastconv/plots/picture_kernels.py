@@ -149,21 +149,35 @@ def apply(
         FilterError: an argument out of range, a kernel larger than the padded image, or an output
             of more than ``MAX_OUTPUT`` pixels.
     """
-    C, IH, IW = image.shape
-    K, KH, KW = kernel.weight.shape
-    _check(IH, IW, KH, KW, stride, padding, dilation)
+    output_size(*image.shape[1:], kernel, stride, padding, dilation)
+    return convolve(image, kernel, stride, (padding, padding), dilation)
+
+
+def convolve(
+    image: Tensor, kernel: Kernel, stride: int, padding: tuple[int, int], dilation: int
+) -> Tensor:
+    """``apply`` without its checks, and ``padding`` by rows and by columns."""
+    C = len(image)
     weight = kernel.weight.repeat(C, 1, 1).unsqueeze(1)  # (C * K, 1, KH, KW)
     y = functional.conv2d(
         image.unsqueeze(0), weight, stride=stride, padding=padding, dilation=dilation, groups=C
     )[0]
-    return y if K == 1 else torch.hypot(y[0::2], y[1::2])
+    return y if len(kernel.weight) == 1 else torch.hypot(y[0::2], y[1::2])
 
 
-def _check(IH: int, IW: int, KH: int, KW: int, stride: int, padding: int, dilation: int) -> None:
+def output_size(
+    IH: int, IW: int, kernel: Kernel, stride: int, padding: int, dilation: int
+) -> tuple[int, int]:
+    """(OH, OW) of ``apply``.
+
+    Raises:
+        FilterError: as ``apply``.
+    """
     for name, value, least in (("stride", stride, 1), ("padding", padding, 0),
                                ("dilation", dilation, 1)):  # fmt: skip
         if value < least:
             raise FilterError(f"{name} is {value}: it must be at least {least}")
+    _, KH, KW = kernel.weight.shape
     height, width = IH + 2 * padding, IW + 2 * padding
     reach_h, reach_w = dilation * (KH - 1) + 1, dilation * (KW - 1) + 1
     if reach_h > height or reach_w > width:
@@ -172,8 +186,9 @@ def _check(IH: int, IW: int, KH: int, KW: int, stride: int, padding: int, dilati
             f"the kernel covers {reach_h} x {reach_w} pixels{dilated}, more than the {height} x "
             f"{width} of the image with padding {padding}: use a smaller kernel or more padding"
         )
-    pixels = ((height - reach_h) // stride + 1) * ((width - reach_w) // stride + 1)
-    if pixels > MAX_OUTPUT:
+    OH, OW = (height - reach_h) // stride + 1, (width - reach_w) // stride + 1
+    if OH * OW > MAX_OUTPUT:
         raise FilterError(
-            f"the output would have {pixels:,} pixels, more than {MAX_OUTPUT:,}: use less padding"
+            f"the output would have {OH * OW:,} pixels, more than {MAX_OUTPUT:,}: use less padding"
         )
+    return OH, OW

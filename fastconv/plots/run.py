@@ -11,7 +11,7 @@ import torch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import nn
 
-from fastconv.plots.canvas import BLUE, VERMILION, new_figure, write
+from fastconv.plots.canvas import BLUE, NAME, VERMILION, new_figure, write
 from fastconv.plots.layers import features, filters
 from fastconv.train import LAYER_NAMES, EpochResult, Trainer
 from fastconv.train.evaluate import accuracy, class_accuracies
@@ -144,10 +144,10 @@ def confusion(
         axes.set(title=f"{name}: {accuracy(matrix):.2%}", xlabel="answer", ylabel="truth")
         if not named:
             continue
-        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", **NAME)
         right = class_accuracies(matrix)
         rows = [f"{label} {part:.1%}" for label, part in zip(classes, right, strict=True)]
-        axes.set_yticks(range(len(classes)), rows)
+        axes.set_yticks(range(len(classes)), rows, **NAME)
         for (row, column), count in zip(
             torch.cartesian_prod(*[torch.arange(len(classes))] * 2).tolist(),
             matrix.flatten().tolist(),

@@ -77,7 +77,7 @@ def train(
         one result per epoch and layer set
 
     Raises:
-        TrainError: a wrong option, a loss that is not finite, a run that cannot be resumed.
+        TrainError: a wrong option, a training that diverges, a run that cannot be resumed.
         DataError: a data set that is missing or damaged.
         WriteError: ``out`` cannot be written.
 

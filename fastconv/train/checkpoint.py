@@ -1,23 +1,25 @@
 """The checkpoint of a run: plain numbers, strings and tensors in one file, replaced as a whole.
 
-Layer: below train; torch and the models.
+Layer: below train; torch and the models, and ``schema`` when a file is read.
 """
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from fastconv import models
 from fastconv.data.files import write_atomically
+from fastconv.data.words import brief
 from fastconv.train.config import Config, TrainError
 
+if TYPE_CHECKING:
+    from fastconv.train.schema import Checkpoint
+
 FORMAT = "fastconv checkpoint 2"
-# What the checkpoint of a run holds besides its format.
-FIELDS = {"config": dict, "dataset": dict, "epochs_done": int, "history": list, "learners": dict}
 AFRESH = "leave out --resume to start anew"
 
 
@@ -54,26 +56,46 @@ def read(path: Path, advice: str) -> Any:
         raise damaged(path, advice) from error
 
 
-def load(path: Path, fields: dict[str, type] = FIELDS, advice: str = AFRESH) -> dict[str, Any]:
-    """What ``save`` wrote to ``path``, which must have ``fields``, name: type.
+def load(path: Path, advice: str = AFRESH) -> "Checkpoint":
+    """The checkpoint of a run at ``path``, every name of it checked.
 
     Raises:
         TrainError: no such file, or damaged, or not such a checkpoint.
         PermissionError: the file may not be read.
     """
+    from fastconv.train.schema import Checkpoint
+
     if not path.is_file():
         raise TrainError(f"{path} is missing: {advice}")
     state = read(path, advice)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not is_run(state):
         raise damaged(path, advice)
-    if not all(isinstance(state.get(name), kind) for name, kind in fields.items()):
-        raise damaged(path, advice)
-    return state
+    return convert(state, Checkpoint, path, advice)
 
 
-def damaged(path: Path, advice: str) -> TrainError:
+def is_run(state: object) -> bool:
+    """Whether ``read`` has found the checkpoint of a run."""
+    return isinstance(state, dict) and state.get("format") == FORMAT
+
+
+def convert(state: object, kind: Any, path: Path, advice: str) -> Any:
+    """What ``read`` has found as a ``kind``: a class of ``schema``, or dict[str, Tensor].
+
+    Raises:
+        TrainError: it is none; the sentence names the field.
+    """
+    from fastconv.train import schema
+
+    try:
+        return schema.convert(state, kind)
+    except (TrainError, ValueError) as error:
+        raise damaged(path, advice, error) from error
+
+
+def damaged(path: str | Path, advice: str, reason: object = "") -> TrainError:
     """The error for a checkpoint whose content cannot be used."""
-    return TrainError(f"{path} is damaged or not a checkpoint of this version: {advice}")
+    why = f" ({brief(reason, longest=200)})" if reason else ""
+    return TrainError(f"{path} is damaged or not a checkpoint of this version{why}: {advice}")
 
 
 @dataclass(frozen=True)
@@ -109,31 +131,42 @@ def load_model(path: str | Path, layers: str | None = None) -> Trained:
         TrainError: no such file, damaged, not of a run, or the run had no such layers.
         PermissionError: the file may not be read.
     """
+    from fastconv.train.schema import like
+
     advice = "give the checkpoint.pt that fastconv train has written"
     path = path_in(path) if Path(path).is_dir() else Path(path)
-    state = load(path, advice=advice)
-    layers = layers or next(iter(state["learners"]), None)
-    if layers not in state["learners"]:
-        trained = ", ".join(state["learners"])
+    state = load(path, advice)
+    layers = layers or next(iter(state.learners))
+    if layers not in state.learners:
+        trained = ", ".join(state.learners)
         raise TrainError(f"{path} holds no model with the layers {layers}, only {trained}")
+    about = state.dataset
     try:
-        about = state["dataset"]
-        channels, height, width = about["input_shape"]
+        model = _build(state.config.model, layers, len(about.classes), about.input_shape)
+        like(model.state_dict(), state.learners[layers].model, "model")
+    except (ValueError, RuntimeError) as error:
+        raise damaged(path, advice, error) from error
+    model.to_empty(device="cpu").load_state_dict(state.learners[layers].model)
+    return Trained(
+        model=model.eval(),
+        layers=layers,
+        config=state.config,
+        classes=about.classes,
+        mean=about.mean,
+        std=about.std,
+        input_shape=about.input_shape,
+    )
+
+
+def _build(name: str, layers: str, classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
+    """The model without numbers, which has been seen to take images of ``input_shape``.
+
+    Raises:
+        ValueError, RuntimeError: it does not take them.
+    """
+    with torch.device("meta"), torch.no_grad():
         model = models.build(
-            state["config"]["model"],
-            layers=layers,
-            num_classes=len(about["classes"]),
-            in_channels=channels,
-        )
-        model.load_state_dict(state["learners"][layers]["model"])
-        return Trained(
-            model=model.eval(),
-            layers=layers,
-            config=Config(**state["config"]),
-            classes=tuple(about["classes"]),
-            mean=about["mean"],
-            std=about["std"],
-            input_shape=(channels, height, width),
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise damaged(path, advice) from error
+            name, layers=layers, num_classes=classes, in_channels=input_shape[0]
+        ).eval()
+        model(torch.empty(1, *input_shape))
+    return model

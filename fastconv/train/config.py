@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from fastconv import models
+from fastconv.data.words import brief
 
 LAYER_CHOICES = {"both": ("fastconv", "torch"), "fastconv": ("fastconv",), "torch": ("torch",)}
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}  # torch.optim
@@ -125,6 +126,7 @@ class Config:
     def __post_init__(self) -> None:
         for name, choices in {
             "model": models.MODELS,
+            "data": RECIPES,
             "layers": LAYER_CHOICES,
             "optimizer": OPTIMIZERS,
             "schedule": SCHEDULES,
@@ -134,10 +136,11 @@ class Config:
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if one not in choices:
-                    raise TrainError(f"{name} is {one!r}: choose from {', '.join(choices)}")
+                    known = ", ".join(choices)
+                    raise TrainError(f"{name} is {brief(one, repr)}: choose from {known}")
         for name, (valid, wanted) in self._ranges().items():
             if not valid:
-                raise TrainError(f"{name} is {getattr(self, name)}: it must be {wanted}")
+                raise TrainError(f"{name} is {brief(getattr(self, name))}: it must be {wanted}")
 
     def _ranges(self) -> dict[str, tuple[bool, str]]:
         """For each number: is it in range, and which range is that."""
@@ -188,7 +191,7 @@ class Config:
             TrainError: no recipe for such data, or a value out of range.
         """
         if data not in RECIPES:
-            raise TrainError(f"data is {data!r}: choose from {', '.join(RECIPES)}")
+            raise TrainError(f"data is {brief(data, repr)}: choose from {', '.join(RECIPES)}")
         given = {name: value for name, value in changes.items() if value is not None}
         numbers = asdict(MODEL_RECIPES.get(model) or RECIPES[data])
         if given.get("optimizer", "sgd") != "sgd":

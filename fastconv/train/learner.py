@@ -7,7 +7,9 @@ import math
 import os
 import shutil
 import time
+import warnings
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +23,11 @@ from fastconv.train.norm import synchronise
 from fastconv.train.optim import make_loss, make_optimizer, make_schedule
 from fastconv.train.processes import Place
 from fastconv.train.results import EpochResult, Observer
+
+if TYPE_CHECKING:
+    from fastconv.train.schema import LearnerState
+
+DIVERGED = 10  # times the loss of the first step, and of guessing
 
 
 class Learner:
@@ -88,7 +95,9 @@ class Learner:
         """Train for one epoch (numbered from 1), then evaluate.
 
         Raises:
-            TrainError: the loss is no longer finite.
+            TrainError: the loss is no longer finite, or has diverged: its median over the
+                second half of an epoch is more than ``DIVERGED`` times that of the run's first
+                step and of guessing.
         """
         self.model.train()
         for module in self.frozen:
@@ -128,14 +137,28 @@ class Learner:
         )
 
     def _record(self, epoch: int, losses: torch.Tensor, rates: list[float]) -> None:
-        if not losses.isfinite().all():
-            bad = losses[~losses.isfinite()][0].item()
-            raise TrainError(
-                f"the loss of the {self.layers} layers became {bad} in epoch {epoch}: "
-                "use a lower lr"
-            )
+        """Add an epoch of steps, unless its losses say that the training has diverged."""
         rows = torch.stack([losses, torch.tensor(rates, dtype=torch.float64)], dim=1)
-        self.steps = torch.cat([self.steps, rows])
+        steps = torch.cat([self.steps, rows])
+        first, guessed = steps[0, 0].item(), self._guessed()
+        last = losses[len(losses) // 2 :].median().item()
+        bad = losses[~losses.isfinite()]
+        if len(bad):
+            what = f"became {bad[0].item()} in epoch {epoch}"
+        elif last > DIVERGED * max(first, guessed):
+            what = (
+                f"is {last:.3g} in the second half of epoch {epoch}, more than {DIVERGED} times "
+                f"that of the first step ({first:.3g}) and of guessing ({guessed:.3g})"
+            )
+        else:
+            self.steps = steps
+            return
+        raise TrainError(f"the loss of the {self.layers} layers {what}: use a lower lr")
+
+    def _guessed(self) -> float:
+        """The loss of outputs that are all 0: with cross-entropy the log of the classes."""
+        outputs = torch.zeros(1, len(self.dataset.classes))
+        return self.loss(outputs, torch.zeros(1, dtype=torch.int64)).item()
 
     def _step(self, batch: Batch) -> tuple[float, int]:
         """One step of the optimiser: the loss before it, and how many answers were right."""
@@ -158,18 +181,45 @@ class Learner:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "steps": self.steps,
             "confusion": self.confusion,
         }
 
-    def restore(self, state: dict[str, torch.Tensor | dict]) -> None:
-        """Go on from what ``state`` returned.
+    def restore(self, state: "LearnerState", steps: int) -> None:
+        """Go on, after ``steps`` steps, from what ``state`` returned.
 
         Raises:
-            KeyError, ValueError, RuntimeError: not the state of such a learner.
+            ValueError, RuntimeError: not the state of such a learner.
         """
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.steps, self.confusion = state["steps"], state["confusion"]
+        from fastconv.train.schema import like
+
+        like(self.model.state_dict(), state.model, "model")
+        kept = like(self._optimizer_state() if steps else {}, state.optimizer.state, "optimizer")
+        like(torch.empty(steps, 2, dtype=torch.float64), state.steps, "steps")
+        like(self.confusion, state.confusion, "confusion")
+        if any(one.get("step", steps) != steps for one in kept.values()):
+            raise ValueError("optimizer is of another number of steps")
+        if not state.steps.isfinite().all():
+            raise ValueError("steps is not finite")
+        shown = self.dataset.test.labels.bincount(minlength=len(self.confusion))
+        if (state.confusion.sum(1) != (shown if steps else 0)).any() or state.confusion.min() < 0:
+            raise ValueError("confusion does not fit the test images")
+        self.model.load_state_dict(state.model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the rate without a step of the optimiser
+            for _ in range(steps):
+                self.schedule.step()
+        # The numbers of the groups are the config's, and the rate follows from the steps.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        self.steps, self.confusion = state.steps, state.confusion
+
+    def _optimizer_state(self) -> dict[int, dict]:
+        """What the optimiser keeps after a step, without numbers."""
+        (group,) = self.optimizer.param_groups
+        copies = [torch.nn.Parameter(torch.empty_like(p, device="meta")) for p in group["params"]]
+        for copy in copies:
+            copy.grad = torch.empty_like(copy)
+        optimizer = make_optimizer(self.config, copies)
+        optimizer.step()
+        return optimizer.state_dict()["state"]

@@ -9,16 +9,20 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastconv.data import Dataset
 from fastconv.data.files import write_atomically
+from fastconv.data.words import brief
 from fastconv.train import checkpoint
 from fastconv.train.config import Config, TrainError
 from fastconv.train.evaluate import class_accuracies
 from fastconv.train.learner import Learner
 from fastconv.train.processes import Place
 from fastconv.train.results import EpochResult, Observer
+
+if TYPE_CHECKING:
+    from fastconv.train.schema import Checkpoint
 
 
 class Trainer:
@@ -55,6 +59,8 @@ class Trainer:
         self.dataset = dataset
         self.out = None if out is None else Path(out)
         self.place = place or Place()
+        # One reads, for another machine may not have the file.
+        state = self.place.from_leader(self._load() if resume and self.place.leads else None)
         self.learners = {
             name: Learner(config, name, dataset, self.place, fresh=not resume)
             for name in config.layer_sets
@@ -64,8 +70,8 @@ class Trainer:
         self.epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         self.history: list[EpochResult] = []
         self.epochs_done = 0
-        if resume:
-            self._restore()
+        if state is not None:
+            self._restore(state)
         self._save()
 
     @property
@@ -135,34 +141,29 @@ class Trainer:
         writer.writerows(rows)
         write_atomically(self.out / name, table.getvalue().encode())
 
-    def _restore(self) -> None:
+    def _restore(self, state: "Checkpoint") -> None:
+        self.epochs_done, self.history = state.epochs_done, state.history
+        try:
+            for name, learner in self.learners.items():
+                learner.restore(state.learners[name], self.steps_done)
+        except (ValueError, RuntimeError) as error:
+            path = checkpoint.path_in(self.out)
+            raise checkpoint.damaged(path, checkpoint.AFRESH, error) from error
+
+    def _load(self) -> "Checkpoint":
+        """The checkpoint, which must be of the same run."""
         if self.out is None:
             raise TrainError("there is no run to resume without an out folder: name it")
         path = checkpoint.path_in(self.out)
-        # One reads, for another machine may not have the file.
-        state = self.place.from_leader(self._load(path) if self.place.leads else None)
-        try:
-            self.epochs_done = state["epochs_done"]
-            self.history = [EpochResult(**result) for result in state["history"]]
-            for name, learner in self.learners.items():
-                learner.restore(state["learners"][name])
-                if len(learner.steps) != self.steps_done:
-                    raise ValueError("the steps do not fit the number of epochs")
-            if len(self.history) != self.epochs_done * len(self.learners):
-                raise ValueError("the history does not fit the number of epochs")
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise checkpoint.damaged(path, checkpoint.AFRESH) from error
-
-    def _load(self, path: Path) -> dict[str, Any]:
-        """The checkpoint, which must be of the same run."""
         state = checkpoint.load(path)
-        wanted = {**asdict(self.config), "images of": list(self.dataset.classes)}
-        found = {**state["config"], "images of": state["dataset"].get("classes")}
+        wanted = {**asdict(self.config), "images of": self.dataset.classes}
+        found = {**asdict(state.config), "images of": state.dataset.classes}
         for name, value in wanted.items():
-            if found.get(name) != value:
+            if found[name] != value:
                 raise TrainError(
-                    f"{path} is of a run with {name} {found.get(name)}, not {value}: give the "
-                    "options of that run, another --out, or leave out --resume to start anew"
+                    f"{path} is of a run with {name} {brief(found[name])}, not {brief(value)}: "
+                    "give the options of that run, another --out, or leave out --resume to start "
+                    "anew"
                 )
         return state
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fastconv.data.words import brief
 from fastconv.train import checkpoint
 from fastconv.train.config import TrainError
 
 SHOWN = 6  # names in a note
+ADVICE = "give a checkpoint of fastconv or a state_dict that torch.save has written"
 
 
 def start_from(model: nn.Module, path: str | Path, layers: str) -> str:
@@ -39,7 +41,10 @@ def start_from(model: nn.Module, path: str | Path, layers: str) -> str:
     }
     if not fitting:
         raise TrainError(f"{path} has no weight that fits the model: give the file of such a model")
-    model.load_state_dict(fitting, strict=False)
+    try:
+        model.load_state_dict(fitting, strict=False)
+    except RuntimeError as error:  # numbers of a kind that cannot be converted
+        raise checkpoint.damaged(path, ADVICE, error) from error
     parts = [f"{len(fitting)} of {len(own)} tensors from {path}"]
     for names, what in (
         (
@@ -57,23 +62,18 @@ def start_from(model: nn.Module, path: str | Path, layers: str) -> str:
 
 
 def _weights(path: Path, layers: str) -> dict[str, torch.Tensor]:
-    advice = "give a checkpoint of fastconv or a state_dict that torch.save has written"
     if not path.is_file():
-        raise TrainError(f"{path} to start from is missing: {advice}")
-    state = checkpoint.read(path, advice)
-    if isinstance(state, dict) and state.get("format") == checkpoint.FORMAT:
-        learners = checkpoint.load(path, advice=advice)["learners"]
-        state = learners.get(layers, next(iter(learners.values()), {})).get("model")
-    if not isinstance(state, dict) or not state:
-        raise checkpoint.damaged(path, advice)
-    if not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise checkpoint.damaged(path, advice)
-    return state
+        raise TrainError(f"{path} to start from is missing: {ADVICE}")
+    state = checkpoint.read(path, ADVICE)
+    if checkpoint.is_run(state):
+        learners = checkpoint.load(path, ADVICE).learners
+        return (learners.get(layers) or next(iter(learners.values()))).model
+    return checkpoint.convert(state, dict[str, torch.Tensor], path, ADVICE)
 
 
 def _listing(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(map(brief, names[:SHOWN])) + more
 
 
 def freeze(model: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:

@@ -132,11 +132,11 @@ def test_folder_that_cannot_be_made(noise: data.Dataset, tmp_path: Path):
 def test_checkpoint_holds_what_was_saved(tmp_path: Path):
     path = tmp_path / "deep" / "checkpoint.pt"
     checkpoint.save(path, {"numbers": [1, 2.5], "weights": torch.arange(3)})
-    state = checkpoint.load(path, {"numbers": list, "weights": torch.Tensor})
+    state = checkpoint.read(path, "")
     assert state["numbers"] == [1, 2.5] and torch.equal(state["weights"], torch.arange(3))
     assert [p.name for p in path.parent.iterdir()] == ["checkpoint.pt"]
-    with pytest.raises(TrainError, match="damaged"):
-        checkpoint.load(path, {"numbers": list, "config": dict})
+    with pytest.raises(TrainError, match="damaged .*missing required field `config`"):
+        checkpoint.load(path)
 
 
 KILLED = """

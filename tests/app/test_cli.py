@@ -164,6 +164,14 @@ def test_train_writes_its_folder_and_says_so(tmp_path: Path, capsys, monkeypatch
     assert "with seed 0, not 1" in error_of(capsys)
 
 
+def test_divergence_ends_in_a_sentence(tmp_path: Path, capsys):
+    assert main(["train", *QUICK, "--lr", "1e30", "--out", str(tmp_path)]) == 1
+    message = error_of(capsys)
+    assert "in the second half of epoch 1, more than 10 times that of the first step" in message
+    assert message.endswith("use a lower lr\n")
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epochs_done"] == 0
+
+
 EVERY_OPTION = {
     "--model lenet": {"model": "lenet"},
     "--data digits": {"data": "digits"},

@@ -12,7 +12,6 @@ from reference import dot_bound
 from torch.nn import functional as F
 
 import fastconv
-from fastconv import plots
 from fastconv.cli import main
 from fastconv.data import DataError, picture
 from fastconv.plots import picture_kernels as filters
@@ -243,13 +242,3 @@ def test_command_says_what_is_wrong(arguments, words, tmp_path: Path, capsys, mo
     assert main(["filters", *arguments]) == 1
     assert words in error_of(capsys)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 400), (3, 400, 2), (1, 1, 1), (3, 40, 50)])
-def test_picture_of_any_proportion(shape, tmp_path: Path):
-    image = torch.rand(shape)
-    kernels = [filters.parse(name) for name in ("identity", "sobel", "laplacian", "box-30")]
-    outputs = [(kernel, filters.apply(image, kernel, padding=15)) for kernel in kernels]
-    plots.kernels(image, outputs, "title", tmp_path / "any.png", dpi=30)
-    width, height = pixels_of(tmp_path / "any.png")
-    assert max(width, height) < 1000

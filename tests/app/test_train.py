@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import doctest
+import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from training import (
     config,
     digits,
     few_digits,
+    learner,
     noise,
     trained,
     weights,
@@ -20,6 +22,7 @@ from training import (
 )
 
 import fastconv.train
+from fastconv import data
 from fastconv.train import EpochResult, Observer, Trainer, TrainError, train
 from fastconv.train.evaluate import accuracy, class_accuracies, confusion_matrix
 from fastconv.train.processes import Place
@@ -123,10 +126,10 @@ def test_resume_equals_no_interruption(tmp_path: Path, options: dict):
     assert without_times(resumed.history) == without_times(whole.history)
     for name in ("steps.csv", "classes.csv"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    for layers, learner in whole.learners.items():
-        assert torch.equal(learner.confusion, resumed.learners[layers].confusion)
+    for layers, one in whole.learners.items():
+        assert torch.equal(one.confusion, resumed.learners[layers].confusion)
         ours = resumed.learners[layers].optimizer.state_dict()["state"]
-        for index, state in learner.optimizer.state_dict()["state"].items():
+        for index, state in one.optimizer.state_dict()["state"].items():
             assert all(torch.equal(torch.as_tensor(ours[index][k]), torch.as_tensor(state[k]))
                        for k in state)  # fmt: skip
 
@@ -145,6 +148,51 @@ def test_seed_decides_the_outcome(tmp_path: Path):
 def test_divergence_is_an_error():
     with pytest.raises(TrainError, match="torch layers became (nan|inf) in epoch 1"):
         trained(lr=1e38, epochs=1)
+
+
+@pytest.mark.parametrize(
+    "options, guessed",
+    [
+        ({"lr": 1e30}, 2.3),  # the log of 10 classes
+        ({"lr": 10.0}, 2.3),
+        ({"lr": 1e30, "classes": ("1", "7")}, 0.693),
+        ({"lr": 5.0, "loss": "mse", "momentum": 0.0, "max_steps": 8}, 0.1),
+    ],
+    ids=str,
+)
+def test_finite_divergence_is_an_error(options: dict, guessed: float):
+    """Whatever the accuracy, which with lr 1e30 is up to 39 %: large weights still rank classes."""
+    dataset = data.load("digits", classes=options.get("classes"))
+    words = (
+        rf"torch layers is .* in the second half of epoch 1, more than 10 times .* \({guessed}\)"
+    )
+    with pytest.raises(TrainError, match=words):
+        trained(dataset, **options)
+
+
+def test_divergence_leaves_the_epochs_before(tmp_path: Path):
+    """A rate that is too high in the end."""
+    options = {"lr": 3.0, "momentum": 0.0, "schedule": "onecycle", "warmup": 2.5, "epochs": 3}
+    trainer = Trainer(config(**options), few_digits(), tmp_path)
+    with pytest.raises(TrainError, match="half of epoch 3"):
+        trainer.fit()
+    assert trainer.epochs_done == 2
+    saved = Trainer(config(**options), few_digits(), tmp_path, resume=True)
+    assert saved.epochs_done == 2
+    assert all(tensor.isfinite().all() for tensor in weights(saved).values())
+
+
+def test_a_large_first_loss_is_no_divergence():
+    """Nor is one of a single class, whose guess costs nothing."""
+    one = learner(max_steps=1)
+    with torch.no_grad():
+        for parameter in one.model.parameters():
+            parameter *= 40
+    one.train_epoch(1, Observer())
+    assert one.steps[0, 0] > 10 * math.log(10)
+    for loss in ("cross-entropy", "mse"):
+        dataset = data.load("digits", classes=("5",))
+        assert trained(dataset, classes=("5",), loss=loss, epochs=1).confusion.trace() > 0
 
 
 def test_max_steps_cut_the_run_short(tmp_path: Path):
