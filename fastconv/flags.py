@@ -26,8 +26,10 @@ def flags(*, winograd: bool | None = None, filter_cache: bool | None = None) -> 
     try:
         yield
     finally:
-        _C.conv2d_switch_path("winograd", before)
-        _C.filter_cache_set_bound(bound)
+        if winograd is not None:
+            _C.conv2d_switch_path("winograd", before)
+        if filter_cache is not None:
+            _C.filter_cache_set_bound(bound)
 
 
 def clear_filter_cache() -> None:

@@ -232,8 +232,8 @@ struct Kernels {
   void (*every_second)(int64_t count, const T* in, T* out);
   // out[i] += in[i]
   void (*add)(int64_t count, const T* in, T* out);
-  // See checksum.h.
-  uint64_t (*checksum)(int64_t bytes, const char* data, uint64_t seed);
+  // See checksum.cpp. There are keys for bytes rounded up to a multiple of 256.
+  uint64_t (*keyed_sum)(int64_t bytes, const char* data, const char* keys);
 };
 
 template <class T>

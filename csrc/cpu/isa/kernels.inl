@@ -2,7 +2,7 @@
 // has set ISA, VECTOR_BYTES, REGISTER_BYTES (of the CPU), REGISTERS, and TARGET: what to compile for,
 // beyond the least of all CPUs.
 
-#if defined(TARGET)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -158,7 +158,7 @@ constexpr Kernels<T> make_kernels() {
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
   k.add = add<T>;
-  k.checksum = checksum;
+  k.keyed_sum = keyed_sum;
   return k;
 }
 
