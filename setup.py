@@ -8,13 +8,25 @@ torch (fastconv/core/eager.py). Otherwise plain setuptools compiles in parallel.
 are chosen inside the sources, so no -march flags stand here.
 """
 
+import functools
 import os
+import shlex
+import shutil
+import subprocess
 import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+
+try:
+    from torch.utils.cpp_extension import BuildExtension, CppExtension
+except ImportError:
+    BuildExtension = CppExtension = None
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.cpp"))
@@ -36,6 +48,95 @@ COMPILE_FLAGS = [
     "-g0",
 ]
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
+LINK_FLAGS = ["-lgomp"]
+
+NEEDED = "fastconv needs a C++17 compiler (g++ 11 or newer, or clang, with GNU OpenMP)"
+INSTALL = "install one, for instance with `apt-get install g++`, or name one in CXX"
+# What a build needs of the compiler: a file that asks for it, and what to say if that fails.
+PROBES = [
+    (
+        "#include <optional>\nint probe() { return std::optional<int>(1).value(); }\n",
+        f"{NEEDED}: {{compiler}} does not compile C++17; {INSTALL}",
+    ),
+    (
+        "#include <Python.h>\n",
+        "fastconv needs the headers of Python: {compiler} does not compile Python.h;"
+        " install them, for instance with `apt-get install python3-dev`",
+    ),
+    (
+        'extern "C" int omp_get_max_threads();\nint probe() { return omp_get_max_threads(); }\n',
+        f"{NEEDED}: {{compiler}} does not link with libgomp; {INSTALL}",
+    ),
+]
+
+
+def compilers() -> list[list[str]]:
+    """The commands that will compile and link: torch's choice, and that of setuptools."""
+    chosen = os.environ.get("CXX")
+    setuptools_own = sysconfig.get_config_var("CXX") or "g++"
+    names = [chosen] if chosen else ["c++", setuptools_own] if BuildExtension else [setuptools_own]
+    return [shlex.split(name) for name in names]
+
+
+def check(compiler: list[str]) -> None:
+    """Ends the build with one sentence, and the compiler's words after it, if `compiler` cannot."""
+    if not shutil.which(compiler[0]):
+        raise SystemExit(f"{NEEDED}: none was found as '{compiler[0]}'; {INSTALL}.")
+    headers = sysconfig.get_paths()
+    includes = [f"-I{headers[name]}" for name in ("include", "platinclude")]
+    with tempfile.TemporaryDirectory() as folder:
+        for code, sentence in PROBES:
+            source = Path(folder, "probe.cpp")
+            source.write_text(code)
+            flags = ["-fPIC", "-shared", *COMPILE_FLAGS, *includes, "-o", f"{folder}/probe.so"]
+            try:
+                command = [*compiler, *flags, str(source), *LINK_FLAGS]
+                done = subprocess.run(command, capture_output=True, text=True)
+                failed, said = done.returncode != 0, done.stderr + done.stdout
+            except OSError as error:  # not a program
+                failed, said = True, str(error)
+            if failed:
+                sentence = sentence.format(compiler=f"'{shlex.join(compiler)}'")
+                raise SystemExit(f"{sentence}. It said:\n\n{said}")
+
+
+@functools.cache
+def check_tools() -> None:
+    """Once, before anything else is done or said."""
+    for compiler in compilers():
+        check(compiler)
+    if BuildExtension and not shutil.which("ninja"):
+        print("fastconv builds faster with ninja, which was not found: `pip install ninja`.")
+
+
+class CheckedBuild(build):
+    def run(self) -> None:
+        check_tools()
+        super().run()
+
+
+class CheckedBuildExt(BuildExtension or build_ext):
+    def run(self) -> None:
+        check_tools()
+        super().run()
+
+    def _define_torch_extension_name(self, extension) -> None:
+        """torch puts each library's name into its flags. Without it the libraries of the kernels
+        share their object files."""
+        if extension.name == "fastconv._torch":
+            super()._define_torch_extension_name(extension)
+
+    def build_extension(self, extension) -> None:
+        try:
+            super().build_extension(extension)
+        except Exception as error:  # ninja's failures are RuntimeErrors
+            if not extension.optional:
+                names = ", ".join(sorted({shlex.join(c) for c in compilers()}))
+                raise SystemExit(
+                    f"{error}\n\n{extension.name} was not built: '{names}' failed, and its first"
+                    f" error above says why. {NEEDED}; {INSTALL}."
+                ) from None
+            print(f"fastconv builds without {extension.name}: small calls cost more. {error}")
 
 
 def kernels(name: str, own_sources: list[str]) -> Pybind11Extension:
@@ -44,22 +145,16 @@ def kernels(name: str, own_sources: list[str]) -> Pybind11Extension:
         COMMON_SOURCES + own_sources,
         depends=HEADERS,
         extra_compile_args=COMPILE_FLAGS + WARNINGS,
-        extra_link_args=["-lgomp"],
+        extra_link_args=LINK_FLAGS,
     )
 
 
-if sys.platform != "linux":
-    raise SystemExit("fastconv builds on Linux only (g++ or clang with GNU OpenMP).")
-libraries = [kernels("fastconv._C", ["csrc/bindings/_C.cpp"])]
-if os.environ.get("FASTCONV_DEBUG", "0") != "0":
-    libraries.append(kernels("fastconv._debug", DEBUG_SOURCES))
-os.environ.setdefault("MAX_JOBS", str(os.cpu_count() or 1))
-try:
-    from torch.utils.cpp_extension import BuildExtension, CppExtension
-except ImportError:
-    ParallelCompile("MAX_JOBS").install()
-    build_command, extensions = build_ext, libraries
-else:
+def extensions() -> list:
+    libraries = [kernels("fastconv._C", ["csrc/bindings/_C.cpp"])]
+    if os.environ.get("FASTCONV_DEBUG", "0") != "0":
+        libraries.append(kernels("fastconv._debug", DEBUG_SOURCES))
+    if not CppExtension:
+        return libraries
     host = CppExtension(
         "fastconv._torch",
         TORCH_SOURCES,
@@ -67,22 +162,11 @@ else:
         extra_compile_args=["-O1", "-g0", "-fvisibility=hidden"],
         optional=True,
     )
+    return [*libraries, host]
 
-    class build_command(BuildExtension):
-        # torch puts each library's name into its flags; without it the libraries of the kernels
-        # share their object files.
-        def _define_torch_extension_name(self, extension):
-            if extension not in libraries:
-                super()._define_torch_extension_name(extension)
 
-        def build_extension(self, extension):
-            try:
-                super().build_extension(extension)
-            except Exception as error:  # ninja's failures are RuntimeErrors
-                if not extension.optional:
-                    raise
-                print(f"fastconv builds without {extension.name}: small calls cost more. {error}")
-
-    extensions = [*libraries, host]
-
-setup(ext_modules=extensions, cmdclass={"build_ext": build_command})
+if sys.platform != "linux":
+    raise SystemExit("fastconv builds on Linux only (g++ or clang with GNU OpenMP).")
+os.environ.setdefault("MAX_JOBS", str(os.cpu_count() or 1))
+ParallelCompile("MAX_JOBS").install()  # where ninja does not take over
+setup(ext_modules=extensions(), cmdclass={"build": CheckedBuild, "build_ext": CheckedBuildExt})

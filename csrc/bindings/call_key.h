@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "host.h"
+#include "../runtime/recent.h"
 
 namespace fastconv::bindings {
 
@@ -61,14 +62,7 @@ class CallKey {
   }
 
   struct Hash {
-    size_t operator()(const CallKey& key) const {
-      uint64_t hash = 14695981039346656037u;  // FNV-1a, a word at a time
-      for (int i = 0; i < key.count; ++i) {
-        hash = (hash ^ static_cast<uint64_t>(key.values[i])) * 1099511628211u;
-        hash ^= hash >> 32;
-      }
-      return hash;
-    }
+    size_t operator()(const CallKey& key) const { return runtime::hash_of(key.values, key.count); }
   };
 
  private:

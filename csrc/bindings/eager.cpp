@@ -7,8 +7,10 @@
 
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <memory>
-#include <unordered_map>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "call_key.h"
@@ -21,18 +23,26 @@ namespace py = pybind11;
 namespace fastconv::bindings {
 namespace {
 
-// Plans are small; beyond this number of kinds of calls all are forgotten.
+// Plans are small; beyond this number of kinds of calls the least recently used is forgotten.
 constexpr size_t MAX_PLANS = 4096;
 
-struct Setup {
-  Host* host = nullptr;
+struct Table {
   std::vector<py::object> planners;  // by operator: planner(*tensors, *arguments) -> plan or None
+  // The capsules of plans, or None for a call that is not for the kernels.
+  runtime::Recent<CallKey, py::object, CallKey::Hash> plans;
 };
+
+// While `lock` is held no Python code runs and no Python object is released: either may hand the GIL
+// to a thread that would find the table half changed, or wait for the lock with the GIL in its hands.
+struct Setup {
+  std::atomic<Host*> host{nullptr};  // hosts are never destroyed
+  std::mutex lock;
+  Table table;
+};
+using Lock = std::lock_guard<std::mutex>;
 
 // Leaked: Python objects must not be released after the interpreter is gone.
 Setup& setup = *new Setup;
-// The capsules of plans, or None for a call that is not for the kernels.
-auto& plans = *new std::unordered_map<CallKey, py::object, CallKey::Hash>;
 
 // The element type of a call as the bound functions take it.
 int number(const Call& call) { return static_cast<int>(call.dtype); }
@@ -50,29 +60,41 @@ py::object make_plan(Operator op, const py::object& planned) {
     plan->call.pool = fields[0].cast<Pool2dShape>();
   plan->call.dtype = runtime::checked_dtype(fields[1].cast<int>());
   plan->call.ceil_mode = fields[2].cast<bool>();
+  py::object extras = fields[3];
+  plan->extras = extras.ptr();
   py::object capsule = owned(PyCapsule_New(plan.get(), PLAN_CAPSULE, [](PyObject* self) {
     auto* kept = static_cast<Plan*>(PyCapsule_GetPointer(self, PLAN_CAPSULE));
     Py_DECREF(kept->extras);
     delete kept;
   }));
-  plan.release()->extras = fields[3].cast<py::object>().release().ptr();
+  plan.release();  // the capsule's, with its extras
+  extras.release();
   return capsule;
 }
 
 py::object find_plan(Operator op, const CallKey& key, PyObject* const* args, Py_ssize_t n) {
-  const auto found = plans.find(key);
-  if (found != plans.end()) return found->second;
-  py::object plan =
-      make_plan(op, owned(PyObject_Vectorcall(setup.planners[op].ptr(), args, n, nullptr)));
-  if (plans.size() >= MAX_PLANS) plans.clear();
-  plans.emplace(key, plan);
+  py::object planner;
+  {
+    const Lock lock(setup.lock);
+    if (const py::object* known = setup.table.plans.find(key)) return *known;
+    planner = setup.table.planners[op];
+  }
+  // Meanwhile other threads may plan the same call, or bring other planners.
+  py::object plan = make_plan(op, owned(PyObject_Vectorcall(planner.ptr(), args, n, nullptr)));
+  py::object oldest;  // released after the lock
+  const Lock lock(setup.lock);
+  Table& table = setup.table;
+  if (!table.planners[op].is(planner) || table.plans.find(key)) return plan;
+  if (table.plans.size() >= MAX_PLANS) oldest = table.plans.take_oldest();
+  table.plans.add(key, plan);
   return plan;
 }
 
 template <Operator OP>
 py::object call(PyObject* const* args, Py_ssize_t n) {
   constexpr int TENSORS = tensors_of(OP);
-  if (!setup.host || n < TENSORS || setup.host->watched()) return py::none();
+  Host* host = setup.host.load(std::memory_order_acquire);
+  if (!host || n < TENSORS || host->watched()) return py::none();
   CallKey key;
   key.add(OP);
   View views[MAX_TENSORS] = {};
@@ -81,7 +103,7 @@ py::object call(PyObject* const* args, Py_ssize_t n) {
       key.add(-1);
       continue;
     }
-    if (!setup.host->view(args[i], views[i]) || views[i].dtype != views[0].dtype ||
+    if (!host->view(args[i], views[i]) || views[i].dtype != views[0].dtype ||
         views[i].ndim != (i == 2 ? 1 : 4))
       return py::none();
     key.add(views[i]);
@@ -90,7 +112,7 @@ py::object call(PyObject* const* args, Py_ssize_t n) {
   if (!key.valid()) return py::none();
   const py::object plan = find_plan(OP, key, args, n);
   if (plan.is_none()) return plan;
-  return owned(setup.host->run(plan_in(plan.ptr()), plan.ptr(), args, views));
+  return owned(host->run(plan_in(plan.ptr()), plan.ptr(), args, views));
 }
 
 PyMethodDef METHODS[] = {
@@ -110,8 +132,13 @@ void use_host(const py::object& host, std::vector<py::object> planners) {
     host.inc_ref();
   }
   if (planners.size() != OPERATORS) throw std::invalid_argument("a planner for each operator");
-  setup = {given, std::move(planners)};
-  plans.clear();
+  Table table{std::move(planners), {}};
+  {
+    const Lock lock(setup.lock);
+    std::swap(setup.table, table);
+    setup.host.store(given, std::memory_order_release);
+  }
+  // The former plans and planners are released here.
 }
 
 }  // namespace

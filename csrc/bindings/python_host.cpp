@@ -4,6 +4,7 @@
 // csrc/torch/ replaces it where it was built.
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <vector>
 
 #include "dlpack.h"
@@ -21,8 +22,10 @@ struct Torch {
   std::vector<py::object> applies;  // by operator: apply(*tensors, plan) -> y
 };
 
-// Leaked: Python objects must not be released after the interpreter is gone.
-Torch& torch = *new Torch;
+// Written whole, never changed and never freed: a call may still use the last when the next is made.
+// (Nor may Python objects be released after the interpreter is gone.)
+std::atomic<const Torch*> current{nullptr};
+const Torch& torch() { return *current.load(std::memory_order_acquire); }
 
 struct Names {
   PyObject* is_neg = PyUnicode_InternFromString("is_neg");
@@ -50,17 +53,17 @@ Buffer buffer_of(const dlpack::Tensor& view) {
 Buffer buffer_of(PyObject* tensor) {
   if (tensor == Py_None) return {};
   dlpack::Tensor view;
-  if (torch.api->view_of_object(tensor, &view) != 0) throw py::error_already_set();
+  if (torch().api->view_of_object(tensor, &view) != 0) throw py::error_already_set();
   return buffer_of(view);
 }
 
 // A tensor like `prototype`, one without memory.
 py::object new_like(PyObject* prototype) {
-  return owned(PyObject_Vectorcall(torch.empty_like.ptr(), &prototype, 1, nullptr));
+  return owned(PyObject_Vectorcall(torch().empty_like.ptr(), &prototype, 1, nullptr));
 }
 
 int thread_count() {
-  const py::object threads = owned(PyObject_CallNoArgs(torch.threads.ptr()));
+  const py::object threads = owned(PyObject_CallNoArgs(torch().threads.ptr()));
   return static_cast<int>(PyLong_AsLong(threads.ptr()));
 }
 
@@ -85,21 +88,22 @@ py::object run_average(const Plan& plan, Buffer x) {
 class PythonHost final : public Host {
  public:
   bool watched() override {
-    for (const py::object& watcher : torch.watchers) {
+    for (const py::object& watcher : torch().watchers) {
       const py::object answer = owned(PyObject_CallNoArgs(watcher.ptr()));
       if (answer.ptr() != Py_None && truth(answer)) return true;
     }
-    const py::object level = owned(PyObject_GetAttr(torch.forward_ad.ptr(), names().current_level));
+    const py::object level =
+        owned(PyObject_GetAttr(torch().forward_ad.ptr(), names().current_level));
     return PyLong_AsLong(level.ptr()) >= 0;
   }
 
   bool view(PyObject* object, View& view) override {
     bool known = false;
-    for (const py::object& type : torch.types)
+    for (const py::object& type : torch().types)
       known |= reinterpret_cast<PyObject*>(Py_TYPE(object)) == type.ptr();
     if (!known) return false;
     dlpack::Tensor t;
-    if (torch.api->view_of_object(object, &t) != 0) {
+    if (torch().api->view_of_object(object, &t) != 0) {
       PyErr_Clear();
       return false;
     }
@@ -118,11 +122,11 @@ class PythonHost final : public Host {
     for (int i = 0; i < count && !tracked; ++i)
       tracked = tensors[i] != Py_None &&
                 truth(owned(PyObject_GetAttr(tensors[i], names().requires_grad)));
-    if (tracked && truth(owned(PyObject_CallNoArgs(torch.grad_enabled.ptr())))) {
+    if (tracked && truth(owned(PyObject_CallNoArgs(torch().grad_enabled.ptr())))) {
       PyObject* inputs[MAX_TENSORS + 1];
       for (int i = 0; i < count; ++i) inputs[i] = tensors[i];
       inputs[count] = capsule;
-      return PyObject_Vectorcall(torch.applies[plan.call.op].ptr(), inputs, count + 1, nullptr);
+      return PyObject_Vectorcall(torch().applies[plan.call.op].ptr(), inputs, count + 1, nullptr);
     }
     py::object y;
     if (plan.call.op == CONV2D)
@@ -187,14 +191,10 @@ py::object make_host(const py::object& exchange_api, std::vector<py::object> typ
   if (!api) throw py::error_already_set();
   if (api->version.major != dlpack::MAJOR_VERSION || !api->view_of_object) return py::none();
   if (applies.size() != OPERATORS) throw std::invalid_argument("an apply for each operator");
-  torch = {std::move(types),
-           std::move(watchers),
-           std::move(grad_enabled),
-           std::move(threads),
-           std::move(empty_like),
-           std::move(forward_ad),
-           api,
-           std::move(applies)};
+  current.store(
+      new Torch{std::move(types), std::move(watchers), std::move(grad_enabled), std::move(threads),
+                std::move(empty_like), std::move(forward_ad), api, std::move(applies)},
+      std::memory_order_release);
   static PythonHost host;
   return owned(PyCapsule_New(static_cast<Host*>(&host), HOST_CAPSULE, nullptr));
 }
@@ -202,6 +202,7 @@ py::object make_host(const py::object& exchange_api, std::vector<py::object> typ
 }  // namespace
 
 void bind_python_host(py::module_& m) {
+  names();  // made while no other thread can come by: making them takes Python
   m.def("python_host", &make_host, py::arg("exchange_api"), py::arg("types"), py::arg("watchers"),
         py::arg("grad_enabled"), py::arg("threads"), py::arg("empty_like"), py::arg("forward_ad"),
         py::arg("applies"));

@@ -9,26 +9,24 @@ using Lock = std::lock_guard<std::mutex>;
 
 FilterCache::Filters FilterCache::find(const Key& key, uint64_t checksum) {
   const Lock lock(mutex);
-  const auto found = by_key.find(key);
-  if (found == by_key.end() || found->second->checksum != checksum) return nullptr;
-  entries.splice(entries.begin(), entries, found->second);
-  return entries.front().filters;
+  const Entry* found = entries.find(key);
+  return found && found->checksum == checksum ? found->filters : nullptr;
 }
 
 void FilterCache::insert(const Key& key, uint64_t checksum, int64_t size, Filters filters) {
+  Dropped dropped;
   const Lock lock(mutex);
-  const auto found = by_key.find(key);
-  if (found != by_key.end()) remove(found->second);
   if (size > most_bytes) return;
-  shrink(most_bytes - size);
-  entries.push_front({key, checksum, size, std::move(filters)});
-  by_key[key] = entries.begin();
+  drop(entries.take(key), dropped);
+  shrink(most_bytes - size, dropped);
+  entries.add(key, {checksum, size, std::move(filters)});
   used += size;
 }
 
 void FilterCache::clear() {
+  Dropped dropped;
   const Lock lock(mutex);
-  shrink(0);
+  shrink(0, dropped);
 }
 
 int64_t FilterCache::bytes() {
@@ -42,19 +40,19 @@ int64_t FilterCache::bound() {
 }
 
 void FilterCache::set_bound(int64_t bytes) {
+  Dropped dropped;
   const Lock lock(mutex);
   most_bytes = bytes;
-  shrink(most_bytes);
+  shrink(most_bytes, dropped);
 }
 
-void FilterCache::remove(std::list<Entry>::iterator entry) {
-  used -= entry->size;
-  by_key.erase(entry->key);
-  entries.erase(entry);
+void FilterCache::drop(Entry entry, Dropped& dropped) {
+  used -= entry.size;
+  dropped.push_back(std::move(entry.filters));
 }
 
-void FilterCache::shrink(int64_t most) {
-  while (!entries.empty() && used > most) remove(std::prev(entries.end()));
+void FilterCache::shrink(int64_t most, Dropped& dropped) {
+  while (entries.size() > 0 && used > most) drop(entries.take_oldest(), dropped);
 }
 
 FilterCache& filter_cache() {

@@ -4,14 +4,16 @@
 
 #include <array>
 #include <cstdint>
-#include <list>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
+
+#include "recent.h"
 
 namespace fastconv::runtime {
 
-// Safe for any number of threads. Whoever holds filters keeps them, evicted or not.
+// Safe for any number of threads. Whoever holds filters keeps them, evicted or not. Memory is given
+// back when the lock is no longer held.
 class FilterCache {
  public:
   using Key = std::array<int64_t, 9>;
@@ -32,17 +34,19 @@ class FilterCache {
 
  private:
   struct Entry {
-    Key key;
-    uint64_t checksum;
-    int64_t size;
+    uint64_t checksum = 0;
+    int64_t size = 0;
     Filters filters;
   };
-  void remove(std::list<Entry>::iterator entry);
-  void shrink(int64_t most);
+  struct Hash {
+    size_t operator()(const Key& key) const { return hash_of(key.data(), key.size()); }
+  };
+  using Dropped = std::vector<Filters>;  // outlives the lock
+  void drop(Entry entry, Dropped& dropped);
+  void shrink(int64_t most, Dropped& dropped);
 
   std::mutex mutex;
-  std::list<Entry> entries;  // most recently used first
-  std::map<Key, std::list<Entry>::iterator> by_key;
+  Recent<Key, Entry, Hash> entries;
   int64_t used = 0, most_bytes = DEFAULT_BOUND;
 };
 

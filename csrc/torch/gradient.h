@@ -30,7 +30,7 @@ using torch::dynamo::autograd::PackedArgs;
 using torch::dynamo::autograd::SwapSavedVariables;
 
 const bindings::Kernels* kernels = nullptr;
-// By operator: what computes gradients where the kernels alone do not do; see eager.py.
+// A tuple, by operator: what computes gradients where the kernels alone do not do; see eager.py.
 PyObject* general_backwards = nullptr;
 
 // Returns whether a backward pass may call the kernels directly, without the GIL: its tensors are
@@ -80,7 +80,7 @@ variable_list general_backward(const Call& call, const Needed& needed, const Ten
   for (size_t i = 0; i < saved.size(); ++i)
     PyTuple_SET_ITEM(args.get(), 3 + i, THPVariable_Wrap(saved[i]));  // None if undefined
   THPObjectPtr result(
-      PyObject_Call(PyList_GET_ITEM(general_backwards, call.op), args.get(), nullptr));
+      PyObject_Call(PyTuple_GET_ITEM(general_backwards, call.op), args.get(), nullptr));
   if (!result) {
     python_error error;
     error.persist();

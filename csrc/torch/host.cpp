@@ -89,11 +89,11 @@ class TorchHost final : public bindings::Host {
 // host(kernels, general_backwards) -> capsule
 PyObject* make_host(PyObject*, PyObject* args) {
   PyObject *table, *backwards;
-  if (!PyArg_ParseTuple(args, "OO!", &table, &PyList_Type, &backwards)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OO!", &table, &PyTuple_Type, &backwards)) return nullptr;
   kernels =
       static_cast<const bindings::Kernels*>(PyCapsule_GetPointer(table, bindings::KERNELS_CAPSULE));
   if (!kernels) return nullptr;
-  Py_INCREF(table);
+  Py_INCREF(table);  // for good, as is a former one: a backward pass may be using it
   Py_INCREF(backwards);
   general_backwards = backwards;
   static TorchHost host;

@@ -120,12 +120,12 @@ _PLANNERS = [
 ]
 # By operator: (call, needed, grad_y, *saved) -> gradients of the tensors, where the host of
 # fastconv._torch cannot go straight to the kernels.
-_BACKWARDS = [
+_BACKWARDS = (
     conv2d_gradients,
     lambda call, _, *tensors: (max_pool2d_gradient(call, *tensors),),
     lambda call, _, grad_y: (average_gradient(call, grad_y),),
     lambda call, _, grad_y: (average_gradient(call, grad_y),),
-]
+)
 
 
 def _torch_host() -> object | None:

@@ -11,7 +11,7 @@
 // Code up to end.inl has no standard templates, OpenMP or static initialisers, because the linker
 // would share them with code for other CPUs.
 
-#if defined(TARGET)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 

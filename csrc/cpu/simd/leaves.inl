@@ -17,7 +17,7 @@ constexpr RowKernels<T> make_table() {
   k.transpose = transpose<T>;
   k.every_second = every_second<T>;
   k.add = add<T>;
-  k.checksum = checksum;
+  k.keyed_sum = keyed_sum;
   return k;
 }
 

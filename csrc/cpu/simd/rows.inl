@@ -112,34 +112,32 @@ void add(int64_t count, const T* __restrict__ in, T* __restrict__ out) {
   for (; i < count; ++i) out[i] += in[i];
 }
 
-// Every lane of eight vectors is mixed with each of its words in turn, then the 64-bit result with
-// each lane: h = (h ^ word) * odd, h ^= h >> half. Each step is one to one in h and in the word, so
-// a change of one word always shows. Without the shift the highest bit would go up alone, and two
-// changed signs would cancel.
-uint64_t checksum(int64_t bytes, const char* data, uint64_t seed) {
-  constexpr int VECTORS = 8, BLOCK = VECTORS * VECTOR_BYTES;  // covers a multiplication's latency
-  constexpr uint32_t ODD = 0x9E3779B1;
-  constexpr uint64_t ODD_64 = 0x9E3779B97F4A7C15;
-  Vec<uint32_t> h[VECTORS];
-#pragma GCC unroll 8
-  for (int v = 0; v < VECTORS; ++v) h[v] = Vec<uint32_t>{} + ODD;
-  char rest[BLOCK] = {};  // zeros behind the last bytes
-  for (; bytes > 0; bytes -= BLOCK, data += BLOCK) {
-    if (bytes < BLOCK) __builtin_memcpy(rest, data, bytes);
-    const char* block = bytes < BLOCK ? rest : data;
-#pragma GCC unroll 8
+// The sum over pairs of neighbouring words, a and b with the key of their place added (modulo 2^32),
+// of a * b + a + (b << 32), modulo 2^64: NH of UMAC (Black et al., CRYPTO 1999) but for the last two
+// terms, which make each summand (a + 2^32) * (b + 1) - 2^32. A change of one word changes one factor
+// by less than 2^32, and times the other factor that is no multiple of 2^64: it always shows. Missing
+// bytes are zeros.
+uint64_t keyed_sum(int64_t bytes, const char* data, const char* keys) {
+  constexpr int VECTORS = 4, GROUP = VECTORS * VECTOR_BYTES;  // covers the latency of an addition
+  constexpr int LINE = 64, AHEAD = 2048;  // w is seldom in a cache when it is large
+  Vec<uint64_t> sums[VECTORS] = {};
+  char rest[GROUP] = {};
+  for (; bytes > 0; bytes -= GROUP, data += GROUP, keys += GROUP) {
+    if (bytes < GROUP) __builtin_memcpy(rest, data, bytes);
+    const char* words = bytes < GROUP ? rest : data;
+#pragma GCC unroll 4
+    for (int at = 0; at < GROUP; at += LINE) __builtin_prefetch(data + at + AHEAD);
+#pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) {
-      Vec<uint32_t> words;
-      __builtin_memcpy(&words, block + v * VECTOR_BYTES, VECTOR_BYTES);
-      h[v] = (h[v] ^ words) * ODD;
-      h[v] ^= h[v] >> 15;
+      Vec<uint32_t> word, key;
+      __builtin_memcpy(&word, words + v * VECTOR_BYTES, VECTOR_BYTES);
+      __builtin_memcpy(&key, keys + v * VECTOR_BYTES, VECTOR_BYTES);
+      const auto pairs = (Vec<uint64_t>)(word + key);
+      sums[v] += multiply_halves(pairs) + pairs;
     }
   }
-  uint64_t sum = seed;
-  for (int v = 0; v < VECTORS; ++v)
-    for (int lane = 0; lane < LANES<uint32_t>; ++lane) {
-      sum = (sum ^ h[v][lane]) * ODD_64;
-      sum ^= sum >> 32;
-    }
+  const Vec<uint64_t> lanes = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  uint64_t sum = 0;
+  for (int lane = 0; lane < LANES<uint64_t>; ++lane) sum += lanes[lane];
   return sum;
 }

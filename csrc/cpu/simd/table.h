@@ -31,8 +31,8 @@ struct RowKernels {
   void (*every_second)(int64_t count, const T* in, T* out);
   // out[i] += in[i]
   void (*add)(int64_t count, const T* in, T* out);
-  // See common/checksum.h.
-  uint64_t (*checksum)(int64_t bytes, const char* data, uint64_t seed);
+  // See common/checksum.cpp. There are keys for bytes rounded up to a multiple of 256.
+  uint64_t (*keyed_sum)(int64_t bytes, const char* data, const char* keys);
 };
 
 FASTCONV_TABLE(RowKernels, row_kernels)
