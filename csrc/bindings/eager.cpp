@@ -178,6 +178,9 @@ const Kernels& kernels() {
 
 void bind_eager(py::module_& m) {
   m.def("eager_use", &use_host, py::arg("host"), py::arg("planners"));
+  py::list names;
+  for (const OperatorTraits& op : OPERATOR_TABLE) names.append(op.name);
+  m.attr("EAGER_OPERATORS") = names;
   m.attr("eager_kernels") =
       owned(PyCapsule_New(const_cast<Kernels*>(&kernels()), KERNELS_CAPSULE, nullptr));
   if (PyModule_AddFunctions(m.ptr(), METHODS) != 0) throw py::error_already_set();

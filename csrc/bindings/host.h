@@ -13,10 +13,20 @@
 
 namespace fastconv::bindings {
 
+// The operators of plain calls, in one table. Python's part of it is in fastconv/core/eager.py.
 enum Operator : int32_t { CONV2D, MAX_POOL2D, AVG_POOL2D, ADAPTIVE_AVG_POOL2D, OPERATORS };
-
-// Returns the number of leading tensors: x, w and bias (or None) of a convolution, x of a pool.
-constexpr int tensors_of(Operator op) { return op == CONV2D ? 3 : 1; }
+struct OperatorTraits {
+  const char* name;      // in fastconv.functional
+  const char* gradient;  // name of the node that computes its gradient
+  int tensors;           // that lead its arguments: x, w and bias (or None), or x
+};
+constexpr OperatorTraits OPERATOR_TABLE[OPERATORS] = {
+    {"conv2d", "FastconvConv2dBackward", 3},
+    {"max_pool2d", "FastconvMaxPool2dBackward", 1},
+    {"avg_pool2d", "FastconvAvgPool2dBackward", 1},
+    {"adaptive_avg_pool2d", "FastconvAdaptiveAvgPool2dBackward", 1},
+};
+constexpr int tensors_of(Operator op) { return OPERATOR_TABLE[op].tensors; }
 constexpr int MAX_TENSORS = 3;
 
 // A kind of call: everything that its kernels need beside addresses. It may be copied as bytes.

@@ -151,12 +151,7 @@ class Gradient final : public Node {
     for (const Tensor& t : tensors) saved.emplace_back(t, false);
   }
 
-  std::string name() const override {
-    constexpr const char* NAMES[] = {"FastconvConv2dBackward", "FastconvMaxPool2dBackward",
-                                     "FastconvAvgPool2dBackward",
-                                     "FastconvAdaptiveAvgPool2dBackward"};
-    return NAMES[call.op];
-  }
+  std::string name() const override { return bindings::OPERATOR_TABLE[call.op].gradient; }
 
   variable_list apply(variable_list&& grads) override {
     variable_list tensors;

@@ -13,6 +13,7 @@ without it, fastconv._C does the same through DLPack and the Functions of this m
 
 import importlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -114,18 +115,41 @@ def _pool_planner(arguments: Callable) -> Callable:
     return plan
 
 
-_PLANNERS = [
-    _plan_conv2d,
-    *map(_pool_planner, (max_pool2d_args, avg_pool2d_args, adaptive_args)),
-]
-# By operator: (call, needed, grad_y, *saved) -> gradients of the tensors, where the host of
-# fastconv._torch cannot go straight to the kernels.
-_BACKWARDS = (
-    conv2d_gradients,
-    lambda call, _, *tensors: (max_pool2d_gradient(call, *tensors),),
-    lambda call, _, grad_y: (average_gradient(call, grad_y),),
-    lambda call, _, grad_y: (average_gradient(call, grad_y),),
-)
+class _Operator(NamedTuple):
+    """What a plain call needs of Python.
+
+    planner: (*tensors, *arguments) -> plan, or None for a call that is not for the kernels.
+    backward: (call, needed, grad_y, *saved) -> gradients of the tensors, where the host of
+        fastconv._torch cannot go straight to the kernels.
+    function: the Function of the host of fastconv._C.
+    """
+
+    planner: Callable
+    backward: Callable
+    function: type
+
+
+def _average(arguments: Callable) -> _Operator:
+    return _Operator(
+        _pool_planner(arguments),
+        lambda call, _, grad_y: (average_gradient(call, grad_y),),
+        PlainAvgPool2d,
+    )
+
+
+_OPERATORS = {
+    "conv2d": _Operator(_plan_conv2d, conv2d_gradients, PlainConv2d),
+    "max_pool2d": _Operator(
+        _pool_planner(max_pool2d_args),
+        lambda call, _, *tensors: (max_pool2d_gradient(call, *tensors),),
+        PlainMaxPool2d,
+    ),
+    "avg_pool2d": _average(avg_pool2d_args),
+    "adaptive_avg_pool2d": _average(adaptive_args),
+}
+# In the order of csrc/bindings/host.h.
+_TABLE = [_OPERATORS[name] for name in _C.EAGER_OPERATORS]
+_PLANNERS = [operator.planner for operator in _TABLE]
 
 
 def _torch_host() -> object | None:
@@ -136,7 +160,7 @@ def _torch_host() -> object | None:
         return None
     if library.torch_version != torch.__version__.split("+")[0]:
         return None
-    return library.host(_C.eager_kernels, _BACKWARDS)
+    return library.host(_C.eager_kernels, tuple(operator.backward for operator in _TABLE))
 
 
 def _python_host() -> object | None:
@@ -150,12 +174,7 @@ def _python_host() -> object | None:
         threads=torch.get_num_threads,
         empty_like=torch.empty_like,
         forward_ad=forward_ad,
-        applies=[
-            direct_apply(PlainConv2d),
-            direct_apply(PlainMaxPool2d),
-            direct_apply(PlainAvgPool2d),
-            direct_apply(PlainAvgPool2d),
-        ],
+        applies=[direct_apply(operator.function) for operator in _TABLE],
     )
 
 
@@ -179,7 +198,6 @@ def describe() -> str:
     return f"{way} (dearer: fastconv._torch was not built for torch {torch.__version__})"
 
 
-conv2d = _C.eager_conv2d
-max_pool2d = _C.eager_max_pool2d
-avg_pool2d = _C.eager_avg_pool2d
-adaptive_avg_pool2d = _C.eager_adaptive_avg_pool2d
+conv2d, max_pool2d, avg_pool2d, adaptive_avg_pool2d = (
+    getattr(_C, f"eager_{name}") for name in _OPERATORS
+)

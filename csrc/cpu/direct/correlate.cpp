@@ -34,7 +34,7 @@ bool channel_lanes(const Correlation& s, const DirectKernels<T>& k, int64_t lane
 }
 
 template <class T>
-struct Plan {
+struct CorrelationSchedule {
   const Correlation& s;
   const RowKernels<T>& k = row_kernels<T>(isa());
   const DirectKernels<T>& tiles = direct_kernels<T>(isa());
@@ -47,7 +47,7 @@ struct Plan {
   int64_t row_vectors;   // pixel form: vectors of one output row
   int64_t band_vectors;  // pixel form: vectors of a band, with room for one more tile
 
-  Plan(const Correlation& correlation, int wanted_threads) : s(correlation) {
+  CorrelationSchedule(const Correlation& correlation, int wanted_threads) : s(correlation) {
     const int64_t outputs = s.N * s.groups * s.M * s.h.outputs * s.w.outputs;
     threads = threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted_threads);
     band = Band{s.C, s.x, s.h, s.w, 1};
@@ -81,7 +81,7 @@ struct Plan {
 };
 
 template <class T>
-struct Buffers {
+struct CorrelationArrays {
   T* weight;          // [groups][m_tiles][taps][packed channels]
   T* bias;            // [groups][m_tiles][m_tile]
   int32_t* tap;       // [taps]
@@ -92,7 +92,7 @@ struct Buffers {
   int64_t scratch_count;
   int64_t bytes;
 
-  Buffers(const Plan<T>& p, void* base) {
+  CorrelationArrays(const CorrelationSchedule<T>& p, void* base) {
     Workspace workspace(base);
     weight = workspace.take<T>(p.s.groups * p.m_tiles * p.band.taps() * p.m_tile);
     bias = workspace.take<T>(p.s.groups * p.m_tiles * p.m_tile);
@@ -106,16 +106,17 @@ struct Buffers {
   }
   // Vector loads may run over the end of the band by one vector. It holds zeros, because left-overs
   // of earlier calls may be subnormal, and a subnormal operand takes hundreds of cycles.
-  static int64_t tile_offset(const Plan<T>& p) {
+  static int64_t tile_offset(const CorrelationSchedule<T>& p) {
     return round_up(p.band.count() + p.k.lanes, CACHE_LINE);
   }
-  static int64_t tile_pixels(const Plan<T>& p) {
+  static int64_t tile_pixels(const CorrelationSchedule<T>& p) {
     return max64(DirectKernels<T>::MAX_VECTORS * p.k.lanes, DirectKernels<T>::CHANNEL_PIXELS);
   }
 };
 
 template <class T>
-void pack_weights(const Plan<T>& p, const T* weight, const T* bias, const Buffers<T>& b) {
+void pack_weights(const CorrelationSchedule<T>& p, const T* weight, const T* bias,
+                  const CorrelationArrays<T>& b) {
   const Correlation& s = p.s;
   const int64_t taps = p.band.taps();
   // In the filters of a forward convolution the taps are contiguous, so packing is a transpose.
@@ -146,7 +147,7 @@ void pack_weights(const Plan<T>& p, const T* weight, const T* bias, const Buffer
 // Fills the tables that say where each pixel vector of a band reads and writes. The entries after
 // the last vector are read but never stored.
 template <class T>
-void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
+void fill_vector_tables(const CorrelationSchedule<T>& p, const CorrelationArrays<T>& b) {
   for (int64_t v = 0; v < p.band_vectors; ++v) {
     const int64_t row = min64(v / p.row_vectors, p.band.rows - 1);
     const int64_t column = v % p.row_vectors * p.k.lanes;
@@ -158,7 +159,8 @@ void fill_vector_tables(const Plan<T>& p, const Buffers<T>& b) {
 
 // Pixel form. The tile stores contiguous rows of y itself. Other rows go through `scratch`.
 template <class T>
-void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t rows, T* scratch) {
+void run_pixels(const CorrelationSchedule<T>& p, const CorrelationArrays<T>& b, PixelTile<T> t,
+                int64_t rows, T* scratch) {
   const auto& tile = p.tiles.pixel_tiles[p.pixel_tile(t.channels)];
   const int64_t lanes = p.k.lanes;
   const bool direct = p.s.y.w == 1;
@@ -193,7 +195,7 @@ void run_pixels(const Plan<T>& p, const Buffers<T>& b, PixelTile<T> t, int64_t r
 // Channel form, row by row. The columns of a row are divided evenly among tiles. The tile stores
 // contiguous channels of y itself. Other layouts go through `scratch`.
 template <class T>
-void run_channels(const Plan<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) {
+void run_channels(const CorrelationSchedule<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) {
   const int64_t J = p.s.w.outputs, width = p.packed_channels(t.channels);
   const auto& tiles_of = p.tiles.channel_tiles[width / p.k.lanes - 1];
   const int64_t tiles = ceil_div(J, p.tiles.channel_pixels);
@@ -226,15 +228,15 @@ bool correlation_fits(const Correlation& s) { return band_fits(Band{s.C, s.x, s.
 template <class T>
 int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
   if (s.M * s.h.outputs * s.w.outputs == 0) return 0;
-  return Buffers<T>(Plan<T>(s, threads), nullptr).bytes;
+  return CorrelationArrays<T>(CorrelationSchedule<T>(s, threads), nullptr).bytes;
 }
 
 template <class T>
 void correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
                void* workspace, int threads) {
   if (s.M * s.h.outputs * s.w.outputs == 0) return;
-  const Plan<T> p(s, threads);
-  const Buffers<T> b(p, workspace);
+  const CorrelationSchedule<T> p(s, threads);
+  const CorrelationArrays<T> b(p, workspace);
   pack_weights(p, weight, bias, b);
   fill_tap_offsets(p.band, b.tap);
   if (!p.by_channel) fill_vector_tables(p, b);
@@ -246,7 +248,7 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
     const int64_t n = job / p.m_shares / bands / s.groups;
     const int64_t i0 = band * p.band.rows, rows = min64(p.band.rows, s.h.outputs - i0);
     T* packed = b.scratch + thread * b.scratch_count;
-    T* scratch = packed + Buffers<T>::tile_offset(p);
+    T* scratch = packed + CorrelationArrays<T>::tile_offset(p);
     if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
     std::fill(packed + p.band.count(), scratch, T(0));
     T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;

@@ -29,7 +29,7 @@ constexpr Band weight_band(const Conv2dShape& s) {
 }
 
 template <class T>
-struct Plan {
+struct DirectWeightSchedule {
   const Conv2dShape& s;
   const Isa isa;
   const RowKernels<T>& k;
@@ -40,7 +40,7 @@ struct Plan {
   int64_t taps;             // without the tap of grad_bias
   int64_t units, shares;    // (n, band) pairs; the shares that split them
 
-  Plan(const Conv2dShape& shape, int wanted_threads)
+  DirectWeightSchedule(const Conv2dShape& shape, int wanted_threads)
       : s(shape),
         isa(isa_for_channels(shape.group_OC(), sizeof(T))),
         k(row_kernels<T>(isa)),
@@ -62,14 +62,14 @@ struct Plan {
 };
 
 template <class T>
-struct Buffers {
+struct DirectWeightArrays {
   T* partial;    // [shares][groups][m_tiles][taps + 1][tile's width]
   int32_t* tap;  // [taps + 1]
   T* scratch;    // [threads]: packed band of x, a plane of ones, packed grad_y
   int64_t scratch_count, ones_offset, grad_y_offset;
   int64_t bytes;
 
-  Buffers(const Plan<T>& p, void* base) {
+  DirectWeightArrays(const DirectWeightSchedule<T>& p, void* base) {
     Workspace workspace(base);
     partial = workspace.take<T>(p.shares * p.tiles() * p.partial_count());
     tap = workspace.take<int32_t>(p.taps + 1);
@@ -83,8 +83,8 @@ struct Buffers {
 
 // Packs `rows` output rows of grad_y as [pixels][width]. Lanes after the last channel are zero.
 template <class T>
-void pack_grad_y(const Plan<T>& p, const T* grad_y, int64_t channels, int64_t width, int64_t rows,
-                 T* packed) {
+void pack_grad_y(const DirectWeightSchedule<T>& p, const T* grad_y, int64_t channels, int64_t width,
+                 int64_t rows, T* packed) {
   const Strides y = p.s.y_strides();
   const int64_t pixels = rows * p.s.OW();  // contiguous in either layout
   if (channels < width)
@@ -99,8 +99,8 @@ void pack_grad_y(const Plan<T>& p, const T* grad_y, int64_t channels, int64_t wi
 
 // Sums the products of one share into its partial sum.
 template <class T>
-void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-               int64_t job, int thread) {
+void sum_share(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
+               const BackwardWeightBuffers<T>& io, int64_t job, int thread) {
   const Conv2dShape& s = p.s;
   const int64_t share = job / p.tiles(), group = job / p.m_tiles % s.groups, tile = job % p.m_tiles;
   const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
@@ -130,8 +130,8 @@ void sum_share(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffer
 
 // Adds the partial sums of one tile in the order of their shares, and writes the result.
 template <class T>
-void finish_tile(const Plan<T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                 int64_t job) {
+void finish_tile(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
+                 const BackwardWeightBuffers<T>& io, int64_t job) {
   const Conv2dShape& s = p.s;
   const int64_t group = job / p.m_tiles, tile = job % p.m_tiles;
   const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
@@ -161,14 +161,14 @@ bool direct_weight_fits(const Conv2dShape& s) {
 
 template <class T>
 int64_t direct_weight_workspace_bytes(const Conv2dShape& s, int threads) {
-  return Buffers<T>(Plan<T>(s, threads), nullptr).bytes;
+  return DirectWeightArrays<T>(DirectWeightSchedule<T>(s, threads), nullptr).bytes;
 }
 
 template <class T>
 void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
                    int threads) {
-  const Plan<T> p(s, threads);
-  const Buffers<T> b(p, workspace);
+  const DirectWeightSchedule<T> p(s, threads);
+  const DirectWeightArrays<T> b(p, workspace);
   fill_tap_offsets(p.band, b.tap);
   b.tap[p.taps] = static_cast<int32_t>(b.ones_offset);
   parallel_jobs(p.threads, p.shares * p.tiles(),

@@ -123,8 +123,8 @@ void pixels_to_points(const RowKernels<T>& k, void (*transform)(const WinogradTi
 
 // Transforms tile row i of a block, `lanes` channels of x from `channel` on, to V. Plan: of a
 // driver.
-template <class Plan, class T>
-void input_to_points(const Plan& p, const T* x, const TileBlock& block, int64_t group, int64_t i,
+template <class Form, class T>
+void input_to_points(const Form& p, const T* x, const TileBlock& block, int64_t group, int64_t i,
                      int64_t channel, T* v, T* scratch) {
   const WinogradConv& c = p.c;
   const RowPlace at = place(p.grid, block, i);

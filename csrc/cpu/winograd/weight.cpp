@@ -49,7 +49,7 @@ constexpr int64_t MOST_BYTES = int64_t(60) << 20;  // of two strips and dU
 //   sum_point(strip, xi, panel)  for SLAB channels at a time
 // With small_filters a strip has PART tiles.
 template <class Form, class T>
-struct Plan {
+struct WinogradWeightSchedule {
   Form form;
   bool by_runs, by_slabs;
   FilterGradient<T> filters;
@@ -59,7 +59,7 @@ struct Plan {
   int64_t strips_held;                     // strips whose V and dM exist at a time
   mutable std::atomic<bool> stands{true};  // whether all gradients so far are valid
 
-  Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
+  WinogradWeightSchedule(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv),
         by_runs(small_filters<T>(conv)),
         by_slabs(!by_runs && form.strips() == 1 && conv.M >= MANY_OUTPUTS),
@@ -87,12 +87,12 @@ struct Plan {
 };
 
 template <class T>
-struct Buffers {
+struct WinogradWeightArrays {
   T *v, *m, *u, *scratch, *bias;
   int64_t scratch_count, bytes;
 
   template <class Form>
-  Buffers(const Plan<Form, T>& p, void* base) {
+  WinogradWeightArrays(const WinogradWeightSchedule<Form, T>& p, void* base) {
     const Form& form = p.form;
     scratch_count = round_up(max64(form.scratch_count(), p.filters.scratch_count()), CACHE_LINE);
     Workspace workspace(base);
@@ -107,15 +107,16 @@ struct Buffers {
 
 // Adds the parts of a sum of grad_y to their total, and sets them to zero.
 template <class Form, class T>
-void sum_bias(const Plan<Form, T>& p, T* bias) {
+void sum_bias(const WinogradWeightSchedule<Form, T>& p, T* bias) {
   const int64_t width = p.bias_width(), parts = p.form.bias_parts();
   for (int64_t i = 0; i < parts; ++i) p.form.k.add(width, bias + i * width, bias + parts * width);
   std::fill(bias, bias + parts * width, T(0));
 }
 
 template <class Form, class T>
-void transform_job(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                   int64_t strip, int64_t group, int64_t job, int thread) {
+void transform_job(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
+                   const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group, int64_t job,
+                   int thread) {
   PhaseClock clock(p.seconds, thread);
   const int64_t held = strip % p.strips_held;
   const WinogradPhase phase =
@@ -126,7 +127,7 @@ void transform_job(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWe
 }
 
 template <class Form, class T>
-void transform_strip(const Plan<Form, T>& p, const Buffers<T>& b,
+void transform_strip(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
                      const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group) {
   parallel_jobs(p.threads, p.form.jobs(strip), [&](int64_t job, int thread) {
     transform_job(p, b, io, strip, group, job, thread);
@@ -135,8 +136,8 @@ void transform_strip(const Plan<Form, T>& p, const Buffers<T>& b,
 }
 
 template <class Form, class T>
-void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                   int64_t group) {
+void sum_by_points(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
+                   const BackwardWeightBuffers<T>& io, int64_t group) {
   const Form& form = p.form;
   for (int64_t strip = 0; strip < form.strips(); ++strip) {
     const int64_t held = strip % p.strips_held;
@@ -160,8 +161,8 @@ void sum_by_points(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWe
 }
 
 template <class Form, class T>
-void sum_by_runs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                 int64_t group) {
+void sum_by_runs(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
+                 const BackwardWeightBuffers<T>& io, int64_t group) {
   const Form& form = p.form;
   parallel_jobs(p.threads, p.runs, [&](int64_t run, int thread) {
     PhaseClock clock(p.seconds, thread);
@@ -185,8 +186,8 @@ void sum_by_runs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeig
 }
 
 template <class Form, class T>
-void finish_filters(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                    int64_t group) {
+void finish_filters(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
+                    const BackwardWeightBuffers<T>& io, int64_t group) {
   const int64_t chunks = p.filters.chunks(p.filters.sums(b.u, 0, false));
   parallel_jobs(p.threads, p.form.panels * chunks, [&](int64_t job, int thread) {
     PhaseClock clock(p.seconds, thread);
@@ -200,8 +201,8 @@ void finish_filters(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardW
 }
 
 template <class Form, class T>
-void run_by_slabs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-                  int64_t group) {
+void run_by_slabs(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
+                  const BackwardWeightBuffers<T>& io, int64_t group) {
   const int64_t panels = p.form.panels;
   transform_strip(p, b, io, 0, group);
   parallel_jobs(p.threads, p.filters.slabs() * panels, [&](int64_t job, int thread) {
@@ -217,8 +218,8 @@ void run_by_slabs(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWei
 }
 
 template <class Form, class T>
-void run_group(const Plan<Form, T>& p, const Buffers<T>& b, const BackwardWeightBuffers<T>& io,
-               int64_t group) {
+void run_group(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
+               const BackwardWeightBuffers<T>& io, int64_t group) {
   std::fill(b.bias, b.bias + p.bias_run() * p.runs, T(0));
   if (p.by_slabs) {
     run_by_slabs(p, b, io, group);
@@ -248,23 +249,24 @@ void fill_unseen(const WinogradConv& c, T* grad_w) {
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
   if (WeightAcrossTiles<T>::takes(conv))
-    return f(Plan<WeightAcrossTiles<T>, T>(conv, threads, seconds));
-  return f(Plan<WeightAcrossChannels<T>, T>(conv, threads, seconds));
+    return f(WinogradWeightSchedule<WeightAcrossTiles<T>, T>(conv, threads, seconds));
+  return f(WinogradWeightSchedule<WeightAcrossChannels<T>, T>(conv, threads, seconds));
 }
 
 }  // namespace
 
 template <class T>
 int64_t winograd_weight_workspace_bytes(const WinogradConv& conv, int threads) {
-  return with_plan<T>(conv, threads, nullptr,
-                      [](const auto& plan) { return Buffers<T>(plan, nullptr).bytes; });
+  return with_plan<T>(conv, threads, nullptr, [](const auto& plan) {
+    return WinogradWeightArrays<T>(plan, nullptr).bytes;
+  });
 }
 
 template <class T>
 bool winograd_weight(const WinogradConv& conv, const BackwardWeightBuffers<T>& buffers,
                      void* workspace, int threads, WinogradSeconds* seconds) {
   return with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
-    const Buffers<T> b(plan, workspace);
+    const WinogradWeightArrays<T> b(plan, workspace);
     for (int64_t group = 0; group < conv.groups; ++group) run_group(plan, b, buffers, group);
     fill_unseen(conv, buffers.grad_w);
     return plan.stands.load();

@@ -54,7 +54,7 @@ constexpr int64_t FEW_BLOCKS = 4;
 //   multiply(block, units)          makes M
 //   transform_output(block, units)  makes y; returns whether the outputs are valid
 template <class Form, class T>
-struct Plan {
+struct WinogradSchedule {
   Form form;
   int threads;
   WinogradSeconds* seconds;
@@ -65,7 +65,7 @@ struct Plan {
   bool by_parts;         // M of all blocks stays in L2, and only a part of U exists at a time
   mutable std::atomic<bool> stands{true};  // whether all outputs so far are valid
 
-  Plan(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
+  WinogradSchedule(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
       : form(conv), threads(wanted_threads), seconds(phases) {
     filters_private = form.units * form.u_unit * int64_t(sizeof(T)) > SHARED_FILTER_BYTES ||
                       (form.blocks() < FEW_BLOCKS && form.blocks() <= form.units);
@@ -90,12 +90,12 @@ struct Plan {
 };
 
 template <class T>
-struct Buffers {
+struct WinogradArrays {
   T *v, *u, *m, *scratch, *bias;
   int64_t m_count, scratch_count, bytes;
 
   template <class Form>
-  Buffers(const Plan<Form, T>& p, bool ready_filters, void* base) {
+  WinogradArrays(const WinogradSchedule<Form, T>& p, bool ready_filters, void* base) {
     const Form& form = p.form;
     m_count = round_up(form.m_count(p.chunk), CACHE_LINE) * p.m_blocks();
     scratch_count = round_up(form.scratch_count(), CACHE_LINE);
@@ -118,7 +118,7 @@ struct Own {
   T *m, *scratch;
   PhaseClock clock;
 
-  Own(const Buffers<T>& b, WinogradSeconds* seconds, int thread)
+  Own(const WinogradArrays<T>& b, WinogradSeconds* seconds, int thread)
       : m(b.m + thread * b.m_count),
         scratch(b.scratch + thread * b.scratch_count),
         clock(seconds, thread) {}
@@ -126,15 +126,16 @@ struct Own {
 
 // Makes U of one unit, part by part.
 template <class Form, class T>
-void transform_filters(const Plan<Form, T>& p, const T* w, int64_t group, int64_t unit, T* u,
-                       Own<T>& own) {
+void transform_filters(const WinogradSchedule<Form, T>& p, const T* w, int64_t group, int64_t unit,
+                       T* u, Own<T>& own) {
   for (int64_t part = 0; part < p.form.parts; ++part)
     p.form.transform_filters(w, group, unit, part, u + part * p.form.u_part, own.scratch);
   own.clock.stamp(FILTER_TRANSFORM);
 }
 
 template <class Form, class T>
-void transform_all_filters(const Plan<Form, T>& p, const Buffers<T>& b, const T* w, T* u) {
+void transform_all_filters(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
+                           const T* w, T* u) {
   const int64_t units = p.form.units;
   parallel_jobs(p.threads, p.form.c.groups * units, [&](int64_t job, int thread) {
     Own<T> own(b, p.seconds, thread);
@@ -145,7 +146,7 @@ void transform_all_filters(const Plan<Form, T>& p, const Buffers<T>& b, const T*
 // Multiplies V of a block by `count` units of U and writes their outputs. io.bias is
 // [group][units * unit], or null.
 template <class Form, class T>
-void multiply_block(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t block,
+void multiply_block(const WinogradSchedule<Form, T>& p, const WinogradBuffers<T>& io, int64_t block,
                     int64_t group, const T* v, const T* u, int64_t unit, int64_t count,
                     Own<T>& own) {
   p.form.multiply(block, v, u, unit, count, 0, p.form.parts, own.m);
@@ -155,7 +156,8 @@ void multiply_block(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_
 }
 
 template <class Form, class T>
-void run_shared(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffers<T>& io) {
+void run_shared(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
+                const WinogradBuffers<T>& io) {
   const Form& form = p.form;
   const int64_t blocks = form.blocks();
   if (!io.filters) transform_all_filters(p, b, io.w, b.u);
@@ -174,8 +176,8 @@ void run_shared(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffe
 
 // Runs one unit with `blocks` blocks, whose V is at v.
 template <class Form, class T>
-void run_unit(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group, int64_t unit,
-              int64_t first, int64_t blocks, const T* v, T* u, Own<T>& own) {
+void run_unit(const WinogradSchedule<Form, T>& p, const WinogradBuffers<T>& io, int64_t group,
+              int64_t unit, int64_t first, int64_t blocks, const T* v, T* u, Own<T>& own) {
   const Form& form = p.form;
   transform_filters(p, io.w, group, unit, u, own);
   for (int64_t i = 0; i < blocks; ++i)
@@ -183,8 +185,8 @@ void run_unit(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t grou
 }
 
 template <class Form, class T>
-void run_unit_by_parts(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int64_t group,
-                       int64_t unit, const T* v, T* u, Own<T>& own) {
+void run_unit_by_parts(const WinogradSchedule<Form, T>& p, const WinogradBuffers<T>& io,
+                       int64_t group, int64_t unit, const T* v, T* u, Own<T>& own) {
   const Form& form = p.form;
   const int64_t m_count = form.m_count(1);
   for (int64_t part = 0; part < form.parts; ++part) {
@@ -200,7 +202,8 @@ void run_unit_by_parts(const Plan<Form, T>& p, const WinogradBuffers<T>& io, int
 }
 
 template <class Form, class T>
-void run_private(const Plan<Form, T>& p, const Buffers<T>& b, const WinogradBuffers<T>& io) {
+void run_private(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
+                 const WinogradBuffers<T>& io) {
   const Form& form = p.form;
   for (int64_t group = 0; group < form.c.groups; ++group)
     for (int64_t first = 0; first < form.blocks(); first += p.super_blocks) {
@@ -242,8 +245,9 @@ void fill_unseen(const WinogradConv& c, const WinogradBuffers<T>& io, int thread
 // Calls f(plan) with the form that supports `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
-  if (AcrossTiles<T>::takes(conv)) return f(Plan<AcrossTiles<T>, T>(conv, threads, seconds));
-  return f(Plan<AcrossChannels<T>, T>(conv, threads, seconds));
+  if (AcrossTiles<T>::takes(conv))
+    return f(WinogradSchedule<AcrossTiles<T>, T>(conv, threads, seconds));
+  return f(WinogradSchedule<AcrossChannels<T>, T>(conv, threads, seconds));
 }
 
 }  // namespace
@@ -251,7 +255,7 @@ auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, 
 template <class T>
 int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool ready_filters) {
   return with_plan<T>(conv, threads, nullptr, [&](const auto& plan) {
-    return Buffers<T>(plan, ready_filters, nullptr).bytes;
+    return WinogradArrays<T>(plan, ready_filters, nullptr).bytes;
   });
 }
 
@@ -259,7 +263,7 @@ template <class T>
 bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds) {
   return with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
-    const Buffers<T> b(plan, buffers.filters != nullptr, workspace);
+    const WinogradArrays<T> b(plan, buffers.filters != nullptr, workspace);
     WinogradBuffers<T> io = buffers;
     if (io.bias) {
       io.bias = b.bias;
@@ -295,7 +299,7 @@ template <class T>
 void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* workspace,
                       int threads) {
   with_plan<T>(conv, threads, nullptr, [&](const auto& plan) {
-    transform_all_filters(plan, Buffers<T>(plan, true, workspace), w, filters);
+    transform_all_filters(plan, WinogradArrays<T>(plan, true, workspace), w, filters);
   });
 }
 
