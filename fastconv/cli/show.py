@@ -12,6 +12,7 @@ import torch
 
 from fastconv import checkpoint
 from fastconv.checkpoint import Trained
+from fastconv.config import TrainError
 from fastconv.data import DataError, Split
 from fastconv.data.fitting import fit
 from fastconv.data.folder import cut_out
@@ -106,6 +107,11 @@ def _print_answer(name: str, trained: Trained, image: torch.Tensor, truth: int |
     """The most probable classes of ``image``, and what it is."""
     with torch.no_grad():
         probabilities = trained.model(image.unsqueeze(0))[0].softmax(0)
+    if not probabilities.isfinite().all():
+        raise TrainError(
+            f"the model has no answer to {name}, its outputs are not finite: train it with a "
+            "lower lr"
+        )
     print(f"{name} through {_model(trained)}, {LAYER_NAMES[trained.layers]} layers")
     top = probabilities.topk(min(ANSWERS, len(trained.classes)))
     for place, (probability, label) in enumerate(zip(*map(torch.Tensor.tolist, top), strict=True)):
