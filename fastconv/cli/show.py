@@ -15,6 +15,7 @@ from fastconv.data.fitting import fit
 from fastconv.data.folder import cut_out
 from fastconv.train import LAYER_NAMES, checkpoint, load_data
 from fastconv.train.checkpoint import Trained
+from fastconv.train.config import TrainError
 
 ONE_PAGE = 4  # convolutions that are drawn together; of larger nets each has a page
 ANSWERS = 5  # printed
@@ -105,6 +106,11 @@ def _print_answer(name: str, trained: Trained, image: torch.Tensor, truth: int |
     """The most probable classes of ``image``, and what it is."""
     with torch.no_grad():
         probabilities = trained.model(image.unsqueeze(0))[0].softmax(0)
+    if not probabilities.isfinite().all():
+        raise TrainError(
+            f"the model has no answer to {name}, its outputs are not finite: train it with a "
+            "lower lr"
+        )
     print(f"{name} through {_model(trained)}, {LAYER_NAMES[trained.layers]} layers")
     top = probabilities.topk(min(ANSWERS, len(trained.classes)))
     for place, (probability, label) in enumerate(zip(*map(torch.Tensor.tolist, top), strict=True)):

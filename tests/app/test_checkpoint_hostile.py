@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,28 @@ def test_command_ends_in_one_line(run, tmp_path: Path, capsys):
     torch.save(changed(run[1], ("config", "classes"), ["x" * 100_000]), path_in(tmp_path))
     assert main(["show", str(tmp_path), "test:0"]) == 1
     assert len(error_of(capsys)) < LONGEST
+
+
+def test_weights_that_are_not_finite(run, tmp_path: Path, capsys):
+    key = ("learners", "fastconv", "model", "features.0.weight")
+    torch.save(changed(run[1], key, torch.full((6, 1, 5, 5), math.nan)), path_in(tmp_path))
+    assert main(["show", str(tmp_path), "china.jpg"]) == 1
+    assert "no answer to china.jpg, its outputs are not finite" in error_of(capsys)
+
+
+def test_checkpoint_of_an_earlier_version(run, tmp_path: Path):
+    """It also held the state of the schedule, and lacked options that came later."""
+    state = copy.deepcopy(run[1])
+    state["learners"]["fastconv"]["schedule"] = {"last_epoch": 1, "_last_lr": [0.1]}
+    del state["config"]["freeze"], state["config"]["crop_padding"]
+    torch.save(state, path_in(tmp_path))
+    assert checkpoint.load_model(tmp_path).config == run[0]
+    assert Trainer(run[0], training.noise(), tmp_path, resume=True).epochs_done == 1
+
+
+def test_missing_package(run, tmp_path: Path, capsys, monkeypatch):
+    torch.save(run[1], path_in(tmp_path))
+    monkeypatch.delitem(sys.modules, "fastconv.train.schema", raising=False)
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    assert main(["show", str(tmp_path), "test:0"]) == 1
+    assert "msgspec is not installed: pip install fastconv[train]" in error_of(capsys)
