@@ -5,6 +5,7 @@ A `TorchFunctionMode` sees the calls. While it answers one, torch takes it off t
 the plain way of fastconv.functional is taken.
 """
 
+import functools
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
@@ -45,6 +46,7 @@ class _Routes(TorchFunctionMode):
 
 
 _PLAIN = frozenset({torch.Tensor, nn.Parameter})
+_pop, _push = torch._C._pop_torch_function_stack, torch._C._push_on_torch_function_stack
 _local = threading.local()  # `depth`: blocks that this thread is in; `mode`: that of the first
 
 
@@ -52,13 +54,18 @@ def _enter() -> None:
     _local.depth = getattr(_local, "depth", 0) + 1
     if _local.depth == 1:
         _local.mode = _Routes()
-        _local.mode.__enter__()
+        _push(_local.mode)
 
 
 def _leave() -> None:
     _local.depth -= 1
-    if _local.depth == 0:
-        _local.mode.__exit__(None, None, None)
+    if _local.depth > 0:
+        return
+    above = []  # modes that were entered since, and stay
+    while (mode := _pop()) is not _local.mode:
+        above.append(mode)
+    for mode in reversed(above):
+        _push(mode)
 
 
 class enabled(ContextDecorator):
@@ -94,30 +101,27 @@ def disable() -> None:
         _local.enabled = False
 
 
-# Hooks of a model converted by mode="functions". They are functions of this module, so that a
-# copied or pickled model has them too.
-def _before(module: nn.Module, args: tuple) -> None:
-    _enter()
+def _forward(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    with enabled():
+        return type(model).forward(model, *args, **kwargs)
 
 
-def _after(module: nn.Module, args: tuple, output: object) -> None:
-    _leave()
+def _is_routed(model: nn.Module) -> bool:
+    return getattr(vars(model).get("forward"), "func", None) is _forward
 
 
 def route(model: nn.Module) -> nn.Module:
-    """Lets every forward run of `model` be a block of `enabled`."""
-    if _before not in model._forward_pre_hooks.values():
-        model.register_forward_pre_hook(_before, prepend=True)
-        model.register_forward_hook(_after, always_call=True)
+    """Lets every forward run of `model` be a block of `enabled`; a copied or pickled model too."""
+    if not _is_routed(model):
+        if "forward" in vars(model):
+            raise ValueError("convert(mode='functions'): the model's forward was replaced already")
+        model.forward = functools.partial(_forward, model)
     return model
 
 
 def unroute(model: nn.Module) -> nn.Module:
     """The inverse, for `model` and the modules in it."""
     for module in model.modules():
-        for hooks, ours in ((module._forward_pre_hooks, _before), (module._forward_hooks, _after)):
-            for key in [key for key, hook in hooks.items() if hook is ours]:
-                del hooks[key]
-                if ours is _after:
-                    module._forward_hooks_always_called.pop(key, None)
+        if _is_routed(module):
+            del module.forward
     return model

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch._decomp import register_decomposition
 
-from fastconv.core import ops  # noqa: F401  (defines the operators)
+from fastconv.core import ops
 from fastconv.core.fallbacks import F
 
 _ops = torch.ops.fastconv
@@ -34,10 +34,16 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False) -
 
 @register_decomposition(_ops.max_pool2d.default)
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> tuple:
-    if with_codes:  # torch has no codes
-        return NotImplemented
-    y = F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
-    return y, x.new_empty(0, dtype=torch.uint8)
+    given = (x, kernel, stride, padding, dilation, ceil_mode)
+    if not with_codes:
+        return F.max_pool2d(*given), x.new_empty(0, dtype=torch.uint8)
+    y, indices = F.max_pool2d_with_indices(*given)
+    places = []  # kh, kw: where in its window the maximum is
+    for axis, place in enumerate((indices // x.shape[3], indices % x.shape[3])):
+        first = torch.arange(y.shape[2 + axis], device=x.device) * stride[axis] - padding[axis]
+        first = first[:, None] if axis == 0 else first
+        places.append((place - first) // dilation[axis])
+    return y, (places[0] * kernel[1] + places[1]).to(ops.code_dtype(kernel))
 
 
 @register_decomposition(_ops.avg_pool2d.default)

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 import fastconv
 from fastconv import functional, routing
@@ -144,11 +145,44 @@ def test_a_model_in_functions_mode_keeps_its_classes(calls):
     calls.clear()
     F.max_pool2d(X, 2)
     assert calls == [], "the block has ended with the error"
-    assert fastconv.revert(model) is model and not model._forward_hooks
+    assert fastconv.revert(model) is model and "forward" not in vars(model)
     model(X)
     assert calls == []
     with pytest.raises(ValueError, match="mode must be"):
         fastconv.convert(model, mode="methods")
+
+
+def test_no_block_stays_open_when_a_run_is_interrupted(calls):
+    class Interrupted(nn.Module):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastconv.convert(Interrupted(), mode="functions")(X)
+    F.max_pool2d(X, 2)
+    assert calls == []
+    replaced = net()
+    replaced.forward = lambda x: x
+    with pytest.raises(ValueError, match="replaced already"):
+        fastconv.convert(replaced, mode="functions")
+
+
+def test_modes_entered_since_stay_when_a_block_ends(calls):
+    seen = []
+
+    class Other(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    fastconv.enable()
+    with Other():
+        fastconv.disable()
+        F.max_pool2d(X, 2)
+        assert F.max_pool2d in seen and calls == []
+    count = len(seen)
+    F.max_pool2d(X, 2)
+    assert len(seen) == count and calls == []
 
 
 def test_compiled_code_takes_the_kernels_too():

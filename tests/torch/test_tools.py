@@ -87,6 +87,28 @@ def test_an_exported_program_decomposes_to_torchs_operators():
     torch.testing.assert_close(plain.module()(x), model(x), rtol=1e-4, atol=1e-5)
 
 
+def test_codes_of_the_decomposition_are_ours():
+    from fastconv.core import decompositions, ops
+
+    x = torch.randn(2, 3, 11, 9)
+    args = ((3, 2), (2, 1), (1, 1), (2, 1), True)
+    y, codes = decompositions.max_pool2d(x, *args, True)
+    ours = ops.max_pool2d(x, *args, True)
+    assert torch.equal(y, ours[0]) and torch.equal(codes, ours[1]) and codes.dtype is ours[1].dtype
+
+
+def test_max_pooling_trains_when_compiled_for_any_size():
+    model = fastconv.convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2)))
+    compiled = torch.compile(model, backend="aot_eager", dynamic=True)
+    for size in (12, 14, 17):
+        x = torch.randn(2, 3, size, size)
+        compiled(x).sum().backward()
+        grad, model[0].weight.grad = model[0].weight.grad, None
+        model(x).sum().backward()
+        torch.testing.assert_close(grad, model[0].weight.grad)
+        model[0].weight.grad = None
+
+
 def counted_by_fvcore(model, x, handles):
     analysis = pytest.importorskip("fvcore.nn").FlopCountAnalysis(model, x)
     return analysis.set_op_handle(**handles).unsupported_ops_warnings(False).total()
