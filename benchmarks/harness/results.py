@@ -69,17 +69,20 @@ def newest(folder: Path = FOLDER) -> Path:
     Raises:
         ResultError: there is none.
     """
-    known = {(ROOT / name).resolve() for name in git("ls-files").splitlines()}
-    paths = list(folder.glob("bench-*.json"))
-    committed = [path for path in paths if path.resolve() in known]
-    dated = _dated(committed or paths)
-    if not dated:
+    path = newest_of("bench", folder)
+    if path is None:
         raise ResultError(f"no bench-*.json in {folder}: `make bench` makes one")
-    return max(dated)[1]
+    return path
 
 
-def _dated(paths: Iterable[Path]) -> list[tuple[str, Path]]:
-    return [(result["finished"], path) for path in paths if not (result := load(path))["quick"]]
+def newest_of(kind: str, folder: Path = FOLDER) -> Path | None:
+    """The same of the results <kind>-*.json, those of a part of the plan left out; or None."""
+    known = {(ROOT / name).resolve() for name in git("ls-files").splitlines()}
+    paths = list(folder.glob(f"{kind}-*.json"))
+    committed = [path for path in paths if path.resolve() in known]
+    results = [(load(path), path) for path in committed or paths]
+    dated = [(made["finished"], path) for made, path in results if not made.get("quick")]
+    return max(dated)[1] if dated else None
 
 
 def key(row: dict) -> tuple:

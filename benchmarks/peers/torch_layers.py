@@ -12,6 +12,7 @@ from benchmarks.peers.contender import Contender, Problem
 from fastconv import functional
 from fastconv.core import ops
 from fastconv.core.extension import _C
+from fastconv.core.tensors import buffer
 
 aten = torch.ops.aten
 
@@ -59,7 +60,7 @@ def kernel(
     args = (case.stride, case.padding, case.dilation, case.groups)
     shape = ops.conv2d_shape(x.shape, w.shape, args, False, False, False)
     tensors = (*given, *map(torch.empty_like, like))
-    buffers = [value for t in tensors for value in (t.data_ptr(), t.numel())]
+    buffers = [buffer(t) for t in tensors]
     compute, dtype = getattr(_C, f"conv2d_{direction}"), ops.KERNEL_DTYPES[problem.dtype]
 
     def run() -> tuple[Tensor, ...]:

@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benchmarks.harness import cases
-from benchmarks.harness.machine import ROOT
-from benchmarks.harness.roofline import bandwidth
+from benchmarks.harness import cases, problems
 from benchmarks.peers import LABELS, OURS
-from benchmarks.report import tables
-from fastconv.plots.canvas import BLUE, GREY, INK, VERMILION, new_figure, write
+from benchmarks.report import roofline_picture, tables
+from benchmarks.report.small import FOLDER, write
+from fastconv.plots.canvas import BLUE, GREY, INK, VERMILION, new_figure
 
 # Okabe and Ito, told apart with any colour vision.
 COLOURS = {
@@ -27,8 +26,7 @@ COLOURS = {
     "jax": "#777777",
     "fastconv_channels_last": "#000000",
 }
-MARKERS = {"forward": "o", "backward_input": "^", "backward_weight": "s", "autograd": "D"}
-FOLDER = ROOT / "benchmarks" / "pictures"
+MARGIN = 1.25  # between the longest bar and the end of its axis
 
 
 def label(name: str) -> str:
@@ -61,61 +59,50 @@ def _plain(axis: str, axes: Axes, values: Iterable[float]) -> None:
 
 
 def _bars(axes: Axes, rows: Sequence[dict], peers: Sequence[str], name: Callable) -> None:
-    """A horizontal bar from 1 to the ratio for each row and peer, quartiles as whiskers."""
+    """A horizontal bar from 1 to the ratio for each row and peer, quartiles as whiskers.
+
+    The bars alone set the limits of the axis: an arrow marks a whisker that goes on beyond them.
+    """
     height = 0.8 / len(peers)
-    shown = []
+    limits = axis_limits(rows, peers)
+    beyond = False
     for number, peer in enumerate(peers):
         at = [i + (number - (len(peers) - 1) / 2) * height for i in range(len(rows))]
         have = [(y, row["contenders"][peer]) for y, row in zip(at, rows, strict=True)
                 if "ratio" in row["contenders"].get(peer, {})]  # fmt: skip
         if not have:
             continue
+        ys = [y for y, _ in have]
         ratios = np.array([entry["ratio"] for _, entry in have])
-        ends = [[abs(e["ratio"] - e[f"ratio_{side}"]) for _, e in have] for side in ("low", "high")]
-        axes.barh([y for y, _ in have], ratios - 1, height, left=1, color=COLOURS[peer],
-                  xerr=ends,
-                  error_kw={"ecolor": INK, "elinewidth": 0.6})  # fmt: skip
-        shown += ratios.tolist()
-    _plain("x", axes, shown + [1])
+        axes.barh(ys, ratios - 1, height, left=1, color=COLOURS[peer])
+        for side, end, arrow in (("low", limits[0], "<"), ("high", limits[1], ">")):
+            quartiles = np.array([entry[f"ratio_{side}"] for _, entry in have])
+            axes.hlines(ys, ratios, np.clip(quartiles, *limits), color=INK, linewidth=0.6)
+            outside = [y for y, q in zip(ys, quartiles, strict=True) if q != np.clip(q, *limits)]
+            if outside:
+                ends = [end] * len(outside)
+                axes.plot(ends, outside, arrow, color=INK, markersize=3, clip_on=False)
+                beyond = True
+    _plain("x", axes, limits)
+    axes.set_xlim(*limits)
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_yticks(range(len(rows)), [name(row) for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", color=GREY, linewidth=0.4)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("time / fastconv's: right of 1, fastconv is faster")
+    arrows = "\narrows: quartiles further out" if beyond else ""
+    axes.set_xlabel(f"time / fastconv's: right of 1, fastconv is faster{arrows}")
+
+
+def axis_limits(rows: Iterable[dict], peers: Iterable[str]) -> tuple[float, float]:
+    """Room for 1 and every ratio of the peers, whatever their quartiles."""
+    found = [row["contenders"].get(peer, {}).get("ratio", 1) for row in rows for peer in peers]
+    return min(1, *found) / MARGIN, max(1, *found) * MARGIN
 
 
 def _peers_in(rows: Sequence[dict]) -> list[str]:
     return [name for name in LABELS if any(name in tables.ratios(row) for row in rows)]
-
-
-def _every_layer(direction: str) -> Callable[[dict, Path], bool]:
-    def picture(result: dict, path: Path) -> bool:
-        rows = [r for r in tables.of_stage(result, "layers") if r["direction"] == direction]
-        if not rows:
-            return False
-        groups = dict.fromkeys(row["group"] for row in rows)
-        rows.sort(key=lambda row: list(groups).index(row["group"]))
-        figure = new_figure(11, 1.6 + 0.24 * len(rows), f"Every layer: {direction}")
-        axes = figure.subplots()
-        peers = _peers_in(rows)
-        _bars(axes, rows, peers, lambda row: f"{row['case']}  ({row['shape']})")
-        _say_groups(axes, [row["group"] for row in rows])
-        _legend(figure, {peer: label(peer) for peer in peers})
-        write(figure, path)
-        return True
-
-    return picture
-
-
-def _say_groups(axes: Axes, groups: Sequence[str]) -> None:
-    """A line above each run of equal groups, and its name at the right."""
-    for i, group in enumerate(groups):
-        if i == 0 or groups[i - 1] != group:
-            axes.axhline(i - 0.5, color=GREY, linewidth=0.8)
-            axes.text(1, i - 0.4, group, transform=axes.get_yaxis_transform(), ha="right",
-                      va="top", fontsize=9, fontweight="bold", color=INK)  # fmt: skip
 
 
 def _kinds(result: dict, path: Path) -> bool:
@@ -164,7 +151,7 @@ def _legend(figure: Figure, names: dict[str, str]) -> None:
 
 def _peers(result: dict, path: Path) -> bool:
     rows = tables.of_stage(result, "peers")
-    directions = [d for d in MARKERS if any(row["direction"] == d for row in rows)]
+    directions = [d for d in problems.CONV_DIRECTIONS if any(row["direction"] == d for row in rows)]
     if not rows:
         return False
     most = max(sum(row["direction"] == d for row in rows) for d in directions)
@@ -176,45 +163,6 @@ def _peers(result: dict, path: Path) -> bool:
         _bars(axes, here, peers, lambda row: row["case"])
         axes.set_title("forward and backward" if direction == "autograd" else direction)
     _legend(figure, {peer: label(peer) for peer in peers})
-    write(figure, path)
-    return True
-
-
-def _roofline(result: dict, path: Path) -> bool:
-    rows = [r for r in tables.of_stage(result, "layers") if r["kind"] == "ConvCase"]
-    peaks = [p for p in result["peaks"] if p["stage"] == "layers" and "float32" in p["fma"]]
-    if not rows or not peaks:
-        return False
-    peak = peaks[-1]
-    figure = new_figure(10, 6.5, "Convolutions under the roofline")
-    axes = figure.subplots()
-    intensities = [r["flop"] / r["bytes"] for r in rows]
-    intensity = np.geomspace(min(intensities) / 2, max(intensities) * 2, 200)
-    for size, style, name in ((peak["copy"][-1][0], "-", "memory"), (2**20, "--", "cache, 1 MiB")):
-        rate = bandwidth([c for c in peak["copy"] if c[0] <= size], size)
-        roof = np.minimum(peak["fma"]["float32"], intensity * rate) / 1e9
-        axes.plot(intensity, roof, style, color=INK, linewidth=1.2,
-                  label=f"roof: FMA peak, or bandwidth of {name}")  # fmt: skip
-    for name in ("eager", OURS):
-        for direction in tables.DIRECTIONS:
-            here = [r for r in rows if r["direction"] == direction
-                    and "median" in r["contenders"].get(name, {})]  # fmt: skip
-            for effective in (False, True):
-                part = [r for r in here if (name == OURS and r["effective"]) is effective]
-                if not part:
-                    continue
-                note = " (Winograd: effective rate)" if effective else ""
-                axes.plot(
-                    [r["flop"] / r["bytes"] for r in part],
-                    [r["flop"] / r["contenders"][name]["median"] / 1e9 for r in part],
-                    MARKERS[direction], color=COLOURS[name], markersize=5, alpha=0.75,
-                    fillstyle="none" if effective else "full", linestyle="none",
-                    label=f"{label(name)} {direction}{note}",
-                )  # fmt: skip
-    axes.set(xscale="log", yscale="log", ylabel="GFLOP/s", ylim=(0.2, None),
-             xlabel="operations per byte, if every tensor moves once")  # fmt: skip
-    axes.grid(color=GREY, linewidth=0.4)
-    axes.legend(fontsize=8, loc="lower right")
     write(figure, path)
     return True
 
@@ -282,7 +230,6 @@ PICTURES: dict[str, Callable[[dict, Path], bool]] = {
     "kinds": _kinds,
     "nets": _nets,
     "peers": _peers,
-    "roofline": _roofline,
+    "roofline": roofline_picture.draw,
     "growth": _growth,
-    **{f"layers-{direction}": _every_layer(direction) for direction in tables.DIRECTIONS},
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import results
 from benchmarks.harness.machine import ROOT
-from benchmarks.report import pictures, tables
+from benchmarks.report import choices, pictures, tables
 from benchmarks.report.tables import eager, fastest, geometric_mean, of_stage
 
 README = ROOT / "README.md"
@@ -116,9 +116,7 @@ LINKED = {
     "peers": "other peers",
     "roofline": "roofline",
     "growth": "how cost grows",
-    "layers-forward": "every layer forward",
-    "layers-backward_input": "backward_input",
-    "layers-backward_weight": "backward_weight",
+    "paths": "Winograd or direct",
 }
 
 
@@ -147,12 +145,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("result", nargs="?", type=Path)
     parser.add_argument("--readme", type=Path, default=README)
     parser.add_argument("--pictures", type=Path, default=pictures.FOLDER)
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
     options = parser.parse_args(arguments)
     try:
-        path = options.result or results.newest()
+        path = options.result or results.newest(options.results)
         result = results.load(path)
         path.with_suffix(".md").write_text(tables.markdown(result))
         drawn = pictures.draw(result, options.pictures)
+        if grid := results.newest_of("paths", options.results):
+            drawn.append(options.pictures / "paths.png")
+            choices.draw(results.load(grid)["rows"], drawn[-1])
         text = into_readme(options.readme.read_text(), speed_section(result, path, drawn))
     except results.ResultError as error:
         print(f"benchmarks.report: {error}", file=sys.stderr)

@@ -14,29 +14,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
-from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
 
 from benchmarks import peers
 from benchmarks.harness import cases, layer_row, plan, problems, results
 from benchmarks.harness.machine import pin
 from benchmarks.harness.timing import Call, measure
 from benchmarks.harness.worker import run_jobs
-from benchmarks.report import page, pictures, tables
-from fastconv.plots.canvas import INK, SIGNED, new_figure, write
+from benchmarks.report import choices, page, small, tables
 
 CHANNELS = (8, 16, 32, 64, 128, 256, 512)
 MAPS = (4, 7, 14, 28, 56, 112)
 BATCHES = (8, 1, 64)  # in the order in which they are measured
 MAPS_5X5, BATCHES_5X5 = (7, 14, 28), (8, 1)
 MINUTES = 8.0
-LOSS = 1.05  # a choice that takes so many times as long as the other is wrong
-SPAN = 4  # of the colours, either way
 METHOD = f"""\
 Cells: time of the direct kernel / time of Winograd, medians over rounds in which both took turns,
 into memory that is there already; above 1 Winograd is faster. As many channels in as out, padding
@@ -89,14 +80,11 @@ def run(jobs: list[dict], seconds: float) -> list[dict]:
     return [row for row in rows.values() if "ratio" in row]
 
 
-def lost(row: dict) -> float:
-    """How many times as long as the other the chosen kernel takes."""
-    return 1 / row["ratio"] if row["chosen"] == "winograd" else row["ratio"]
-
-
 def wrong_choices(rows: list[dict]) -> str:
     """A table of the cells where the rule picks the slower one, the worst first."""
-    wrong = sorted((row for row in rows if lost(row) > LOSS), key=lost, reverse=True)
+    wrong = sorted(
+        (row for row in rows if choices.lost(row) > choices.LOSS), key=choices.lost, reverse=True
+    )
     if not wrong:
         return "None."
     lines = [[row["case"], row["direction"], row["chosen"],
@@ -105,25 +93,17 @@ def wrong_choices(rows: list[dict]) -> str:
     return tables.table(lines, ["cell", "direction", "chosen", "direct / Winograd", ""])
 
 
-def _kinds(rows: list[dict]) -> list[tuple[int, int]]:
-    return sorted({(row["filter"], row["batch"]) for row in rows})
-
-
-def _axis(rows: list[dict], name: str) -> list[int]:
-    return sorted({row[name] for row in rows})
-
-
 def tables_of(rows: list[dict]) -> list[str]:
     """A table for each direction, filter and batch."""
     parts = []
-    for K, N in _kinds(rows):
+    for K, N in choices.kinds(rows):
         for direction in tables.DIRECTIONS:
             wanted = (K, N, direction)
             here = [r for r in rows if (r["filter"], r["batch"], r["direction"]) == wanted]
             said = {(row["channels"], row["map"]): _cell(row) for row in here}
-            maps = _axis(here, "map")
+            maps = choices.axis(here, "map")
             lines = [[str(C), *(said.get((C, extent), "") for extent in maps)]
-                     for C in _axis(here, "channels")]  # fmt: skip
+                     for C in choices.axis(here, "channels")]  # fmt: skip
             parts.append(f"## {K}x{K}, batch {N}, {direction}")
             parts.append(tables.table(lines, ["channels", *(f"{m}x{m}" for m in maps)]))
     return parts
@@ -134,50 +114,12 @@ def _cell(row: dict) -> str:
     return f"**{text}**" if row["chosen"] == "winograd" else text
 
 
-def draw(rows: list[dict], path: Path) -> None:
-    """A heat map for each direction, filter and batch."""
-    kinds, count = _kinds(rows), len(tables.DIRECTIONS)
-    title = "Time of direct / time of Winograd; outlined: the rule chooses Winograd"
-    figure = new_figure(13, 1.5 + 3 * len(kinds), title)
-    panels = figure.subplots(len(kinds), count, squeeze=False)
-    for line, (K, N) in zip(panels, kinds, strict=True):
-        same = [row for row in rows if (row["filter"], row["batch"]) == (K, N)]
-        for axes, direction in zip(line, tables.DIRECTIONS, strict=True):
-            here = [row for row in same if row["direction"] == direction]
-            image = _heat_map(axes, here, _axis(same, "channels"), _axis(same, "map"))
-            axes.set_title(f"{direction}, {K}x{K}, batch {N}", fontsize=11)
-        line[0].set_ylabel("channels, in and out")
-    panels[-1][count // 2].set_xlabel("rows and columns of the map; bold: a wrong choice")
-    ticks = [2.0**e for e in range(-2, 3)]
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    bar = figure.colorbar(image, ax=panels, ticks=ticks, format=plain, shrink=0.5, aspect=40,
-                          extend="both")  # fmt: skip
-    bar.minorticks_off()
-    write(figure, path)
-
-
-def _heat_map(axes: Axes, rows: list[dict], channels: list[int], maps: list[int]) -> AxesImage:
-    ratios = np.full((len(channels), len(maps)), np.nan)
-    for row in rows:
-        y, x = channels.index(row["channels"]), maps.index(row["map"])
-        ratios[y, x] = row["ratio"]
-        wrong, dark = lost(row) > LOSS, abs(np.log2(row["ratio"])) > 1.3
-        if row["chosen"] == "winograd":
-            axes.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, fill=False, lw=1.8, ec=INK))
-        axes.text(x, y, tables.number(row["ratio"]), ha="center", va="center", fontsize=8,
-                  color="white" if dark else INK, fontweight="bold" if wrong else None)  # fmt: skip
-    axes.set_xticks(range(len(maps)), maps)
-    axes.set_yticks(range(len(channels)), channels)
-    norm = LogNorm(1 / SPAN, SPAN)
-    return axes.imshow(ratios, norm=norm, cmap=SIGNED, origin="lower", aspect="auto")
-
-
 def main(arguments: list[str] | None = None) -> None:
     made = page.parser("paths", __doc__)
     for name, default in (("channels", CHANNELS), ("maps", MAPS), ("batches", BATCHES)):
         made.add_argument(f"--{name}", nargs="+", type=int, default=default)
     made.add_argument("--minutes", type=float, default=MINUTES, help="(default %(default)s)")
-    made.add_argument("--pictures", type=Path, default=pictures.FOLDER, help="folder of paths.png")
+    made.add_argument("--pictures", type=Path, default=small.FOLDER, help="folder of paths.png")
     options = made.parse_args(arguments)
     pin(options.threads)
     stage = plan.Stage("paths", options.threads, "default", 1, [])
@@ -189,10 +131,10 @@ def main(arguments: list[str] | None = None) -> None:
     wrong = wrong_choices(rows)
     result = page.result(rows, options.threads)
     said = f"{len(rows)} of {len(jobs)} cells measured."
-    parts = [METHOD, said, f"## Slower by more than {LOSS - 1:.0%} than the other", wrong]
+    parts = [METHOD, said, f"## Slower by more than {choices.LOSS - 1:.0%} than the other", wrong]
     path = page.write("paths", result, "Winograd or direct", parts + tables_of(rows), options.out)
     results.save(result, path.with_suffix(".json"))
-    draw(rows, options.pictures / "paths.png")
+    choices.draw(rows, options.pictures / "paths.png")
     print(f"{said}\n{wrong}\n{path}")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fastconv.plots.bands import View
-from fastconv.plots.canvas import DPI, SIGNED, bare, new_figure, write
+from fastconv.plots.canvas import DPI, GREY, SIGNED, bare, new_figure, write
 from fastconv.plots.picture_kernels import Kernel
 
 WIDTH = 4.2  # inches of a picture
@@ -35,7 +36,7 @@ def kernels(
     """``image`` on the left, and a row of kernel and output for each of ``outputs``, as a PNG.
 
     Outputs of kernels that keep the brightness are shown as pictures, others in false colours
-    (the mean over the channels), white at 0.
+    (the mean over the channels), white at 0. A pixel of the output is as large as one of the input.
 
     Raises:
         WriteError: the picture cannot be written.
@@ -45,15 +46,31 @@ def kernels(
     widths = (WIDTH, min(KERNEL_WIDTH, height), WIDTH, 0.15)
     figure = new_figure(sum(widths) + 1.2, 0.7 + rows * (height + 0.45), title)
     grid = figure.add_gridspec(rows, 4, width_ratios=widths)
-    left = figure.add_subplot(grid[:, 0])
+    left = figure.add_subplot(grid[0, 0])
     _draw_picture(left, image.pixels)
     left.set_title(f"input: {_extents(image)}")
-    left.set_anchor("C" if rows == 1 else "N")
+    drawn = [(left, image.shape)]
     for row, (kernel, output) in enumerate(outputs):
         middle, right, scale = (figure.add_subplot(grid[row, column]) for column in (1, 2, 3))
         _draw_kernel(middle, kernel)
         _draw_output(right, scale, kernel, output)
+        drawn.append((right, output.shape))
+    _draw_at_one_scale(drawn)
     write(figure, path, dpi)
+
+
+def _draw_at_one_scale(drawn: Sequence[tuple[Axes, Sequence[int]]]) -> None:
+    """Gives the axes of pictures of (C, H, W) the same limits, those of the largest; a frame shows
+    them around a smaller one.
+    """
+    height, width = (max(shape[axis] for _, shape in drawn) for axis in (1, 2))
+    for axes, (_, H, W) in drawn:
+        left, top = (W - width) / 2, (H - height) / 2
+        axes.images[0].set_extent((0, W, H, 0))
+        axes.set(xlim=(left, left + width), ylim=(top + height, top))
+        if (H, W) != (height, width):
+            frame = {"fill": False, "ec": GREY, "lw": 1, "clip_on": False}
+            axes.add_patch(Rectangle((left, top), width, height, **frame))
 
 
 def _extents(image: View) -> str:
@@ -70,6 +87,9 @@ def _draw_kernel(axes: Axes, kernel: Kernel) -> None:
     K, KH, KW = kernel.weight.shape
     weight = torch.cat([*kernel.weight], 1)
     limit = weight.abs().max().item() or 1.0
+    low, high = weight.min().item(), weight.max().item()
+    if low == high:
+        limit *= 2  # a colour that leaves cells and words to be seen
     axes.imshow(weight.numpy(), cmap=SIGNED, vmin=-limit, vmax=limit)
     bare(axes)
     axes.set_title(f"{kernel.name}: {KH} x {KW}" + (f" and {KH} x {KW}" if K > 1 else ""))
@@ -80,13 +100,25 @@ def _draw_kernel(axes: Axes, kernel: Kernel) -> None:
     cell = 72 * 0.8 * min(KERNEL_WIDTH / (K * KW), WIDTH * 0.6 / KH)  # points
     size = min(11, cell / (0.6 * longest))  # a digit is about 0.6 as wide as high
     if size < 5:
-        low, high = weight.min().item(), weight.max().item()
-        axes.set_xlabel(f"all {low:.3g}" if low == high else f"{low:.2g} .. {high:.2g}")
+        if low == high:
+            _draw_cells(axes, K * KW, KH, cell)
+            axes.text(0.5, 0.5, f"all {KH * KW}:\n{low:.3g}", ha="center", va="center", fontsize=11,
+                      transform=axes.transAxes, bbox={"fc": "white", "ec": "none"})  # fmt: skip
+        else:
+            axes.set_xlabel(f"{low:.2g} .. {high:.2g}")
         return
     for kh, row in enumerate(words):
         for kw, word in enumerate(row):
             ink = "white" if abs(weight[kh, kw]) > 0.6 * limit else "black"
             axes.text(kw, kh, word, ha="center", va="center", color=ink, fontsize=size)
+
+
+def _draw_cells(axes: Axes, columns: int, rows: int, cell: float) -> None:
+    """Lines between cells of so many points, where those are large enough to be seen."""
+    if cell > 4:
+        lines = {"color": "white", "linewidth": 0.8}
+        axes.vlines([at - 0.5 for at in range(1, columns)], -0.5, rows - 0.5, **lines)
+        axes.hlines([at - 0.5 for at in range(1, rows)], -0.5, columns - 0.5, **lines)
 
 
 def _draw_output(axes: Axes, scale: Axes, kernel: Kernel, output: View) -> None:

@@ -6,10 +6,11 @@ import random
 
 import pytest
 from bench_jobs import PEAKS
+from matplotlib.figure import Figure
 
 from benchmarks import compare, peers
 from benchmarks.harness import cases, commits, layer_row, nets, plan, results
-from benchmarks.report import pictures, tables
+from benchmarks.report import pictures, roofline_picture, small, tables
 from benchmarks.report import readme as report
 from benchmarks.studies import goals
 
@@ -141,14 +142,14 @@ def test_report_renders_a_result(made, tmp_path, capsys):
     result = _saved(made, tmp_path / "bench-made.json")
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    arguments = [result, "--readme", str(readme), "--pictures", str(tmp_path / "pictures")]
+    arguments = [result, "--readme", str(readme), "--pictures", str(tmp_path / "pictures"),
+                 "--results", str(tmp_path)]  # fmt: skip
     assert report.main(arguments) == 0
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "Made-up CPU" in text
     drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
-    assert drawn == {"kinds", "nets", "roofline", "layers-forward", "layers-backward_input",
-                     "layers-backward_weight"}  # fmt: skip
+    assert drawn == {"kinds", "nets", "roofline"}
     full = (tmp_path / "bench-made.md").read_text()
     assert full.count("lenet5.conv1") == 3 and "effective" in full
     assert report.main(arguments) == 0 and readme.read_text() == text
@@ -197,7 +198,39 @@ def test_the_newest_full_result_is_reported(made, tmp_path):
 def test_every_picture_has_rows_in_the_full_plan():
     stages = {stage.name for stage in plan.full(2)}
     assert set(tables.STAGES) | {"nets", "overhead"} == stages
-    assert set(report.LINKED) | {"kinds"} == set(pictures.PICTURES)
+    assert set(report.LINKED) | {"kinds"} == {*pictures.PICTURES, "paths"}
+
+
+def test_committed_pictures_are_small_and_those_of_the_report():
+    files = {path.stem: path.stat().st_size for path in small.FOLDER.iterdir()}
+    assert set(files) == {*pictures.PICTURES, "paths"}
+    assert max(files.values()) <= small.MOST_BYTES
+
+
+def test_an_outlying_quartile_does_not_stretch_the_axis():
+    rows = [{"contenders": {"eager": {"ratio": ratio, "ratio_low": 0.01, "ratio_high": 900.0}}}
+            for ratio in (0.5, 4.0)]  # fmt: skip
+    low, high = pictures.axis_limits(rows, ["eager", "jax"])
+    assert (low, high) == (0.5 / pictures.MARGIN, 4.0 * pictures.MARGIN)
+    axes = Figure().subplots()
+    pictures._bars(axes, rows, ["eager"], lambda row: "a row")
+    assert axes.get_xlim() == pytest.approx((low, high))
+    arrows = {line.get_marker(): list(line.get_xdata()) for line in axes.lines}
+    assert arrows["<"] == [low] * 2 and arrows[">"] == [high] * 2
+    assert "arrows" in axes.get_xlabel()
+
+
+def test_no_point_of_fastconv_lies_above_the_roof():
+    """Of the newest committed result, whose counted rates of Winograd are twice the FMA peak."""
+    result = results.load(results.newest())
+    peak = next(p for p in result["peaks"] if p["stage"] == "layers")
+    rows = [r for r in tables.of_stage(result, "layers") if r["kind"] == "ConvCase"]
+    points = [roofline_picture.point_of(row, peers.OURS) for row in rows]
+    assert max(rate for _, rate, _ in points) <= peak["fma"]["float32"]
+    counted = [row["flop"] / row["contenders"][peers.OURS]["median"] for row in rows]
+    assert max(counted) > 2 * peak["fma"]["float32"]
+    colours = [colour for _, _, colour in points]
+    assert colours.count(roofline_picture.WINOGRAD) == [r["path"] for r in rows].count("winograd")
 
 
 def test_geometric_mean():

@@ -1,10 +1,11 @@
-// checksum = sum over blocks j of mixed(keyed_sum(block j) + j * GOLDEN), modulo 2^64, so that threads
-// may take them in any order. Layer: cpu, driver.
+// checksum = sum over blocks j of mixed(keyed_sum(block j) + j * GOLDEN), modulo 2^64, so that
+// threads may take them in any order. Layer: cpu/common, driver.
 //
-// keyed_sum (isa/rows.inl) is a universal hash: it is proved that of random keys at most one in 2^32
-// gives two different blocks the same sum. The keys here are fixed, but no weight is made with them in
-// mind. The mixing is one to one, so that a change of one sum always shows, and scatters sums over 64
-// bits, so that changes of several cancel by chance alone; this is not proved but well tried.
+// keyed_sum (../simd/rows.inl) is a universal hash: it is proved that of random keys at most one in
+// 2^32 gives two different blocks the same sum. The keys here are fixed, but no weight is made with
+// them in mind. The mixing is one to one, so that a change of one sum always shows, and scatters
+// sums over 64 bits, so that changes of several cancel by chance alone; this is not proved but well
+// tried.
 #include "checksum.h"
 
 #include <atomic>
@@ -19,7 +20,7 @@ constexpr int64_t BLOCK = 4096;                // its keys stay in the first cac
 constexpr int64_t CHUNK = int64_t(256) << 10;  // 10 us: worth waking a thread for
 static_assert(CHUNK % BLOCK == 0, "no block is shared by chunks");
 
-// SplitMix64 (Steele, Lea, Flood 2014): its step from one state to the next, and from a state to a number.
+// SplitMix64 (Steele, Lea, Flood 2014): the step between states, and the number of a state.
 constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15;
 constexpr uint64_t mixed(uint64_t state) {
   state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9;
