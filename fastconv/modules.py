@@ -14,7 +14,18 @@ from fastconv.tensors import size_of
 F = torch.nn.functional
 
 
-class Conv1d(torch.nn.Conv1d):
+class _Layer:
+    """What all layers share."""
+
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        raise NotImplementedError(
+            f"torch.jit.script cannot compile fastconv.{type(self).__name__}: script "
+            "fastconv.revert(model), which has torch.nn's layers with the same parameters, "
+            "or use torch.jit.trace or torch.export"
+        )
+
+
+class Conv1d(_Layer, torch.nn.Conv1d):
     """1-D convolution: :class:`torch.nn.Conv1d` with only the computation replaced.
 
     Shapes:
@@ -29,7 +40,7 @@ class Conv1d(torch.nn.Conv1d):
         return conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
-class Conv2d(torch.nn.Conv2d):
+class Conv2d(_Layer, torch.nn.Conv2d):
     """2-D convolution: :class:`torch.nn.Conv2d` with only the computation replaced.
 
     Shapes:
@@ -127,7 +138,7 @@ class Conv2dSame(SameSize, Conv2d):
     conv2d = staticmethod(functional.conv2d)
 
 
-class MaxPool2d(torch.nn.MaxPool2d):
+class MaxPool2d(_Layer, torch.nn.MaxPool2d):
     """2-D max pooling: :class:`torch.nn.MaxPool2d` with only the computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -142,7 +153,7 @@ class MaxPool2d(torch.nn.MaxPool2d):
         )
 
 
-class AvgPool2d(torch.nn.AvgPool2d):
+class AvgPool2d(_Layer, torch.nn.AvgPool2d):
     """2-D average pooling: :class:`torch.nn.AvgPool2d` with only the computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -157,7 +168,7 @@ class AvgPool2d(torch.nn.AvgPool2d):
         )
 
 
-class AdaptiveAvgPool2d(torch.nn.AdaptiveAvgPool2d):
+class AdaptiveAvgPool2d(_Layer, torch.nn.AdaptiveAvgPool2d):
     """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor:

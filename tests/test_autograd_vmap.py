@@ -165,3 +165,18 @@ def test_ensemble_of_modules():
     values, buffers = stack_module_state(models)
     y = vmap(lambda v, b: functional_call(models[0], (v, b), (x,)))(values, buffers)
     assert_all_equal(list(y), [model(x) for model in models])
+
+
+def test_vmap_of_indices():
+    """In a batch of inputs, of tangents, or both; never wrong by the batch."""
+    x, t = distinct(3, 2, 2, 5, 6), whole(3, 2, 2, 5, 6)
+    results = []
+    for pool in (functional.max_pool2d, F.max_pool2d):
+        call = lambda x, p=pool: p(x, 3, 2, 1, ceil_mode=True, return_indices=True)  # noqa: E731
+        tangent = lambda x, t, c=call: jvp(lambda x: c(x)[0], (x,), (t,))  # noqa: E731
+        weighted = lambda x, c=call: (c(x)[0] * c(x)[1]).sum()  # noqa: E731
+        results.append((
+            *vmap(call)(x), *vmap(call, in_dims=2)(x), *vmap(tangent)(x, t),
+            *vmap(tangent, in_dims=(None, 0))(x[0], t), vmap(grad(weighted))(x),
+        ))  # fmt: skip
+    assert_all_equal(*results)

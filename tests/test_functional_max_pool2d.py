@@ -116,6 +116,20 @@ def test_max_pool2d_gradient_of_nan_input_goes_to_the_nan():
     assert torch.equal(got, want)  # windows do not overlap: nothing is summed
 
 
+@pytest.mark.parametrize("memory_format", FORMATS, ids=str)
+@pytest.mark.parametrize("kernel", [2, (17, 16)])
+def test_max_pool2d_indices_take_no_memory_but_their_own(kernel, memory_format):
+    """All bytes asked for are those of the output, of its codes, and of the indices."""
+    x = randn(2, 8, 40, 48).contiguous(memory_format=memory_format)
+    kwargs = {"kernel_size": kernel, "stride": 2, "return_indices": True}
+    with torch.profiler.profile(profile_memory=True) as profile:
+        y, indices = max_pool2d(x, **kwargs)
+    asked = sum(max(0, e.self_cpu_memory_usage) for e in profile.events())
+    code_bytes = 1 if kernel == 2 else 4
+    assert asked == y.nbytes + indices.nbytes + code_bytes * y.numel()
+    assert torch.equal(indices, F.max_pool2d(x, **kwargs)[1])
+
+
 def test_max_pool2d_indices_carry_no_gradient():
     y, indices = max_pool2d(randn(1, 2, 4, 4).requires_grad_(), 2, return_indices=True)
     assert y.requires_grad and not indices.requires_grad

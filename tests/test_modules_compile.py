@@ -173,3 +173,26 @@ def test_jit_trace():
     model = fill(Net()).eval()
     traced = torch.jit.trace(model, X)
     assert torch.equal(traced(X[:2]), model(X[:2]))
+
+
+SCRIPTED = {
+    "Conv1d": (3, 4, 3), "Conv2d": (3, 4, 3), "Conv2dSame": (3, 4, 3), "MaxPool2d": (2,),
+    "AvgPool2d": (2,), "AdaptiveAvgPool2d": (2,),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_jit_script_says_what_to_do(name: str):
+    layer = getattr(fastconv, name)(*SCRIPTED[name])
+    for model in (layer, nn.Sequential(layer, nn.ReLU())):
+        with pytest.raises(NotImplementedError, match=rf"fastconv\.{name}.*fastconv\.revert"):
+            torch.jit.script(model)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_jit_script_of_what_was_reverted():
+    model = nn.Sequential(nn.Conv2d(2, 4, 2), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1)).double()
+    want = model(X)
+    scripted = torch.jit.script(fastconv.revert(fastconv.convert(model)))
+    assert torch.equal(scripted(X), want)
