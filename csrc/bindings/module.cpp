@@ -11,7 +11,7 @@
 namespace fastconv::bindings {
 
 void bind_all(pybind11::module_& m) {
-  m.doc() = "Kernels of fastconv on raw addresses; fastconv.core.operators has them on tensors.";
+  m.doc() = "Kernels of fastconv on raw addresses; fastconv.core.ops has them on tensors.";
   check_isa();
   bind_shapes(m);
   bind_conv2d(m);

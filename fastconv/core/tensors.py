@@ -1,7 +1,7 @@
 """Tensors as the operators take and make them: whether somebody watches, memory formats, sizes of
 results. Layer: operators, below ops.py.
 
-The sizes are those of csrc/shape.h, written again because here extents may be symbols.
+The sizes are those of csrc/core/shape.h, written again because here extents may be symbols.
 """
 
 from functools import lru_cache

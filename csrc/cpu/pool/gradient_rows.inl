@@ -1,4 +1,4 @@
-// Gradients of pooling on NCHW planes in vectors along a row (windows: ../../shape.h):
+// Gradients of pooling on NCHW planes in vectors along a row (windows: ../../core/shape.h):
 //   max   grad_x[ih,iw] = sum of grad_y[oh,ow] over the windows whose maximum, by its code, is there
 //   avg   grad_x[ih,iw] = sum of grad_y[oh,ow] / divisor over the windows that hold (ih, iw)
 // Pixels gather, so no two threads meet: for each vector of pixels, over the output rows above it

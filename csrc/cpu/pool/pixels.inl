@@ -1,4 +1,4 @@
-// Pooling of NHWC images: lanes are the channels of one pixel (formulas: ../../shape.h).
+// Pooling of NHWC images: lanes are the channels of one pixel (formulas: ../../core/shape.h).
 
 template <class T, class Code>
 void max_pool_pixel(const PoolPixel<T>& p, Code* codes, int64_t first, int64_t KW) {

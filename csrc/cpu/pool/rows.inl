@@ -1,4 +1,4 @@
-// Pooling of NCHW planes in vectors along a row (formulas: ../../shape.h). Max follows torch: a
+// Pooling of NCHW planes in vectors along a row (formulas: ../../core/shape.h). Max follows torch: a
 // later element wins if it is greater or NaN, so the first maximum and the last NaN win.
 //
 // A vector of outputs at column j reads, for window column k, every stride_w-th element from j *
