@@ -76,8 +76,9 @@ class enabled(ContextDecorator):
     :mod:`fastconv.functional`, with its gradients, types and fallbacks. Backward passes may run
     outside of the block. The switch holds for the thread that enters the block.
 
-    A call costs about 3 microseconds more than a converted layer
-    (``python -m benchmarks.overhead``). Tensor subclasses are left to decide for themselves.
+    A routed call of a tiny conv2d takes twice the time of ``fastconv.functional.conv2d`` and three
+    quarters of torch's (9.6, 5.0 and 12.7 microseconds on a Zen 1). Tensor subclasses are left to
+    decide for themselves.
     """
 
     def __enter__(self) -> None:

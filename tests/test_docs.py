@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import fastconv
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 HOWTO = ROOT / "docs" / "howto"
@@ -53,6 +55,7 @@ def test_each_term_of_the_glossary_is_there_once():
 
 
 def test_code_of_the_readme_runs(capsys):
+    fastconv.fallbacks(reset=True)  # of other tests
     (snippet,) = code(ROOT / "README.md", "python")
     assert len([line for line in snippet.splitlines() if line]) <= 10
     exec(compile(snippet, "README.md", "exec"), {})

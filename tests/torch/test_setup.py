@@ -17,8 +17,8 @@ TOOLS = ("c++", "g++", "as", "ld")
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A project of one file, and a `bin` that is the whole PATH."""
-    (tmp_path / "csrc").mkdir()
-    (tmp_path / "csrc/module.cpp").write_text('extern "C" int PyInit__C() { return 0; }\n')
+    (tmp_path / "csrc/bindings").mkdir(parents=True)
+    (tmp_path / "csrc/bindings/_C.cpp").write_text('extern "C" int PyInit__C() { return 0; }\n')
     (tmp_path / "bin").mkdir()
     shutil.copy(SETUP, tmp_path)
     return tmp_path
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_program(tree):
 @pytest.mark.parametrize("torch", [True, False], ids=["torch", "no torch"])
 def test_a_file_that_does_not_compile(tree, torch):
     with_tools(tree)
-    (tree / "csrc/module.cpp").write_text("#error this file is broken\n")
+    (tree / "csrc/bindings/_C.cpp").write_text("#error this file is broken\n")
     status, lines = build(tree, torch)
     assert status == 1
     assert any("error: #error this file is broken" in line for line in lines)
