@@ -268,3 +268,19 @@ def test_fx_quantization(model):
 
 def test_routes_are_the_functions_of_fastconv():
     assert routing.ROUTES[F.conv2d] is functional.conv2d
+
+
+def test_graphs_and_counts_of_functions_mode():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def flops(of: nn.Module) -> int:
+        with FlopCounterMode(display=False) as counter:
+            of(X)
+        return counter.get_total_flops()
+
+    routed = fastconv.convert(net(), mode="functions")
+    exported = " ".join(str(node.target) for node in torch.export.export(routed, (X,)).graph.nodes)
+    assert "fastconv.conv2d" in exported and "fastconv.max_pool2d" in exported
+    traced = {node.kind() for node in torch.jit.trace(routed, X).inlined_graph.nodes()}
+    assert {"fastconv::conv2d", "fastconv::max_pool2d"} <= traced
+    assert flops(routed) == flops(net()) > 0
