@@ -1,9 +1,9 @@
 """The operators as torch's own, for exporters that know torch's alone. Layer: core, over ops.py.
 
 `torch.onnx.export` decomposes what it has no node for by torch's table of decompositions, and so
-does `ExportedProgram.run_decompositions` with that table. torch.compile does not ask the table: the
-operators stay one node each there. For the exporter that traces TorchScript, functional asks
-`exporting` and leaves the call to torch.
+does `ExportedProgram.run_decompositions` with that table. torch.compile keeps the operators one
+node each, which `keep_whole_in_inductor` tells it. For the exporter that traces TorchScript,
+functional asks `exporting` and leaves the call to torch.
 """
 
 import sys
@@ -22,6 +22,21 @@ def exporting() -> bool:
     """Whether torch.onnx traces the call to TorchScript, whose nodes it knows as torch's alone."""
     onnx = sys.modules.get("torch.onnx")  # not imported: nobody exports
     return onnx is not None and torch.jit.is_tracing() and onnx.is_in_onnx_export()
+
+
+def keep_whole_in_inductor() -> None:
+    """Tells inductor, once it is loaded, to call the operators as they are.
+
+    Inductor does so by itself, but where the environment variable CI is set it refuses an operator
+    that it has no lowering for and torch's table a decomposition of.
+    """
+    lowering = sys.modules.get("torch._inductor.lowering")  # not imported: it takes seconds
+    make_fallback = getattr(lowering, "make_fallback", None)  # absent while the module loads
+    if make_fallback is None:
+        return
+    for operator in _DECOMPOSED:
+        if operator not in lowering.lowerings:
+            make_fallback(operator, lowering.constrain_to_fx_strides, warn=False)
 
 
 @register_decomposition(_ops.conv2d.default)
@@ -57,3 +72,9 @@ def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor
 @register_decomposition(_ops.adaptive_avg_pool2d.default)
 def adaptive_avg_pool2d(x, output_size) -> Tensor:
     return F.adaptive_avg_pool2d(x, output_size)
+
+
+_DECOMPOSED = tuple(
+    operator.default
+    for operator in (_ops.conv2d, _ops.max_pool2d, _ops.avg_pool2d, _ops.adaptive_avg_pool2d)
+)
