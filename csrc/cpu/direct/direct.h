@@ -5,22 +5,11 @@
 #include <cstdint>
 
 #include "../../core/shape.h"
-#include "band.h"
 #include "../common/context.h"
+#include "../common/correlation.h"
+#include "band.h"
 
 namespace fastconv::cpu {
-
-// For each group:
-//   y[n,m,i,j] = bias[m] + sum over c,a,b of
-//       w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h, j*stride_w + first_w + b*step_w]
-// with x = 0 outside the image. Strides are in elements. The tensors may be parts of larger ones.
-struct Correlation {
-  int64_t N, groups;
-  int64_t C, M;  // of one group
-  Axis h, w;
-  Strides x, weight, y;  // weight: n walks m, c walks c, h walks a, w walks b
-  int64_t weight_group;  // elements between the weights of neighbouring groups
-};
 
 bool correlation_fits(const Correlation&);
 

@@ -1,6 +1,4 @@
 // Direct convolution as a path of each direction. Layer: cpu/direct.
-#include <numeric>
-
 #include "../../core/dtype.h"
 #include "direct.h"
 
@@ -9,77 +7,22 @@ namespace {
 
 constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
 
-constexpr Correlation correlation(const Conv2dShape& s) {
-  return Correlation{s.N,           s.groups,
-                     s.group_IC(),  s.group_OC(),
-                     rows_axis(s),  columns_axis(s),
-                     s.x_strides(), s.w_strides(),
-                     s.y_strides(), s.group_OC() * s.w_strides().n};
-}
-
 WhyNot supports_forward(const Conv2dShape& s) {
-  return correlation_fits(correlation(s)) ? HOLDS : TOO_LARGE;
+  return correlation_fits(forward_correlation(s)) ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
-  return correlate_workspace_bytes<T>(correlation(s), context.threads);
+  return correlate_workspace_bytes<T>(forward_correlation(s), context.threads);
 }
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  correlate(correlation(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  correlate(forward_correlation(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
   return true;
 }
 
-// backward_input is one correlation with stride 1 for each phase (r_h, r_w), which is the set of
-// the pixels ih = r_h + i * stride_h, iw = r_w + j * stride_w:
-//   grad_x[n,ic, r_h + i*stride_h, r_w + j*stride_w] =
-//       sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc, i + row(kh), j + column(kw)]
-//   row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, column(kw) alike
-// The sum runs over the taps with whole rows and columns: every (stride / gcd(stride, dilation))-th
-// tap. No zero is multiplied. A phase that no tap reaches is filled with 0.
-struct Phase {
-  Axis axis;
-  int64_t first_k, step_k;  // the rows (columns) of taps that reach this phase
-};
-
-constexpr Phase phase_axis(int64_t r, int64_t I, int64_t O, int64_t K, int64_t stride, int64_t pad,
-                           int64_t dilation) {
-  const int64_t step_k = stride / std::gcd(stride, dilation);
-  int64_t first_k = 0;
-  while (first_k < min64(step_k, K) && (r + pad - first_k * dilation) % stride != 0) ++first_k;
-  const int64_t taps = first_k < step_k && first_k < K ? ceil_div(K - first_k, step_k) : 0;
-  const int64_t first = taps ? (r + pad - first_k * dilation) / stride : 0;
-  return {Axis{O, ceil_div(I - r, stride), 1, taps, first, -step_k * dilation / stride}, first_k,
-          step_k};
-}
-
-struct PhaseCorrelation {
-  Correlation correlation;
-  int64_t weight_offset, x_offset;
-};
-
-constexpr PhaseCorrelation phase_correlation(const Conv2dShape& s, int64_t r_h, int64_t r_w) {
-  const Phase h = phase_axis(r_h, s.IH, s.OH(), s.KH, s.stride_h, s.pad_top, s.dilation_h);
-  const Phase w = phase_axis(r_w, s.IW, s.OW(), s.KW, s.stride_w, s.pad_left, s.dilation_w);
-  const Strides xs = s.x_strides(), ws = s.w_strides();
-  return {
-      Correlation{s.N, s.groups, s.group_OC(), s.group_IC(), h.axis, w.axis, s.y_strides(),
-                  Strides{ws.c, ws.n, ws.h * h.step_k, ws.w * w.step_k},
-                  Strides{xs.n, xs.c, xs.h * s.stride_h, xs.w * s.stride_w}, s.group_OC() * ws.n},
-      h.first_k * ws.h + w.first_k * ws.w, r_h * xs.h + r_w * xs.w};
-}
-
-template <class F>
-void for_each_phase(const Conv2dShape& s, const F& f) {
-  for (int64_t r_h = 0; r_h < min64(s.stride_h, s.IH); ++r_h)
-    for (int64_t r_w = 0; r_w < min64(s.stride_w, s.IW); ++r_w) f(phase_correlation(s, r_h, r_w));
-}
-
 WhyNot supports_backward_input(const Conv2dShape& s) {
-  constexpr int64_t MAX_PHASES = 100'000;  // each phase is a correlation
-  if (!product_below(MAX_PHASES, min64(s.stride_h, s.IH), min64(s.stride_w, s.IW), 1))
-    return "the stride has 100,000 phases or more";
+  if (!few_phases(s)) return MANY_PHASES;
   bool fits = true;
   for_each_phase(
       s, [&](const PhaseCorrelation& p) { fits = fits && correlation_fits(p.correlation); });

@@ -46,4 +46,17 @@ void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
                                rows, p);
 }
 
+// c (+)= a b for any strides of a and a panel b of `vectors` vectors.
+template <class T>
+void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
+                      StridedProduct<T> p) {
+  const int* tile_rows = k.strided_rows[vectors - 1];
+  for (int tile = 0; rows > 0; ++tile)
+    for (; rows >= tile_rows[tile]; rows -= tile_rows[tile]) {
+      k.strided_products[vectors - 1][tile](p);
+      p.a += tile_rows[tile] * p.a_row;
+      p.c += tile_rows[tile] * p.c_row;
+    }
+}
+
 }  // namespace fastconv::cpu

@@ -26,6 +26,48 @@ struct PanelProduct {
   int64_t next_b_step;
 };
 
+// c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k][n], with `add` c[m][n] plus this sum. b is
+// a packed panel: its rows are as long as the tile is wide. K is at most LONGEST_SUM.
+template <class T>
+struct StridedProduct {
+  int64_t K;
+  const T* a;
+  int64_t a_row, a_step;
+  const T* b;
+  T* c;
+  int64_t c_row;
+  bool add;
+};
+constexpr int64_t LONGEST_SUM = 256;  // of one sum in registers
+
+// `count` neighbouring columns of a panel, from column `at` on: x[from], x[from + step], ...; zeros
+// if step is 0.
+struct Piece {
+  int64_t at, count, from, step;
+};
+
+// Copies the pieces of C rows of a panel. A row has room for `room` columns.
+template <class T>
+struct PiecePack {
+  int64_t C, pieces;
+  const Piece* piece;
+  const T* x;
+  int64_t x_channel;
+  T* out;
+  int64_t out_channel, room;
+};
+
+// out[r][c] = in[r][c] + row_bias[r], or + column_bias[c]; at most one bias is not null.
+template <class T>
+struct RowsOut {
+  int64_t rows, columns;
+  const T* in;
+  int64_t in_row;
+  const T *row_bias, *column_bias;
+  T* out;
+  int64_t out_row;
+};
+
 // Register tiles for an a with rows of PRODUCT_PART elements.
 template <class T>
 struct ProductKernels {
@@ -38,6 +80,13 @@ struct ProductKernels {
   static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4;
   int tile_rows[TILE_PRODUCTS];  // descending to 1
   void (*tile_products[TILE_PRODUCTS])(const PanelProduct<T>&);
+
+  // For any strides of a.
+  static constexpr int STRIDED_VECTORS = 3, STRIDED_TILES = 5;
+  int strided_rows[STRIDED_VECTORS][STRIDED_TILES];  // [vectors - 1][tile], descending to 1
+  void (*strided_products[STRIDED_VECTORS][STRIDED_TILES])(const StridedProduct<T>&);
+  void (*pack_pieces)(const PiecePack<T>&);
+  void (*write_rows)(const RowsOut<T>&);
 };
 
 FASTCONV_TABLE(ProductKernels, product_kernels)

@@ -1,5 +1,6 @@
 // The paths of conv2d backward_weight on a CPU, in the order in which they are asked. Layer: cpu/paths.
 #include "../direct/direct.h"
+#include "../gemm/gemm.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "paths.h"
@@ -11,6 +12,7 @@ Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
   static const Path<BackwardWeightBuffers<T>> PATHS[] = {
       tiny(reference_backward_weight_path<T>()),
       winograd_backward_weight_path<T>(),
+      gemm_backward_weight_path<T>(),
       direct_backward_weight_path<T>(),
       reference_backward_weight_path<T>(),
   };

@@ -1,5 +1,6 @@
 // The paths of conv2d forward on a CPU, in the order in which they are asked. Layer: cpu/paths.
 #include "../direct/direct.h"
+#include "../gemm/gemm.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "paths.h"
@@ -11,6 +12,7 @@ Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   static const Path<ForwardBuffers<T>> PATHS[] = {
       tiny(reference_forward_path<T>()),
       winograd_forward_path<T>(),
+      gemm_forward_path<T>(),
       direct_forward_path<T>(),
       reference_forward_path<T>(),
   };

@@ -1,0 +1,101 @@
+// A correlation: the formula that forward and each phase of backward_input share. Layer: cpu.
+#pragma once
+
+#include <cstdint>
+#include <numeric>
+
+#include "../../core/conv2d.h"
+
+namespace fastconv::cpu {
+
+// Output i, tap a of one axis reads source i * stride + first + a * step.
+struct Axis {
+  int64_t source, outputs, stride;
+  int64_t taps, first, step;
+
+  constexpr int64_t lowest_tap() const { return first + min64(0, (taps - 1) * step); }
+  constexpr int64_t span() const {
+    return taps == 0 ? 1 : (taps - 1) * (step < 0 ? -step : step) + 1;
+  }
+};
+
+// The axes of a forward convolution.
+constexpr Axis rows_axis(const Conv2dShape& s) {
+  return {s.IH, s.OH(), s.stride_h, s.KH, -s.pad_top, s.dilation_h};
+}
+constexpr Axis columns_axis(const Conv2dShape& s) {
+  return {s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w};
+}
+
+// For each group:
+//   y[n,m,i,j] = bias[m] + sum over c,a,b of
+//       w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h, j*stride_w + first_w + b*step_w]
+// with x = 0 outside the image. Strides are in elements. The tensors may be parts of larger ones.
+struct Correlation {
+  int64_t N, groups;
+  int64_t C, M;  // of one group
+  Axis h, w;
+  Strides x, weight, y;  // weight: n walks m, c walks c, h walks a, w walks b
+  int64_t weight_group;  // elements between the weights of neighbouring groups
+};
+
+constexpr Correlation forward_correlation(const Conv2dShape& s) {
+  return Correlation{s.N,           s.groups,
+                     s.group_IC(),  s.group_OC(),
+                     rows_axis(s),  columns_axis(s),
+                     s.x_strides(), s.w_strides(),
+                     s.y_strides(), s.group_OC() * s.w_strides().n};
+}
+
+// backward_input is one correlation with stride 1 for each phase (r_h, r_w), which is the set of
+// the pixels ih = r_h + i * stride_h, iw = r_w + j * stride_w:
+//   grad_x[n,ic, r_h + i*stride_h, r_w + j*stride_w] =
+//       sum over oc,kh,kw of w[oc,ic,kh,kw] * grad_y[n,oc, i + row(kh), j + column(kw)]
+//   row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, column(kw) alike
+// The sum runs over the taps with whole rows and columns: every (stride / gcd(stride, dilation))-th
+// tap. No zero is multiplied. A phase that no tap reaches is filled with 0.
+struct Phase {
+  Axis axis;
+  int64_t first_k, step_k;  // the rows (columns) of taps that reach this phase
+};
+
+constexpr Phase phase_axis(int64_t r, int64_t I, int64_t O, int64_t K, int64_t stride, int64_t pad,
+                           int64_t dilation) {
+  const int64_t step_k = stride / std::gcd(stride, dilation);
+  int64_t first_k = 0;
+  while (first_k < min64(step_k, K) && (r + pad - first_k * dilation) % stride != 0) ++first_k;
+  const int64_t taps = first_k < step_k && first_k < K ? ceil_div(K - first_k, step_k) : 0;
+  const int64_t first = taps ? (r + pad - first_k * dilation) / stride : 0;
+  return {Axis{O, ceil_div(I - r, stride), 1, taps, first, -step_k * dilation / stride}, first_k,
+          step_k};
+}
+
+struct PhaseCorrelation {
+  Correlation correlation;
+  int64_t weight_offset, x_offset;
+};
+
+constexpr PhaseCorrelation phase_correlation(const Conv2dShape& s, int64_t r_h, int64_t r_w) {
+  const Phase h = phase_axis(r_h, s.IH, s.OH(), s.KH, s.stride_h, s.pad_top, s.dilation_h);
+  const Phase w = phase_axis(r_w, s.IW, s.OW(), s.KW, s.stride_w, s.pad_left, s.dilation_w);
+  const Strides xs = s.x_strides(), ws = s.w_strides();
+  return {
+      Correlation{s.N, s.groups, s.group_OC(), s.group_IC(), h.axis, w.axis, s.y_strides(),
+                  Strides{ws.c, ws.n, ws.h * h.step_k, ws.w * w.step_k},
+                  Strides{xs.n, xs.c, xs.h * s.stride_h, xs.w * s.stride_w}, s.group_OC() * ws.n},
+      h.first_k * ws.h + w.first_k * ws.w, r_h * xs.h + r_w * xs.w};
+}
+
+template <class F>
+void for_each_phase(const Conv2dShape& s, const F& f) {
+  for (int64_t r_h = 0; r_h < min64(s.stride_h, s.IH); ++r_h)
+    for (int64_t r_w = 0; r_w < min64(s.stride_w, s.IW); ++r_w) f(phase_correlation(s, r_h, r_w));
+}
+
+// Each phase is a correlation of its own, so there must not be too many.
+constexpr WhyNot MANY_PHASES = "the stride has 100,000 phases or more";
+constexpr bool few_phases(const Conv2dShape& s) {
+  return product_below(100'000, min64(s.stride_h, s.IH), min64(s.stride_w, s.IW), 1);
+}
+
+}  // namespace fastconv::cpu

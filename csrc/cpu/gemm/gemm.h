@@ -1,0 +1,30 @@
+// GEMM convolution: one matrix product over a patch matrix that is packed piece by piece. Layer:
+// cpu/gemm, drivers.
+#pragma once
+
+#include "../common/context.h"
+#include "../common/correlation.h"
+
+namespace fastconv::cpu {
+
+// The formula is that of Correlation. bias may be null.
+template <class T>
+int64_t gemm_workspace_bytes(const Correlation&, int threads);
+template <class T>
+void gemm_correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
+                    void* workspace, int threads);
+
+template <class T>
+int64_t gemm_weight_workspace_bytes(const Conv2dShape&, int threads);
+template <class T>
+void gemm_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace, int threads);
+
+// The paths of the lists in ../paths.
+template <class T>
+Path<ForwardBuffers<T>> gemm_forward_path();
+template <class T>
+Path<BackwardInputBuffers<T>> gemm_backward_input_path();
+template <class T>
+Path<BackwardWeightBuffers<T>> gemm_backward_weight_path();
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,74 @@
+// Rows into packed panels, and finished rows out of them. Layer: cpu/gemm, leaf kernels.
+
+// out[c][piece] = x[c][piece] for C channels and the pieces of one panel. Pieces lie in order and are
+// written in whole vectors where the room of the panel allows it: the next piece overwrites the lanes
+// after the end of a piece.
+template <class T>
+void pack_pieces(const PiecePack<T>& p) {
+  for (int64_t c = 0; c < p.C; ++c) {
+    const T* __restrict__ x = p.x + c * p.x_channel;
+    T* __restrict__ out = p.out + c * p.out_channel;
+    for (int64_t i = 0; i < p.pieces; ++i) {
+      const Piece& piece = p.piece[i];
+      const int64_t first = piece.at, count = piece.count;
+      if (piece.step == 0) {
+        for (int64_t j = 0; j < count; ++j) out[first + j] = 0;
+        continue;
+      }
+      const T* from = x + piece.from;
+      int64_t j = 0;
+      if (piece.step == 1) {
+        for (; j + LANES<T> <= count; j += LANES<T>) store(out + first + j, load(from + j));
+        const int rest = static_cast<int>(count - j);
+        if (rest > 0 && first + j + LANES<T> <= p.room)
+          store(out + first + j, load_partial(from + j, rest));
+        else
+          for (; j < count; ++j) out[first + j] = from[j];
+      } else if (piece.step == 2) {
+        for (; j + LANES<T> < count; j += LANES<T>)
+          store(out + first + j,
+                even_lanes<T>(load(from + 2 * j), load(from + 2 * j + LANES<T>)));
+        for (; j < count; ++j) out[first + j] = from[2 * j];
+      } else {
+        for (; j < count; ++j) out[first + j] = from[j * piece.step];
+      }
+    }
+  }
+}
+
+// out[r][c] = in[r][c] + row_bias[r] + column_bias[c]; a null bias is 0. The last vector of a row
+// overlaps the one before it, because masked stores are slow on some CPUs.
+template <class T, bool ROW, bool COLUMN>
+FASTCONV_LEAF void write_rows_with(const RowsOut<T>& p) {
+  for (int64_t r = 0; r < p.rows; ++r) {
+    const T* __restrict__ in = p.in + r * p.in_row;
+    T* __restrict__ out = p.out + r * p.out_row;
+    const Vec<T> bias = ROW ? broadcast(p.row_bias[r]) : Vec<T>{};
+    const auto value = [&](int64_t c) {
+      Vec<T> v = load(in + c);
+      if constexpr (ROW) v += bias;
+      if constexpr (COLUMN) v += load(p.column_bias + c);
+      return v;
+    };
+    if (p.columns < LANES<T>) {
+      for (int64_t c = 0; c < p.columns; ++c)
+        out[c] = in[c] + (ROW ? p.row_bias[r] : 0) + (COLUMN ? p.column_bias[c] : 0);
+      continue;
+    }
+    int64_t c = 0;
+    for (; c + LANES<T> <= p.columns; c += LANES<T>) {
+      __builtin_prefetch(out + c + p.out_row, 1);
+      store(out + c, value(c));
+    }
+    if (c < p.columns) store(out + p.columns - LANES<T>, value(p.columns - LANES<T>));
+  }
+}
+template <class T>
+void write_rows(const RowsOut<T>& p) {
+  if (p.row_bias)
+    write_rows_with<T, true, false>(p);
+  else if (p.column_bias)
+    write_rows_with<T, false, true>(p);
+  else
+    write_rows_with<T, false, false>(p);
+}

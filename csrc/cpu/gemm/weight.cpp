@@ -1,0 +1,223 @@
+// GEMM convolution, backward_weight: a product over the pixels of all images. Layer: cpu/gemm, driver.
+//   grad_w[oc][k] = sum over pixels p of patch[k][p] * grad_y[oc][p]     (patch: patches.h)
+#include <cstring>
+
+#include "../../core/dtype.h"
+#include "../common/parallel.h"
+#include "../common/workspace.h"
+#include "../simd/table.h"
+#include "gemm.h"
+#include "patches.h"
+#include "product.h"
+
+namespace fastconv::cpu {
+namespace {
+
+// Loops, outermost first, and the data of each:
+//   stretch of pixels                    packs grad_y as panels [pixel][panel], in L3
+//     group, slice of pixels, chunk of k parallel; its c[k][oc] is in L2
+//       chunk of pixels                  packs the patches of k, in L2
+//         panel                          grad_y of one panel, in L1
+//           register tile                4 or 8 terms k times 3 vectors of output channels
+// Each slice has a c of its own. They are added in a fixed order, so the bits do not depend on the
+// thread count. grad_bias is one more term, whose patches are ones.
+constexpr int64_t PANEL_BYTES = 24 * 1024;            // three quarters of a 32 KiB L1
+constexpr int64_t TERMS = 96;                         // of a job
+constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;    // of packed grad_y
+constexpr int64_t SLICES_BYTES = 32 * 1024 * 1024;    // of every c together
+constexpr int64_t JOBS = 8;                           // enough for a few threads to share evenly
+
+template <class T>
+struct GemmWeightSchedule {
+  const Conv2dShape& shape;
+  const Correlation s;
+  const ProductKernels<T>& k = product_kernels<T>(isa());
+  const RowKernels<T>& rows = row_kernels<T>(isa());
+  int threads;
+  int64_t lanes, panel, panels;
+  bool pixels_inner;  // patches are packed as [k][pixel], else as [pixel][k]
+  Terms terms;
+  TermChunks blocks;  // of terms, one a job
+  int64_t pixels, chunk, chunks, stretch;  // pixels; of a chunk; chunks; chunks of a stretch
+  int64_t slices;
+
+  GemmWeightSchedule(const Conv2dShape& of, int wanted_threads)
+      : shape(of),
+        s(forward_correlation(of)),
+        lanes(rows.lanes),
+        panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
+        panels(ceil_div(s.M, panel)),
+        pixels_inner(s.x.c != 1),
+        terms{s.C, s.h.taps * s.w.taps, pixels_inner},
+        blocks(terms, TERMS) {
+    threads = threads_for(of.multiply_adds(), wanted_threads);
+    pixels = s.N * s.h.outputs * s.w.outputs;
+    chunk = min64(min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel),
+                  round_up(pixels, lanes));
+    chunks = ceil_div(pixels, chunk);
+    stretch = clamp64(STRETCH_BYTES / int64_t(sizeof(T)) / (chunk * s.groups * width()), 1, chunks);
+    const int64_t room = SLICES_BYTES / int64_t(sizeof(T)) / max64(1, s.groups * c_count());
+    slices = clamp64(ceil_div(JOBS, s.groups * blocks.count()), 1, max64(1, min64(stretch, room)));
+  }
+  int64_t width() const { return panels * panel; }  // output channels, in whole panels
+  int64_t c_count() const { return (terms.count() + 1) * width(); }
+  int64_t jobs() const { return slices * s.groups * blocks.count(); }
+};
+
+template <class T>
+struct GemmWeightArrays {
+  T* c;        // [slices][groups][k + 1][width]
+  T* grad_y;   // [chunks of a stretch][groups][panels][pixel][panel]
+  T* ones;     // [chunk]
+  T* patches;  // [threads][TERMS * chunk]
+  Piece* piece;  // [threads][3 * chunk + 1]
+  int64_t patch_count, piece_count;
+  int64_t bytes;
+
+  GemmWeightArrays(const GemmWeightSchedule<T>& p, void* base) {
+    Workspace workspace(base);
+    c = workspace.take<T>(p.slices * p.s.groups * p.c_count());
+    grad_y = workspace.take<T>(p.stretch * p.s.groups * p.width() * p.chunk);
+    ones = workspace.take<T>(p.chunk);
+    patch_count = round_up(TERMS * p.chunk, CACHE_LINE);
+    patches = workspace.take<T>(p.threads * patch_count);
+    piece_count = round_up(3 * p.chunk + 1, 16);
+    piece = workspace.take<Piece>(p.threads * piece_count);
+    bytes = workspace.bytes();
+  }
+};
+
+// Packs `count` pixels of a panel of grad_y as [pixel][width].
+template <class T>
+void pack_grad_y(const GemmWeightSchedule<T>& p, const T* grad_y, int64_t p0, int64_t count,
+                 int64_t channels, int64_t width, T* to) {
+  const Correlation& s = p.s;
+  const int64_t image = s.h.outputs * s.w.outputs;
+  if (channels < width)
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t m = channels; m < width; ++m) to[i * width + m] = 0;
+  for (int64_t at = 0, length = 0; at < count; at += length) {
+    const int64_t n = (p0 + at) / image, q = (p0 + at) % image;
+    length = min64(image - q, count - at);
+    const T* from = grad_y + n * s.y.n + q * s.y.w;
+    if (s.y.w == 1)
+      p.rows.transpose(channels, length, from, s.y.c, to + at * width, width);
+    else
+      p.rows.copy_in(length, channels, from, s.y.w, to + at * width, width, 0);
+  }
+}
+
+template <class T>
+void pack_chunk(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b, const T* grad_y,
+                int64_t first, int64_t job) {
+  const Correlation& s = p.s;
+  const int64_t at = job / (s.groups * p.panels), group = job / p.panels % s.groups;
+  const int64_t m = job % p.panels * p.panel, channels = min64(p.panel, s.M - m);
+  const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
+  pack_grad_y(p, grad_y + (group * s.M + m) * s.y.c, p0, count, channels,
+              round_up(channels, p.lanes), b.grad_y + job * p.panel * p.chunk);
+}
+
+// Adds the products of one slice of a stretch to its c.
+template <class T>
+void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
+                    const BackwardWeightBuffers<T>& io, int64_t first, int64_t length, int64_t job,
+                    int thread) {
+  const Correlation& s = p.s;
+  const int64_t group = job / (p.slices * p.blocks.count());
+  const int64_t slice = job / p.blocks.count() % p.slices, block = job % p.blocks.count();
+  const TermChunk terms = p.blocks[block];
+  T* c = b.c + (slice * s.groups + group) * p.c_count();
+  T* patches = b.patches + thread * b.patch_count;
+  const int64_t end = (slice + 1) * length / p.slices;
+  bool add = first > 0;
+  for (int64_t at = slice * length / p.slices; at < end; ++at, add = true) {
+    const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
+    const T* x = io.x + group * s.C * s.x.c;
+    if (p.pixels_inner)
+      pack_term_rows(p.k, s, terms, x, p0, count, count, p.chunk,
+                     b.piece + thread * b.piece_count, patches);
+    else
+      pack_pixel_rows(s, terms, x, p0, count, terms.count, patches);
+    StridedProduct<T> product{count, nullptr, 0, 0, nullptr, nullptr, p.width(), add};
+    for (int64_t panel = 0; panel < p.panels; ++panel) {
+      const int64_t m = panel * p.panel;
+      const int64_t vectors = ceil_div(min64(p.panel, s.M - m), p.lanes);
+      product.b = b.grad_y + ((at * s.groups + group) * p.panels + panel) * p.panel * p.chunk;
+      product.a = patches;
+      product.a_row = p.pixels_inner ? p.chunk : 1;
+      product.a_step = p.pixels_inner ? 1 : terms.count;
+      product.c = c + terms.k * p.width() + m;
+      multiply_strided(p.k, vectors, terms.count, product);
+      if (block > 0 || !io.grad_bias) continue;
+      product.a = b.ones;
+      product.a_row = 0;
+      product.a_step = 1;
+      product.c = c + p.terms.count() * p.width() + m;
+      multiply_strided(p.k, vectors, 1, product);
+    }
+  }
+}
+
+// Adds the slices in order and writes the rows of one chunk of terms.
+template <class T>
+void finish_terms(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
+                  const BackwardWeightBuffers<T>& io, int64_t job) {
+  const Correlation& s = p.s;
+  const int64_t group = job / p.blocks.count(), block = job % p.blocks.count();
+  const TermChunk terms = p.blocks[block];
+  const int64_t width = p.width(), slice = s.groups * p.c_count();
+  T* c = b.c + group * p.c_count();
+  T* sum = c + terms.k * width;
+  for (int64_t i = 1; i < p.slices; ++i)
+    p.rows.add(terms.count * width, sum + i * slice, sum);
+  T* w = io.grad_w + group * s.weight_group + terms.c * s.weight.c;
+  const auto tap_offset = [&](int64_t t) {
+    return t / s.w.taps * s.weight.h + t % s.w.taps * s.weight.w;
+  };
+  if (s.weight.c == 1) {
+    for (int64_t t = 0; t < terms.taps; ++t)
+      p.rows.transpose(terms.C, s.M, sum + t * terms.tap_step * width, terms.c_step * width,
+                       w + tap_offset(terms.t + t), s.weight.n);
+  } else {  // the taps of a channel are neighbours
+    for (int64_t i = 0; i < terms.C; ++i)
+      p.rows.transpose(terms.taps, s.M, sum + i * terms.c_step * width, terms.tap_step * width,
+                       w + i * s.weight.c + terms.t, s.weight.n);
+  }
+  if (block > 0 || !io.grad_bias) return;
+  T* bias = c + p.terms.count() * width;
+  for (int64_t i = 1; i < p.slices; ++i) p.rows.add(width, bias + i * slice, bias);
+  std::memcpy(io.grad_bias + group * s.M, bias, s.M * sizeof(T));
+}
+
+}  // namespace
+
+template <class T>
+int64_t gemm_weight_workspace_bytes(const Conv2dShape& s, int threads) {
+  return GemmWeightArrays<T>(GemmWeightSchedule<T>(s, threads), nullptr).bytes;
+}
+
+template <class T>
+void gemm_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
+                 int threads) {
+  const GemmWeightSchedule<T> p(s, threads);
+  const GemmWeightArrays<T> b(p, workspace);
+  for (int64_t i = 0; i < p.chunk; ++i) b.ones[i] = 1;
+  for (int64_t first = 0; first < p.chunks; first += p.stretch) {
+    const int64_t length = min64(p.stretch, p.chunks - first);
+    parallel_jobs(p.threads, length * p.s.groups * p.panels,
+                  [&](int64_t job, int) { pack_chunk(p, b, io.grad_y, first, job); });
+    parallel_jobs(p.threads, p.jobs(), [&](int64_t job, int thread) {
+      multiply_slice(p, b, io, first, length, job, thread);
+    });
+  }
+  parallel_jobs(p.threads, p.s.groups * p.blocks.count(),
+                [&](int64_t job, int) { finish_terms(p, b, io, job); });
+}
+
+#define INSTANTIATE(T)                                                      \
+  template int64_t gemm_weight_workspace_bytes<T>(const Conv2dShape&, int); \
+  template void gemm_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,73 @@
+// Weights as the products read them: rows [m][k] in place or packed, or packed panels [k][panel].
+// Layer: cpu/gemm, for drivers.
+#pragma once
+
+#include "../common/correlation.h"
+#include "../simd/table.h"
+#include "patches.h"
+
+namespace fastconv::cpu {
+
+// Returns whether the terms of one output channel follow each other in memory.
+constexpr bool weight_rows_in_place(const Correlation& s, const Terms& terms) {
+  const int64_t rows = s.h.taps, columns = s.w.taps, first = terms.taps_inner ? 1 : s.C;
+  return (columns <= 1 || s.weight.w == first) && (rows <= 1 || s.weight.h == first * columns) &&
+         (s.C <= 1 || s.weight.c == terms.c_step());
+}
+
+// to[m * to_m + k * to_k] = w[m][k] for `count` output channels and all terms. One of to_m and to_k
+// is 1.
+template <class T>
+void move_weights(const RowKernels<T>& rows, const Correlation& s, const Terms& terms, const T* w,
+                  int64_t count, T* to, int64_t to_m, int64_t to_k) {
+  const int64_t to_c = terms.c_step() * to_k, to_tap = terms.tap_step() * to_k;
+  const Strides from = s.weight;
+  const bool flat_taps = (s.w.taps <= 1 || from.w == 1) && (s.h.taps <= 1 || from.h == s.w.taps);
+  if (terms.taps > 1 && flat_taps && to_m == 1) {  // taps are neighbours: transpose (m, t)
+    for (int64_t c = 0; c < s.C; ++c)
+      rows.transpose(count, terms.taps, w + c * from.c, from.n, to + c * to_c, to_tap);
+    return;
+  }
+  if ((from.c == 1 && to_m == 1) || (from.n == 1 && to_c == 1) || (from.c == 1 && to_c == 1) ||
+      (from.n == 1 && to_m == 1)) {
+    for (int64_t t = 0; t < terms.taps; ++t) {
+      const T* in = w + t / s.w.taps * from.h + t % s.w.taps * from.w;
+      T* out = to + t * to_tap;
+      if (from.c == 1 && to_m == 1)
+        rows.transpose(count, s.C, in, from.n, out, to_c);
+      else if (from.n == 1 && to_c == 1)
+        rows.transpose(s.C, count, in, from.c, out, to_m);
+      else if (from.c == 1 && to_c == 1)
+        rows.copy_in(count, s.C, in, from.n, out, to_m, 0);
+      else
+        rows.copy_in(s.C, count, in, from.c, out, to_c, 0);
+    }
+    return;
+  }
+  for (int64_t c = 0; c < s.C; ++c)
+    for (int64_t m = 0; m < count; ++m)
+      for (int64_t t = 0; t < terms.taps; ++t)
+        to[m * to_m + c * to_c + t * to_tap] =
+            w[m * from.n + c * from.c + t / s.w.taps * from.h + t % s.w.taps * from.w];
+}
+
+// to[m][k] for `count` output channels.
+template <class T>
+void pack_weight_rows(const RowKernels<T>& rows, const Correlation& s, const Terms& terms,
+                      const T* w, int64_t count, T* to) {
+  move_weights(rows, s, terms, w, count, to, terms.count(), 1);
+}
+
+// to[k][width] for the `count` output channels of a panel, where `width` is count rounded up to whole
+// vectors. The other lanes are zero.
+template <class T>
+void pack_weight_panel(const RowKernels<T>& rows, const Correlation& s, const Terms& terms,
+                       const T* w, int64_t count, T* to) {
+  const int64_t width = round_up(count, rows.lanes);
+  if (width > count)
+    for (int64_t k = 0; k < terms.count(); ++k)
+      for (int64_t m = count; m < width; ++m) to[k * width + m] = 0;
+  move_weights(rows, s, terms, w, count, to, 1, width);
+}
+
+}  // namespace fastconv::cpu
