@@ -27,6 +27,14 @@ constexpr Axis columns_axis(const Conv2dShape& s) {
   return {s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w};
 }
 
+// The outputs of an axis whose tap lies inside the source.
+constexpr Window inside(const Axis& axis, int64_t tap) {
+  const int64_t at = axis.first + tap * axis.step;
+  const int64_t first = at >= 0 ? 0 : ceil_div(-at, axis.stride);
+  const int64_t end = at >= axis.source ? 0 : (axis.source - 1 - at) / axis.stride + 1;
+  return {min64(first, axis.outputs), clamp64(end, 0, axis.outputs)};
+}
+
 // For each group:
 //   y[n,m,i,j] = bias[m] + sum over c,a,b of
 //       w[m,c,a,b] * x[n,c, i*stride_h + first_h + a*step_h, j*stride_w + first_w + b*step_w]
@@ -45,6 +53,27 @@ constexpr Correlation forward_correlation(const Conv2dShape& s) {
                      rows_axis(s),  columns_axis(s),
                      s.x_strides(), s.w_strides(),
                      s.y_strides(), s.group_OC() * s.w_strides().n};
+}
+
+// The same correlation without the taps at either end of an axis that see nothing but padding, and
+// how far its weights lie behind those of the other.
+struct ClippedCorrelation {
+  Correlation correlation;
+  int64_t weight_offset;
+};
+constexpr int64_t clip_taps(Axis& axis) {
+  int64_t dropped = 0;
+  const auto sees_nothing = [&](int64_t tap) {
+    const Window outputs = inside(axis, tap);
+    return outputs.first >= outputs.end;
+  };
+  while (axis.taps > 0 && sees_nothing(axis.taps - 1)) --axis.taps;
+  for (; axis.taps > 0 && sees_nothing(0); --axis.taps, ++dropped) axis.first += axis.step;
+  return dropped;
+}
+constexpr ClippedCorrelation clipped(Correlation s) {
+  const int64_t a = clip_taps(s.h), b = clip_taps(s.w);
+  return {s, a * s.weight.h + b * s.weight.w};
 }
 
 // backward_input is one correlation with stride 1 for each phase (r_h, r_w), which is the set of

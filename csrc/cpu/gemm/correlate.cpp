@@ -25,6 +25,7 @@ namespace {
 constexpr int64_t PANEL_BYTES = 24 * 1024;  // three quarters of a 32 KiB L1
 constexpr int64_t BLOCK_PIXELS = 192;       // patches of a chunk and c[512][p] fit a 1 MiB L2
 constexpr int64_t M_SHARE = 512;            // the most channels of a job
+constexpr int64_t M_UNIT = 16;              // shares of M are multiples of register tiles
 constexpr int64_t M_STRIP = 64;             // 64 KiB of weights
 constexpr int64_t LEAST_JOBS = 8;           // enough for a few threads to share evenly
 
@@ -34,13 +35,14 @@ struct GemmSchedule {
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
   int threads;
-  int64_t lanes, panel;  // elements of a vector, of a panel
+  int64_t lanes, panel;  // elements of a vector, the most elements of a panel
   bool channel_lanes;
   Terms terms;
   TermChunks chunks;
   int64_t longest;  // terms of the longest chunk
   int64_t pixels, block, blocks;
-  int64_t m_share, m_shares;
+  PanelCut panels;       // of M, with channel lanes
+  int64_t m_shares;      // jobs that share M
   bool pack_weights;  // pixel lanes: the rows of w are packed
 
   GemmSchedule(const Correlation& correlation, int wanted_threads)
@@ -49,27 +51,36 @@ struct GemmSchedule {
         panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
         channel_lanes(s.y.c == 1 && s.M > 1),
         terms{s.C, s.h.taps * s.w.taps, !channel_lanes},
-        chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel)) {
+        chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel)),
+        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS) {
     longest = 0;
     for (int64_t i = 0; i < chunks.count(); ++i) longest = max64(longest, chunks[i].count);
     pixels = s.N * s.h.outputs * s.w.outputs;
     block = min64(BLOCK_PIXELS, round_up(pixels, channel_lanes ? 8 : panel));
     blocks = ceil_div(pixels, block);
-    const int64_t wanted = max64(1, LEAST_JOBS / max64(1, blocks * s.groups));
-    m_share = min64(M_SHARE, round_up(ceil_div(s.M, wanted), channel_lanes ? panel : 16));
-    m_share = max64(1, min64(m_share, s.M));
-    m_shares = ceil_div(s.M, m_share);
+    const int64_t units = channel_lanes ? panels.panels : ceil_div(s.M, M_UNIT);
+    const int64_t wanted = LEAST_JOBS / max64(1, blocks * s.groups);
+    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, units));
     threads = threads_for(pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
     pack_weights = !weight_rows_in_place(s, terms);
   }
   int64_t jobs() const { return s.groups * blocks * m_shares; }
-  int64_t panels() const { return ceil_div(s.M, panel); }  // of weights, with channel lanes
-  int64_t c_row() const { return channel_lanes ? round_up(m_share, panel) : round_up(block, panel); }
-  int64_t c_count() const { return (channel_lanes ? block : m_share) * c_row(); }
+  // The first channel of a share, a multiple of a panel or of M_UNIT.
+  int64_t share_first(int64_t share) const {
+    if (channel_lanes) return panels.first(share * panels.panels / m_shares);
+    return min64(s.M, share * ceil_div(s.M, M_UNIT) / m_shares * M_UNIT);
+  }
+  int64_t most_of_share() const {
+    int64_t most = 0;
+    for (int64_t i = 0; i < m_shares; ++i) most = max64(most, share_first(i + 1) - share_first(i));
+    return most;
+  }
+  int64_t c_row() const { return channel_lanes ? most_of_share() : round_up(block, panel); }
+  int64_t c_count() const { return (channel_lanes ? block : most_of_share()) * c_row(); }
   int64_t patch_count() const { return (channel_lanes ? block : round_up(block, panel)) * longest; }
   int64_t weight_count() const {
-    return channel_lanes ? panels() * panel * terms.count()
-                         : pack_weights ? s.M * terms.count() : 0;
+    if (channel_lanes) return panels.first(panels.panels) * terms.count();
+    return pack_weights ? s.M * terms.count() : 0;
   }
 };
 
@@ -77,18 +88,17 @@ template <class T>
 struct GemmArrays {
   T* weights;    // [groups] packed: [panels][k][panel], or [m][k]
   T* scratch;    // [threads]: patches, c
-  Piece* piece;  // [threads][3 * panel + 1]
-  int64_t scratch_count, c_offset, piece_count;
+  int64_t scratch_count, c_offset;
+  PatchTables tables;
   int64_t bytes;
 
-  GemmArrays(const GemmSchedule<T>& p, void* base) {
-    Workspace workspace(base);
+  GemmArrays(const GemmSchedule<T>& p, void* base) : GemmArrays(p, Workspace(base)) {}
+  GemmArrays(const GemmSchedule<T>& p, Workspace workspace)
+      : tables(p.s, p.panel, p.threads, workspace) {
     weights = workspace.take<T>(p.s.groups * p.weight_count());
     c_offset = round_up(p.patch_count(), CACHE_LINE);
     scratch_count = round_up(c_offset + p.c_count(), CACHE_LINE);
     scratch = workspace.take<T>(p.threads * scratch_count);
-    piece_count = round_up(3 * p.panel + 1, 16);
-    piece = workspace.take<Piece>(p.threads * piece_count);
     bytes = workspace.bytes();
   }
 };
@@ -96,19 +106,18 @@ struct GemmArrays {
 // Packs the weights of one group, a share of them a job.
 template <class T>
 void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T* weight) {
-  constexpr int64_t ROWS = 16;
   const Correlation& s = p.s;
-  const int64_t K = p.terms.count(), step = p.channel_lanes ? p.panel : ROWS;
-  const int64_t shares = ceil_div(s.M, step);
+  const int64_t shares = p.channel_lanes ? p.panels.panels : ceil_div(s.M, M_UNIT);
   if (p.weight_count() == 0) return;
   parallel_jobs(p.threads, s.groups * shares, [&](int64_t job, int) {
-    const int64_t group = job / shares, m = job % shares * step, count = min64(step, s.M - m);
+    const int64_t group = job / shares, share = job % shares;
+    const int64_t m = p.channel_lanes ? p.panels.first(share) : share * M_UNIT;
     const T* from = weight + group * s.weight_group + m * s.weight.n;
-    T* to = b.weights + group * p.weight_count() + m * K;
+    T* to = b.weights + group * p.weight_count() + m * p.terms.count();
     if (p.channel_lanes)
-      pack_weight_panel(p.rows, s, p.terms, from, count, to);
+      pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
-      pack_weight_rows(p.rows, s, p.terms, from, count, to);
+      pack_weight_rows(p.rows, s, p.terms, from, min64(M_UNIT, s.M - m), to);
   });
 }
 
@@ -150,7 +159,8 @@ void multiply_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T* x
   const Correlation& s = p.s;
   const int64_t group = job / (p.blocks * p.m_shares);
   const int64_t p0 = job / p.m_shares % p.blocks * p.block, count = min64(p.block, p.pixels - p0);
-  const int64_t m = job % p.m_shares * p.m_share, M = min64(p.m_share, s.M - m);
+  const int64_t share = job % p.m_shares, m = p.share_first(share);
+  const int64_t M = min64(p.share_first(share + 1), s.M) - m;
   const int64_t K = p.terms.count();
   T* patches = b.scratch + thread * b.scratch_count;
   T* c = patches + b.c_offset;
@@ -160,25 +170,26 @@ void multiply_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T* x
   if (K == 0) std::memset(static_cast<void*>(c), 0, p.c_count() * sizeof(T));
   for (int64_t i = 0; i < p.chunks.count(); ++i) {
     const TermChunk chunk = p.chunks[i];
-    StridedProduct<T> product{chunk.count, nullptr, 0, 1, nullptr, nullptr, p.c_row(), i > 0};
+    StridedProduct<T> product{chunk.count, nullptr, 0, 1, nullptr, 0, nullptr, p.c_row(), i > 0};
     if (p.channel_lanes) {
       const int64_t width = chunk.count;
-      pack_pixel_rows(s, chunk, x, p0, count, width, patches);
+      pack_pixel_rows(s, b.tables, chunk, x, p0, count, width, patches);
       product.a = patches;
       product.a_row = width;
-      for (int64_t at = 0; at < M; at += p.panel) {
-        const int64_t vectors = min64(ceil_div(M - at, p.lanes), ProductKernels<T>::STRIDED_VECTORS);
-        // A panel of fewer vectors has rows of its own length.
-        product.b = b.weights + group * p.weight_count() + (m + at) * K + chunk.k * vectors * p.lanes;
-        product.c = c + at;
-        multiply_strided(p.k, vectors, count, product);
+      const int64_t last = (share + 1) * p.panels.panels / p.m_shares;
+      for (int64_t i = share * p.panels.panels / p.m_shares; i < last; ++i) {
+        product.b_row = p.panels.width(i);
+        product.b = b.weights + group * p.weight_count() + p.panels.first(i) * K +
+                    chunk.k * product.b_row;
+        product.c = c + p.panels.first(i) - m;
+        multiply_strided(p.k, product.b_row / p.lanes, count, product);
       }
       continue;
     }
     for (int64_t at = 0; at < count; at += p.panel) {
       const int64_t pixels = min64(p.panel, count - at), padded = round_up(pixels, p.lanes);
-      pack_term_rows(p.k, s, chunk, x, p0 + at, pixels, padded, padded,
-                     b.piece + thread * b.piece_count, patches + at * chunk.count);
+      pack_term_rows(p.k, s, b.tables, chunk, x, p0 + at, pixels, padded, padded,
+                     patches + at * chunk.count, thread);
     }
     const T* a = p.pack_weights ? b.weights + group * p.weight_count()
                                 : weight + group * s.weight_group;
@@ -188,7 +199,9 @@ void multiply_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T* x
         product.a = a + (m + strip) * product.a_row + chunk.k;
         product.b = patches + at * chunk.count;
         product.c = c + strip * p.c_row() + at;
-        multiply_strided(p.k, ceil_div(min64(p.panel, count - at), p.lanes),
+        const int64_t vectors = ceil_div(min64(p.panel, count - at), p.lanes);
+        product.b_row = vectors * p.lanes;
+        multiply_strided(p.k, vectors,
                          min64(M_STRIP, M - strip), product);
       }
   }
@@ -207,6 +220,7 @@ void gemm_correlate(const Correlation& s, const T* x, const T* weight, const T* 
                     void* workspace, int threads) {
   const GemmSchedule<T> p(s, threads);
   const GemmArrays<T> b(p, workspace);
+  b.tables.fill(s);
   pack_all_weights(p, b, weight);
   parallel_jobs(p.threads, p.jobs(), [&](int64_t job, int thread) {
     multiply_block(p, b, x, weight, bias, y, job, thread);

@@ -14,12 +14,23 @@ template <class T>
 void gemm_correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
                     void* workspace, int threads);
 
+// The same for maps of a few pixels. x is dense, with channels first or last.
+template <class T>
+int64_t small_map_workspace_bytes(const Correlation&, int threads);
+template <class T>
+void small_map_correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
+                         void* workspace, int threads);
+
 template <class T>
 int64_t gemm_weight_workspace_bytes(const Conv2dShape&, int threads);
 template <class T>
 void gemm_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace, int threads);
 
 // The paths of the lists in ../paths.
+template <class T>
+Path<ForwardBuffers<T>> small_map_forward_path();
+template <class T>
+Path<BackwardInputBuffers<T>> small_map_backward_input_path();
 template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path();
 template <class T>

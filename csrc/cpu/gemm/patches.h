@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "../common/correlation.h"
+#include "../common/workspace.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -76,79 +77,133 @@ void for_each_run(const Correlation& s, int64_t p, int64_t count, const F& f) {
   }
 }
 
-// The outputs of an axis whose tap lies inside the source.
-constexpr Window inside(const Axis& axis, int64_t tap) {
-  const int64_t at = axis.first + tap * axis.step;
-  const int64_t first = at >= 0 ? 0 : ceil_div(-at, axis.stride);
-  const int64_t end = at >= axis.source ? 0 : (axis.source - 1 - at) / axis.stride + 1;
-  return {min64(first, axis.outputs), clamp64(end, 0, axis.outputs)};
-}
+// What packing needs to know of a correlation, and room for the pieces of one row of a panel.
+struct PatchTables {
+  Window *rows, *columns;  // [h.taps], [w.taps]: the outputs whose tap lies inside the image
+  PixelRun* runs;          // [threads][most pixels]
+  Piece* pieces;           // [threads][3 * most pixels + 1]
+  int64_t most;            // pixels of a panel
 
-// The pieces of one row of a panel: what tap t reads for the pixels [p, p + count). Pieces that are
+  PatchTables(const Correlation& s, int64_t most_pixels, int64_t threads, Workspace& workspace)
+      : most(most_pixels) {
+    rows = workspace.take<Window>(s.h.taps);
+    columns = workspace.take<Window>(s.w.taps);
+    runs = workspace.take<PixelRun>(threads * most);
+    pieces = workspace.take<Piece>(threads * (3 * most + 1));
+  }
+  void fill(const Correlation& s) const {
+    for (int64_t a = 0; a < s.h.taps; ++a) rows[a] = inside(s.h, a);
+    for (int64_t b = 0; b < s.w.taps; ++b) columns[b] = inside(s.w, b);
+  }
+  PixelRun* runs_of(int thread) const { return runs + thread * most; }
+  Piece* pieces_of(int thread) const { return pieces + thread * (3 * most + 1); }
+};
+
+// The pieces of one row of a panel: what tap (a, b) reads for the pixels of the runs. Pieces that are
 // neighbours in memory become one. There are at most 3 a run.
-inline int64_t row_pieces(const Correlation& s, int64_t t, int64_t p, int64_t count,
-                          Piece* pieces) {
-  const int64_t a = t / s.w.taps, b = t % s.w.taps, step = s.w.stride * s.x.w;
-  const Window rows = inside(s.h, a), columns = inside(s.w, b);
-  int64_t made = 0;
-  const auto add = [&](int64_t at, int64_t length, int64_t from, int64_t by) {
+inline int64_t row_pieces(const Correlation& s, const PatchTables& tables, int64_t a, int64_t b,
+                          const PixelRun* runs, int64_t run_count, Piece* pieces) {
+  const Window rows = tables.rows[a], columns = tables.columns[b];
+  const int64_t step = s.w.stride * s.x.w;
+  int64_t made = 0, at = 0;
+  const auto add = [&](int64_t length, int64_t from, int64_t by) {
     if (length <= 0) return;
-    if (made > 0) {
-      Piece& last = pieces[made - 1];
-      if (last.step == by && (by == 0 || last.from + last.count * by == from)) {
-        last.count += length;
-        return;
-      }
-    }
-    pieces[made++] = {at, length, from, by};
+    Piece* last = pieces + made - 1;
+    if (made > 0 && last->step == by && (by == 0 || last->from + last->count * by == from))
+      last->count += length;
+    else
+      pieces[made++] = {at, length, from, by};
+    at += length;
   };
-  for_each_run(s, p, count, [&](const PixelRun& run, int64_t at) {
-    if (run.i < rows.first || run.i >= rows.end) return add(at, run.count, 0, 0);
+  for (int64_t r = 0; r < run_count; ++r) {
+    const PixelRun& run = runs[r];
+    if (run.i < rows.first || run.i >= rows.end) {
+      add(run.count, 0, 0);
+      continue;
+    }
     const int64_t end = run.j + run.count;
     const int64_t from = clamp64(columns.first, run.j, end), to = clamp64(columns.end, from, end);
-    add(at, from - run.j, 0, 0);
     const int64_t ih = run.i * s.h.stride + s.h.first + a * s.h.step;
     const int64_t iw = from * s.w.stride + s.w.first + b * s.w.step;
-    add(at + from - run.j, to - from, run.n * s.x.n + ih * s.x.h + iw * s.x.w, step);
-    add(at + to - run.j, end - to, 0, 0);
-  });
+    add(from - run.j, 0, 0);
+    add(to - from, run.n * s.x.n + ih * s.x.h + iw * s.x.w, step);
+    add(end - to, 0, 0);
+  }
   return made;
 }
 
 // Packs the terms of a chunk for the pixels [p, p + count) as rows[k][width], pixels inner. The lanes
-// after the last pixel are zero up to `padded`. `pieces` has room for 3 * count.
+// after the last pixel are zero up to `padded`.
 template <class T>
-void pack_term_rows(const ProductKernels<T>& k, const Correlation& s, const TermChunk& chunk,
-                    const T* x, int64_t p, int64_t count, int64_t padded, int64_t width,
-                    Piece* pieces, T* rows) {
+void pack_term_rows(const ProductKernels<T>& k, const Correlation& s, const PatchTables& tables,
+                    const TermChunk& chunk, const T* x, int64_t p, int64_t count, int64_t padded,
+                    int64_t width, T* rows, int thread) {
+  PixelRun* runs = tables.runs_of(thread);
+  Piece* pieces = tables.pieces_of(thread);
+  int64_t run_count = 0;
+  for_each_run(s, p, count, [&](const PixelRun& run, int64_t) { runs[run_count++] = run; });
+  int64_t a = chunk.t / s.w.taps, b = chunk.t % s.w.taps;
   for (int64_t t = 0; t < chunk.taps; ++t) {
-    int64_t made = row_pieces(s, chunk.t + t, p, count, pieces);
+    int64_t made = row_pieces(s, tables, a, b, runs, run_count, pieces);
     if (padded > count) pieces[made++] = {count, padded - count, 0, 0};
     k.pack_pieces(PiecePack<T>{chunk.C, made, pieces, x + chunk.c * s.x.c, s.x.c,
                                rows + t * chunk.tap_step * width, chunk.c_step * width, padded});
+    if (++b == s.w.taps) b = 0, ++a;
   }
 }
 
-// Packs the same as rows[pixel][width], terms inner.
+// Copies a few elements: the taps of one row of a filter, or the channels of one tap.
 template <class T>
-void pack_pixel_rows(const Correlation& s, const TermChunk& chunk, const T* x, int64_t p,
-                     int64_t count, int64_t width, T* rows) {
+void copy_few(const T* from, int64_t count, T* to) {
+  constexpr int64_t GROUP = 32 / static_cast<int64_t>(sizeof(T));
+  int64_t i = 0;
+  for (; i + GROUP <= count; i += GROUP) std::memcpy(to + i, from + i, 32);
+  for (; i < count; ++i) to[i] = from[i];
+}
+template <class T>
+void fill_few(int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = 0;
+}
+
+// Packs the same as rows[pixel][width], terms inner. Where the pixels of an image row follow each
+// other in memory as the taps do in the terms, a row of the filter is copied at once.
+template <class T>
+void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const TermChunk& chunk,
+                     const T* x, int64_t p, int64_t count, int64_t width, T* rows) {
   x += chunk.c * s.x.c;
+  const bool dense = s.x.c == 1 && chunk.c_step == 1;
+  const bool whole_rows = dense && chunk.C == s.C && s.w.step * s.x.w == s.C;
+  const int64_t end = chunk.t + chunk.taps;
   for_each_run(s, p, count, [&](const PixelRun& run, int64_t at) {
-    for (int64_t t = chunk.t; t < chunk.t + chunk.taps; ++t) {
+    for (int64_t t = chunk.t, taps = 0; t < end; t += taps) {
       const int64_t a = t / s.w.taps, b = t % s.w.taps;
+      taps = whole_rows ? min64(s.w.taps - b, end - t) : 1;
+      const bool row_inside = run.i >= tables.rows[a].first && run.i < tables.rows[a].end;
       const int64_t ih = run.i * s.h.stride + s.h.first + a * s.h.step;
-      const bool row_inside = ih >= 0 && ih < s.h.source;
+      const T* row = x + run.n * s.x.n + ih * s.x.h;
       T* to = rows + at * width + (t - chunk.t) * chunk.tap_step;
       for (int64_t j = run.j; j < run.j + run.count; ++j, to += width) {
+        // The taps first .. last - 1 of b .. b + taps - 1 lie inside the image.
         const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
-        const T* from = x + run.n * s.x.n + ih * s.x.h + iw * s.x.w;
-        if (!row_inside || iw < 0 || iw >= s.w.source)
-          for (int64_t c = 0; c < chunk.C; ++c) to[c * chunk.c_step] = 0;
-        else if (s.x.c == 1 && chunk.c_step == 1)
-          std::memcpy(to, from, chunk.C * sizeof(T));
-        else
-          for (int64_t c = 0; c < chunk.C; ++c) to[c * chunk.c_step] = from[c * s.x.c];
+        int64_t first = 0, last = taps;
+        if (!row_inside) {
+          last = 0;
+        } else if (whole_rows) {
+          first = clamp64(-iw, 0, taps);
+          last = clamp64(s.w.source - iw, first, taps);
+        } else if (j < tables.columns[b].first || j >= tables.columns[b].end) {
+          last = 0;
+        }
+        if (!dense) {
+          const T* from = row + iw * s.x.w;
+          for (int64_t c = 0; c < chunk.C; ++c) to[c * chunk.c_step] = last ? from[c * s.x.c] : T(0);
+          continue;
+        }
+        if (first > 0 || last < taps) fill_few(taps * chunk.C, to);
+        if (last > first) {
+          const int64_t offset = first * chunk.C;
+          copy_few(row + iw * s.x.w + offset, (last - first) * chunk.C, to + offset);
+        }
       }
     }
   });

@@ -1,5 +1,6 @@
 // GEMM convolution as a path of each direction. Layer: cpu/gemm.
 #include "../../core/dtype.h"
+#include "../simd/table.h"
 #include "gemm.h"
 
 namespace fastconv::cpu {
@@ -28,31 +29,70 @@ WhyNot is_backward_input_profitable(const Conv2dShape& s) {
                                        : is_profitable(s);
 }
 
+WhyNot supports_small_map(const Conv2dShape& s) {
+  constexpr int64_t MOST_ELEMENTS = 8 << 20;  // x is copied
+  if (const WhyNot why = supports_backward_input(s)) return why;
+  const bool few = s.N * max64(s.IC * s.IH * s.IW, s.OC * s.OH() * s.OW()) <= MOST_ELEMENTS;
+  return few ? HOLDS : "the maps have too many elements together";
+}
+// Lanes are images, and each weight is read once. Larger maps keep lanes full by their pixels.
 template <class T>
-int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
-  return gemm_workspace_bytes<T>(forward_correlation(s), context.threads);
+WhyNot is_small_map_profitable(const Conv2dShape& s, int64_t pixels) {
+  constexpr int64_t MOST_PIXELS = 4, LEAST_CHANNELS = 16;
+  if (pixels > MOST_PIXELS) return "the map has more than 4 pixels";
+  if (2 * s.N < row_kernels<T>(isa()).lanes) return "the images fill less than half a vector";
+  if (min64(s.group_IC(), s.group_OC()) < LEAST_CHANNELS)
+    return "there are fewer than 16 channels in or out of a group";
+  return HOLDS;
 }
 template <class T>
+WhyNot is_small_map_forward_profitable(const Conv2dShape& s) {
+  return is_small_map_profitable<T>(s, s.OH() * s.OW());
+}
+template <class T>
+WhyNot is_small_map_backward_profitable(const Conv2dShape& s) {
+  return is_small_map_profitable<T>(s, s.IH * s.IW);
+}
+
+// The two engines as template arguments.
+template <class T>
+struct Engine {
+  int64_t (*bytes)(const Correlation&, int threads);
+  void (*run)(const Correlation&, const T* x, const T* weight, const T* bias, T* y, void* workspace,
+              int threads);
+};
+template <class T>
+constexpr Engine<T> GEMM{gemm_workspace_bytes<T>, gemm_correlate<T>};
+template <class T>
+constexpr Engine<T> SMALL_MAP{small_map_workspace_bytes<T>, small_map_correlate<T>};
+
+template <class T, const Engine<T>& ENGINE>
+int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
+  return ENGINE.bytes(clipped(forward_correlation(s)).correlation, context.threads);
+}
+template <class T, const Engine<T>& ENGINE>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  gemm_correlate(forward_correlation(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  const ClippedCorrelation c = clipped(forward_correlation(s));
+  ENGINE.run(c.correlation, b.x, b.w + c.weight_offset, b.bias, b.y, workspace, context.threads);
   return true;
 }
 
-template <class T>
+template <class T, const Engine<T>& ENGINE>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
   int64_t bytes = 0;
   for_each_phase(s, [&](const PhaseCorrelation& p) {
-    bytes = max64(bytes, gemm_workspace_bytes<T>(p.correlation, context.threads));
+    bytes = max64(bytes, ENGINE.bytes(clipped(p.correlation).correlation, context.threads));
   });
   return bytes;
 }
-template <class T>
+template <class T, const Engine<T>& ENGINE>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
   for_each_phase(s, [&](const PhaseCorrelation& p) {
-    gemm_correlate<T>(p.correlation, b.grad_y, b.w + p.weight_offset, nullptr,
-                      b.grad_x + p.x_offset, workspace, context.threads);
+    const ClippedCorrelation c = clipped(p.correlation);
+    ENGINE.run(c.correlation, b.grad_y, b.w + p.weight_offset + c.weight_offset, nullptr,
+               b.grad_x + p.x_offset, workspace, context.threads);
   });
   return true;
 }
@@ -71,13 +111,24 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 }  // namespace
 
 template <class T>
+Path<ForwardBuffers<T>> small_map_forward_path() {
+  return {"small-map", supports_small_map, is_small_map_forward_profitable<T>,
+          forward_bytes<T, SMALL_MAP<T>>, run_forward<T, SMALL_MAP<T>>};
+}
+template <class T>
+Path<BackwardInputBuffers<T>> small_map_backward_input_path() {
+  return {"small-map", supports_small_map, is_small_map_backward_profitable<T>,
+          backward_input_bytes<T, SMALL_MAP<T>>, run_backward_input<T, SMALL_MAP<T>>};
+}
+template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path() {
-  return {"gemm", supports, is_profitable, forward_bytes<T>, run_forward<T>};
+  return {"gemm", supports, is_profitable, forward_bytes<T, GEMM<T>>,
+          run_forward<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, is_backward_input_profitable, backward_input_bytes<T>,
-          run_backward_input<T>};
+  return {"gemm", supports_backward_input, is_backward_input_profitable, backward_input_bytes<T, GEMM<T>>,
+          run_backward_input<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
@@ -85,6 +136,8 @@ Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
 }
 
 #define INSTANTIATE(T)                                               \
+  template Path<ForwardBuffers<T>> small_map_forward_path(); \
+  template Path<BackwardInputBuffers<T>> small_map_backward_input_path(); \
   template Path<ForwardBuffers<T>> gemm_forward_path();              \
   template Path<BackwardInputBuffers<T>> gemm_backward_input_path(); \
   template Path<BackwardWeightBuffers<T>> gemm_backward_weight_path();

@@ -46,6 +46,21 @@ void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
                                rows, p);
 }
 
+// Cuts `count` columns into panels of nearly equal width, of at most `most` vectors each. Two panels of
+// 2 vectors are faster than one of 3 and one of 1.
+struct PanelCut {
+  int64_t count, lanes, panels;
+
+  constexpr PanelCut(int64_t columns, int64_t of_lanes, int64_t most)
+      : count(columns), lanes(of_lanes), panels(ceil_div(ceil_div(columns, of_lanes), most)) {}
+  constexpr int64_t vectors() const { return ceil_div(count, lanes); }
+  // The first column of panel i; of the panel after the last, the columns in whole vectors.
+  constexpr int64_t first(int64_t i) const { return i * vectors() / max64(1, panels) * lanes; }
+  constexpr int64_t width(int64_t i) const { return first(i + 1) - first(i); }
+  // Without the lanes after the last column.
+  constexpr int64_t columns(int64_t i) const { return min64(width(i), count - first(i)); }
+};
+
 // c (+)= a b for any strides of a and a panel b of `vectors` vectors.
 template <class T>
 void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,

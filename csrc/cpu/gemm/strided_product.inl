@@ -2,7 +2,7 @@
 //   c[m][n] (+)= sum over k of a(m, k) * b[k][n]     for ROWS rows m and VECTORS vectors n
 // Layer: cpu/gemm, leaf kernel.
 
-//           n ->  VECTORS * LANES      b: a packed panel of VECTORS vectors, read once, in order
+//           n ->  VECTORS * LANES      b: VECTORS vectors of a row, b_row apart; each is read once
 //         +---------+---------+        a: ROWS broadcasts, a_row apart; a step of k is a_step
 //       m | sum[m][v]         |        c: written once, or read and written once with `add`
 //         +---------+---------+        per k: VECTORS loads + ROWS broadcasts feed
@@ -15,7 +15,7 @@ void strided_product(const StridedProduct<T>& p) {
   static_assert(ROWS * VECTORS + VECTORS + 1 <= REGISTERS,
                 "sums, one row of b and one broadcast stay in registers");
   constexpr int64_t LINE = 64 / static_cast<int>(sizeof(T));
-  const int64_t a_row = p.a_row, a_step = p.a_step;
+  const int64_t a_row = p.a_row, a_step = p.a_step, b_row = p.b_row;
   Vec<T> sum[ROWS][VECTORS];
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m)
@@ -29,7 +29,7 @@ void strided_product(const StridedProduct<T>& p) {
 #pragma GCC unroll 16
     for (int m = 0; m < ROWS; ++m) __builtin_prefetch(next + m * a_row);
     next += LINE * a_step;
-    for (int64_t k = 0; k < steps; ++k, b += VECTORS * LANES<T>, a += a_step) {
+    for (int64_t k = 0; k < steps; ++k, b += b_row, a += a_step) {
       Vec<T> row[VECTORS];
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) {

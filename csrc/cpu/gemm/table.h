@@ -26,14 +26,15 @@ struct PanelProduct {
   int64_t next_b_step;
 };
 
-// c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k][n], with `add` c[m][n] plus this sum. b is
-// a packed panel: its rows are as long as the tile is wide. K is at most LONGEST_SUM.
+// c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k * b_row + n], with `add` c[m][n] plus this
+// sum. K is at most LONGEST_SUM.
 template <class T>
 struct StridedProduct {
   int64_t K;
   const T* a;
   int64_t a_row, a_step;
   const T* b;
+  int64_t b_row;
   T* c;
   int64_t c_row;
   bool add;

@@ -34,7 +34,8 @@ struct GemmWeightSchedule {
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
   int threads;
-  int64_t lanes, panel, panels;
+  int64_t lanes, panel;  // elements of a vector, the most elements of a panel
+  PanelCut panels;       // of the output channels of a group
   bool pixels_inner;  // patches are packed as [k][pixel], else as [pixel][k]
   Terms terms;
   TermChunks blocks;  // of terms, one a job
@@ -46,7 +47,7 @@ struct GemmWeightSchedule {
         s(forward_correlation(of)),
         lanes(rows.lanes),
         panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
-        panels(ceil_div(s.M, panel)),
+        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS),
         pixels_inner(s.x.c != 1),
         terms{s.C, s.h.taps * s.w.taps, pixels_inner},
         blocks(terms, TERMS) {
@@ -59,7 +60,7 @@ struct GemmWeightSchedule {
     const int64_t room = SLICES_BYTES / int64_t(sizeof(T)) / max64(1, s.groups * c_count());
     slices = clamp64(ceil_div(JOBS, s.groups * blocks.count()), 1, max64(1, min64(stretch, room)));
   }
-  int64_t width() const { return panels * panel; }  // output channels, in whole panels
+  int64_t width() const { return panels.first(panels.panels); }  // channels in whole vectors
   int64_t c_count() const { return (terms.count() + 1) * width(); }
   int64_t jobs() const { return slices * s.groups * blocks.count(); }
 };
@@ -67,23 +68,26 @@ struct GemmWeightSchedule {
 template <class T>
 struct GemmWeightArrays {
   T* c;        // [slices][groups][k + 1][width]
-  T* grad_y;   // [chunks of a stretch][groups][panels][pixel][panel]
+  T* grad_y;   // [chunks of a stretch][groups][panels][pixel][width of the panel]
   T* ones;     // [chunk]
   T* patches;  // [threads][TERMS * chunk]
-  Piece* piece;  // [threads][3 * chunk + 1]
-  int64_t patch_count, piece_count;
+  int64_t patch_count;
+  PatchTables tables;
   int64_t bytes;
 
-  GemmWeightArrays(const GemmWeightSchedule<T>& p, void* base) {
-    Workspace workspace(base);
+  GemmWeightArrays(const GemmWeightSchedule<T>& p, void* base)
+      : GemmWeightArrays(p, Workspace(base)) {}
+  GemmWeightArrays(const GemmWeightSchedule<T>& p, Workspace workspace)
+      : tables(p.s, p.chunk, p.threads, workspace) {
     c = workspace.take<T>(p.slices * p.s.groups * p.c_count());
     grad_y = workspace.take<T>(p.stretch * p.s.groups * p.width() * p.chunk);
     ones = workspace.take<T>(p.chunk);
     patch_count = round_up(TERMS * p.chunk, CACHE_LINE);
     patches = workspace.take<T>(p.threads * patch_count);
-    piece_count = round_up(3 * p.chunk + 1, 16);
-    piece = workspace.take<Piece>(p.threads * piece_count);
     bytes = workspace.bytes();
+  }
+  T* grad_y_panel(const GemmWeightSchedule<T>& p, int64_t chunk, int64_t group, int64_t m) const {
+    return grad_y + ((chunk * p.s.groups + group) * p.width() + m) * p.chunk;
   }
 };
 
@@ -111,11 +115,11 @@ template <class T>
 void pack_chunk(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b, const T* grad_y,
                 int64_t first, int64_t job) {
   const Correlation& s = p.s;
-  const int64_t at = job / (s.groups * p.panels), group = job / p.panels % s.groups;
-  const int64_t m = job % p.panels * p.panel, channels = min64(p.panel, s.M - m);
+  const int64_t panels = p.panels.panels, at = job / (s.groups * panels);
+  const int64_t group = job / panels % s.groups, m = p.panels.first(job % panels);
   const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
-  pack_grad_y(p, grad_y + (group * s.M + m) * s.y.c, p0, count, channels,
-              round_up(channels, p.lanes), b.grad_y + job * p.panel * p.chunk);
+  pack_grad_y(p, grad_y + (group * s.M + m) * s.y.c, p0, count, p.panels.columns(job % panels),
+              p.panels.width(job % panels), b.grad_y_panel(p, at, group, m));
 }
 
 // Adds the products of one slice of a stretch to its c.
@@ -135,15 +139,14 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
     const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
     const T* x = io.x + group * s.C * s.x.c;
     if (p.pixels_inner)
-      pack_term_rows(p.k, s, terms, x, p0, count, count, p.chunk,
-                     b.piece + thread * b.piece_count, patches);
+      pack_term_rows(p.k, s, b.tables, terms, x, p0, count, count, p.chunk, patches, thread);
     else
-      pack_pixel_rows(s, terms, x, p0, count, terms.count, patches);
-    StridedProduct<T> product{count, nullptr, 0, 0, nullptr, nullptr, p.width(), add};
-    for (int64_t panel = 0; panel < p.panels; ++panel) {
-      const int64_t m = panel * p.panel;
-      const int64_t vectors = ceil_div(min64(p.panel, s.M - m), p.lanes);
-      product.b = b.grad_y + ((at * s.groups + group) * p.panels + panel) * p.panel * p.chunk;
+      pack_pixel_rows(s, b.tables, terms, x, p0, count, terms.count, patches);
+    StridedProduct<T> product{count, nullptr, 0, 0, nullptr, 0, nullptr, p.width(), add};
+    for (int64_t panel = 0; panel < p.panels.panels; ++panel) {
+      const int64_t m = p.panels.first(panel), vectors = p.panels.width(panel) / p.lanes;
+      product.b = b.grad_y_panel(p, at, group, m);
+      product.b_row = p.panels.width(panel);
       product.a = patches;
       product.a_row = p.pixels_inner ? p.chunk : 1;
       product.a_step = p.pixels_inner ? 1 : terms.count;
@@ -202,10 +205,11 @@ void gemm_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void*
                  int threads) {
   const GemmWeightSchedule<T> p(s, threads);
   const GemmWeightArrays<T> b(p, workspace);
+  b.tables.fill(p.s);
   for (int64_t i = 0; i < p.chunk; ++i) b.ones[i] = 1;
   for (int64_t first = 0; first < p.chunks; first += p.stretch) {
     const int64_t length = min64(p.stretch, p.chunks - first);
-    parallel_jobs(p.threads, length * p.s.groups * p.panels,
+    parallel_jobs(p.threads, length * p.s.groups * p.panels.panels,
                   [&](int64_t job, int) { pack_chunk(p, b, io.grad_y, first, job); });
     parallel_jobs(p.threads, p.jobs(), [&](int64_t job, int thread) {
       multiply_slice(p, b, io, first, length, job, thread);

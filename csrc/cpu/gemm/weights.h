@@ -28,6 +28,11 @@ void move_weights(const RowKernels<T>& rows, const Correlation& s, const Terms& 
       rows.transpose(count, terms.taps, w + c * from.c, from.n, to + c * to_c, to_tap);
     return;
   }
+  if (terms.taps > 1 && flat_taps && to_c == 1) {  // transpose (c, t)
+    for (int64_t m = 0; m < count; ++m)
+      rows.transpose(s.C, terms.taps, w + m * from.n, from.c, to + m * to_m, to_tap);
+    return;
+  }
   if ((from.c == 1 && to_m == 1) || (from.n == 1 && to_c == 1) || (from.c == 1 && to_c == 1) ||
       (from.n == 1 && to_m == 1)) {
     for (int64_t t = 0; t < terms.taps; ++t) {

@@ -1,0 +1,177 @@
+// Convolution of maps of a few pixels, forward and backward_input: lanes = images. Layer: cpu/gemm,
+// driver.
+//   y[m][p][n] = bias[m] + sum over t,c of w[m][t][c] * x[c][q][n], with the pixel q that tap t sees
+//   from the output pixel p. A tap that sees padding is not multiplied: on a map of 2x2 a 3x3 filter
+//   uses 4 of 9 taps at every pixel.
+#include "../../core/dtype.h"
+#include "../common/parallel.h"
+#include "../common/workspace.h"
+#include "../simd/table.h"
+#include "gemm.h"
+#include "product.h"
+#include "weights.h"
+
+namespace fastconv::cpu {
+namespace {
+
+// Loops, outermost first, and the data of each:
+//   x is turned into [c][q][n], or [q][c][n]
+//   group, strip of M                  parallel; its weights are packed as [m][t][c], in L2
+//     panel of images, pixel p
+//       visible tap, chunk of c        x of the panel and q, in L2
+//         register tile                4 to 16 channels m times 1 to 3 vectors of images
+//   then y of the strip is turned back
+constexpr int64_t STRIP = 24;                    // divided by the register tiles of each width
+constexpr int64_t STRIP_BYTES = 256 * 1024;      // of packed weights: half of a 512 KiB L2
+
+template <class T>
+struct SmallMapSchedule {
+  const Correlation& s;
+  const ProductKernels<T>& k = product_kernels<T>(isa());
+  const RowKernels<T>& rows = row_kernels<T>(isa());
+  int threads;
+  Terms terms;
+  int64_t images, vectors, panels;  // N in whole vectors
+  int64_t sources, pixels;          // of a map
+  int64_t strip, strips;
+  bool in_place;  // weights
+
+  SmallMapSchedule(const Correlation& of, int wanted_threads)
+      : s(of),
+        terms{of.C, of.h.taps * of.w.taps, false},
+        images(round_up(of.N, rows.lanes)),
+        vectors(images / rows.lanes),
+        panels(ceil_div(vectors, ProductKernels<T>::STRIDED_VECTORS)),
+        sources(of.h.source * of.w.source),
+        pixels(of.h.outputs * of.w.outputs),
+        in_place(of.weight.c == 1) {
+    const bool fits = STRIP * terms.count() * int64_t(sizeof(T)) <= STRIP_BYTES;
+    strip = min64(fits || in_place ? STRIP : STRIP / 2, s.M);
+    strips = ceil_div(s.M, strip);
+    threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
+  }
+  bool pixels_outer() const { return s.x.c == 1; }  // of x
+  int64_t x_count() const { return s.groups * s.C * sources * images; }
+  int64_t c_step() const { return (pixels_outer() ? 1 : sources) * images; }
+  int64_t pixel_step() const { return (pixels_outer() ? s.groups * s.C : 1) * images; }
+  int64_t weight_count() const { return in_place ? 0 : strip * terms.count(); }
+  int64_t y_count() const { return strip * pixels * images; }
+};
+
+template <class T>
+struct SmallMapArrays {
+  T* x;
+  T* scratch;  // [threads]: weights, y
+  int64_t y_offset, scratch_count;
+  int64_t bytes;
+
+  SmallMapArrays(const SmallMapSchedule<T>& p, void* base) {
+    Workspace workspace(base);
+    x = workspace.take<T>(p.x_count());
+    y_offset = round_up(p.weight_count(), CACHE_LINE);
+    scratch_count = round_up(y_offset + p.y_count(), CACHE_LINE);
+    scratch = workspace.take<T>(p.threads * scratch_count);
+    bytes = workspace.bytes();
+  }
+};
+
+// Sums pixel (i, j) of a strip for the vectors [first, first + vectors) of images.
+template <class T>
+void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64_t i, int64_t j,
+               int64_t M, int64_t first, int64_t vectors, T* y) {
+  const Correlation& s = p.s;
+  StridedProduct<T> product{};
+  product.a_row = p.in_place ? s.weight.n : p.terms.count();
+  product.a_step = 1;
+  product.b_row = p.c_step();
+  product.c = y + (i * s.w.outputs + j) * p.images + first * p.rows.lanes;
+  product.c_row = p.pixels * p.images;
+  product.add = true;
+  for (int64_t a = 0; a < s.h.taps; ++a)
+    for (int64_t b = 0; b < s.w.taps; ++b) {
+      const int64_t ih = i * s.h.stride + s.h.first + a * s.h.step;
+      const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
+      if (ih < 0 || ih >= s.h.source || iw < 0 || iw >= s.w.source) continue;
+      const T* tap = weights + (p.in_place ? a * s.weight.h + b * s.weight.w
+                                           : (a * s.w.taps + b) * s.C);
+      const T* source = x + (ih * s.w.source + iw) * p.pixel_step() + first * p.rows.lanes;
+      for (int64_t c = 0; c < s.C; c += LONGEST_SUM) {
+        product.K = min64(LONGEST_SUM, s.C - c);
+        product.a = tap + c;
+        product.b = source + c * p.c_step();
+        multiply_strided(p.k, vectors, M, product);
+      }
+    }
+}
+
+// Turns y[m][p][n] of a strip into the layout of the output.
+template <class T>
+void write_strip(const SmallMapSchedule<T>& p, const T* from, int64_t M, T* y) {
+  const Correlation& s = p.s;
+  if (s.y.w == 1 && s.y.h == s.w.outputs && s.y.c == p.pixels)
+    return p.rows.transpose(M * p.pixels, s.N, from, p.images, y, s.y.n);
+  for (int64_t q = 0; q < p.pixels; ++q) {
+    T* to = y + q / s.w.outputs * s.y.h + q % s.w.outputs * s.y.w;
+    if (s.y.c == 1)
+      p.rows.transpose(M, s.N, from + q * p.images, p.pixels * p.images, to, s.y.n);
+    else
+      for (int64_t m = 0; m < M; ++m)
+        for (int64_t n = 0; n < s.N; ++n)
+          to[n * s.y.n + m * s.y.c] = from[(m * p.pixels + q) * p.images + n];
+  }
+}
+
+template <class T>
+void sum_strip(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T* weight,
+               const T* bias, T* y, int64_t job, int thread) {
+  const Correlation& s = p.s;
+  const int64_t group = job / p.strips, m = job % p.strips * p.strip, M = min64(p.strip, s.M - m);
+  T* packed = b.scratch + thread * b.scratch_count;
+  T* sums = packed + b.y_offset;
+  const T* w = weight + group * s.weight_group + m * s.weight.n;
+  if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed);
+  const int64_t row = p.pixels * p.images;
+  for (int64_t i = 0; i < M * row; ++i) sums[i] = bias ? bias[group * s.M + m + i / row] : T(0);
+  const T* x = b.x + group * s.C * p.c_step();
+  for (int64_t panel = 0; panel < p.panels; ++panel) {
+    const int64_t first = panel * p.vectors / p.panels;
+    const int64_t vectors = (panel + 1) * p.vectors / p.panels - first;
+    for (int64_t i = 0; i < s.h.outputs; ++i)
+      for (int64_t j = 0; j < s.w.outputs; ++j)
+        sum_pixel(p, x, p.in_place ? w : packed, i, j, M, first, vectors, sums);
+  }
+  write_strip(p, sums, M, y + (group * s.M + m) * s.y.c);
+}
+
+}  // namespace
+
+template <class T>
+int64_t small_map_workspace_bytes(const Correlation& s, int threads) {
+  return SmallMapArrays<T>(SmallMapSchedule<T>(s, threads), nullptr).bytes;
+}
+
+template <class T>
+void small_map_correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
+                         void* workspace, int threads) {
+  constexpr int64_t COLUMNS = 512;  // of x, turned by one job
+  const SmallMapSchedule<T> p(s, threads);
+  const SmallMapArrays<T> b(p, workspace);
+  const int64_t columns = s.groups * s.C * p.sources;
+  parallel_jobs(p.threads, ceil_div(columns, COLUMNS), [&](int64_t job, int) {
+    const int64_t first = job * COLUMNS, count = min64(COLUMNS, columns - first);
+    T* to = b.x + first * p.images;
+    p.rows.transpose(s.N, count, x + first, s.x.n, to, p.images);
+    for (int64_t n = s.N; n < p.images; ++n)
+      for (int64_t i = 0; i < count; ++i) to[i * p.images + n] = 0;
+  });
+  parallel_jobs(p.threads, s.groups * p.strips,
+                [&](int64_t job, int thread) { sum_strip(p, b, weight, bias, y, job, thread); });
+}
+
+#define INSTANTIATE(T)                                                                      \
+  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                   \
+  template void small_map_correlate(const Correlation&, const T*, const T*, const T*, T*,   \
+                                    void*, int);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu
