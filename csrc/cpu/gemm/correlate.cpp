@@ -121,11 +121,25 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
   });
 }
 
+// What a job computes: the pixels [p, p + count) and the channels [m, m + M) of a group.
+struct GemmJob {
+  int64_t group, p, count, share, m, M;
+
+  template <class T>
+  GemmJob(const GemmSchedule<T>& of, int64_t job)
+      : group(job / (of.blocks * of.m_shares)),
+        p(job / of.m_shares % of.blocks * of.block),
+        count(min64(of.block, of.pixels - p)),
+        share(job % of.m_shares),
+        m(of.share_first(share)),
+        M(min64(of.share_first(share + 1), of.s.M) - m) {}
+};
+
 // Writes c of a block to y, and adds the bias.
 template <class T>
-void write_block(const GemmSchedule<T>& p, const T* c, const T* bias, T* y, int64_t m, int64_t M,
-                 int64_t p0, int64_t count) {
+void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, const T* bias, T* y) {
   const Correlation& s = p.s;
+  const int64_t M = job.M, m = job.group * s.M + job.m;
   const int64_t c_m = p.channel_lanes ? 1 : p.c_row(), c_p = p.channel_lanes ? p.c_row() : 1;
   y += m * s.y.c;
   if (bias) bias += m;
@@ -141,71 +155,73 @@ void write_block(const GemmSchedule<T>& p, const T* c, const T* bias, T* y, int6
         to[i * s.y.c + q * s.y.w] = from[i * c_m + q * c_p] + (bias ? bias[i] : T(0));
   };
   if (dense) {
-    for (int64_t at = 0, length = 0; at < count; at += length) {
-      const int64_t n = (p0 + at) / image, q = (p0 + at) % image;
-      length = min64(image - q, count - at);
+    for (int64_t at = 0, length = 0; at < job.count; at += length) {
+      const int64_t n = (job.p + at) / image, q = (job.p + at) % image;
+      length = min64(image - q, job.count - at);
       write(c + at * c_p, y + n * s.y.n + q * s.y.w, length);
     }
     return;
   }
-  for_each_run(s, p0, count, [&](const PixelRun& run, int64_t at) {
+  for_each_run(s, job.p, job.count, [&](const PixelRun& run, int64_t at) {
     write(c + at * c_p, y + run.n * s.y.n + run.i * s.y.h + run.j * s.y.w, run.count);
   });
 }
 
+// Sums the products of one chunk of terms into c, with lanes of channels.
 template <class T>
-void multiply_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T* x, const T* weight,
-                    const T* bias, T* y, int64_t job, int thread) {
-  const Correlation& s = p.s;
-  const int64_t group = job / (p.blocks * p.m_shares);
-  const int64_t p0 = job / p.m_shares % p.blocks * p.block, count = min64(p.block, p.pixels - p0);
-  const int64_t share = job % p.m_shares, m = p.share_first(share);
-  const int64_t M = min64(p.share_first(share + 1), s.M) - m;
-  const int64_t K = p.terms.count();
+void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
+                       const TermChunk& chunk, const T* x, T* patches, T* c) {
+  pack_pixel_rows(p.s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
+  const T* weights = b.weights + job.group * p.weight_count();
+  const int64_t first = job.share * p.panels.panels / p.m_shares;
+  const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t width = p.panels.width(i), m = p.panels.first(i);
+    multiply_strided(p.k, width / p.lanes, job.count,
+                     StridedProduct<T>{chunk.count, patches, chunk.count, 1,
+                                       weights + m * p.terms.count() + chunk.k * width, width,
+                                       c + m - job.m, p.c_row(), chunk.k > 0});
+  }
+}
+
+// The same with lanes of pixels.
+template <class T>
+void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
+                     const TermChunk& chunk, const T* x, const T* weight, T* patches, T* c,
+                     int thread) {
+  for (int64_t at = 0; at < job.count; at += p.panel) {
+    const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
+    pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
+                   patches + at * chunk.count, thread);
+  }
+  const int64_t a_row = p.pack_weights ? p.terms.count() : p.s.weight.n;
+  const T* a = p.pack_weights ? b.weights + job.group * p.weight_count()
+                              : weight + job.group * p.s.weight_group;
+  a += job.m * a_row + chunk.k;
+  for (int64_t strip = 0; strip < job.M; strip += M_STRIP)
+    for (int64_t at = 0; at < job.count; at += p.panel) {
+      const int64_t vectors = ceil_div(min64(p.panel, job.count - at), p.lanes);
+      multiply_strided(p.k, vectors, min64(M_STRIP, job.M - strip),
+                       StridedProduct<T>{chunk.count, a + strip * a_row, a_row, 1,
+                                         patches + at * chunk.count, vectors * p.lanes,
+                                         c + strip * p.c_row() + at, p.c_row(), chunk.k > 0});
+    }
+}
+
+// Returns c of a job.
+template <class T>
+const T* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job, const T* x,
+                   const T* weight, int thread) {
   T* patches = b.scratch + thread * b.scratch_count;
   T* c = patches + b.c_offset;
-  x += group * s.C * s.x.c;
-  y += group * s.M * s.y.c;
-  if (bias) bias += group * s.M;
-  if (K == 0) std::memset(static_cast<void*>(c), 0, p.c_count() * sizeof(T));
-  for (int64_t i = 0; i < p.chunks.count(); ++i) {
-    const TermChunk chunk = p.chunks[i];
-    StridedProduct<T> product{chunk.count, nullptr, 0, 1, nullptr, 0, nullptr, p.c_row(), i > 0};
-    if (p.channel_lanes) {
-      const int64_t width = chunk.count;
-      pack_pixel_rows(s, b.tables, chunk, x, p0, count, width, patches);
-      product.a = patches;
-      product.a_row = width;
-      const int64_t last = (share + 1) * p.panels.panels / p.m_shares;
-      for (int64_t i = share * p.panels.panels / p.m_shares; i < last; ++i) {
-        product.b_row = p.panels.width(i);
-        product.b = b.weights + group * p.weight_count() + p.panels.first(i) * K +
-                    chunk.k * product.b_row;
-        product.c = c + p.panels.first(i) - m;
-        multiply_strided(p.k, product.b_row / p.lanes, count, product);
-      }
-      continue;
-    }
-    for (int64_t at = 0; at < count; at += p.panel) {
-      const int64_t pixels = min64(p.panel, count - at), padded = round_up(pixels, p.lanes);
-      pack_term_rows(p.k, s, b.tables, chunk, x, p0 + at, pixels, padded, padded,
-                     patches + at * chunk.count, thread);
-    }
-    const T* a = p.pack_weights ? b.weights + group * p.weight_count()
-                                : weight + group * s.weight_group;
-    product.a_row = p.pack_weights ? K : s.weight.n;
-    for (int64_t strip = 0; strip < M; strip += M_STRIP)
-      for (int64_t at = 0; at < count; at += p.panel) {
-        product.a = a + (m + strip) * product.a_row + chunk.k;
-        product.b = patches + at * chunk.count;
-        product.c = c + strip * p.c_row() + at;
-        const int64_t vectors = ceil_div(min64(p.panel, count - at), p.lanes);
-        product.b_row = vectors * p.lanes;
-        multiply_strided(p.k, vectors,
-                         min64(M_STRIP, M - strip), product);
-      }
-  }
-  write_block(p, c, bias, y, m, M, p0, count);
+  x += job.group * p.s.C * p.s.x.c;
+  if (p.terms.count() == 0) std::memset(static_cast<void*>(c), 0, p.c_count() * sizeof(T));
+  for (int64_t i = 0; i < p.chunks.count(); ++i)
+    if (p.channel_lanes)
+      multiply_channels(p, b, job, p.chunks[i], x, patches, c);
+    else
+      multiply_pixels(p, b, job, p.chunks[i], x, weight, patches, c, thread);
+  return c;
 }
 
 }  // namespace
@@ -222,15 +238,52 @@ void gemm_correlate(const Correlation& s, const T* x, const T* weight, const T* 
   const GemmArrays<T> b(p, workspace);
   b.tables.fill(s);
   pack_all_weights(p, b, weight);
-  parallel_jobs(p.threads, p.jobs(), [&](int64_t job, int thread) {
-    multiply_block(p, b, x, weight, bias, y, job, thread);
+  parallel_jobs(p.threads, p.jobs(), [&](int64_t i, int thread) {
+    const GemmJob job(p, i);
+    write_block(p, job, sum_block(p, b, job, x, weight, thread), bias, y);
+  });
+}
+
+// Two phases whose pixels alternate in the rows of y: whole rows are written at once.
+bool gemm_pairs(const Correlation& even, const Correlation& odd) {
+  return even.y.w == 2 && even.w.outputs == odd.w.outputs;
+}
+
+template <class T>
+int64_t gemm_pair_workspace_bytes(const Correlation& even, const Correlation& odd, int threads) {
+  return gemm_workspace_bytes<T>(even, threads) + gemm_workspace_bytes<T>(odd, threads);
+}
+
+template <class T>
+void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (&weight)[2], T* y,
+                         void* workspace, int threads) {
+  const GemmSchedule<T> even(s[0], threads), odd(s[1], threads);
+  const GemmArrays<T> a(even, workspace), b(odd, static_cast<char*>(workspace) + a.bytes);
+  a.tables.fill(s[0]);
+  b.tables.fill(s[1]);
+  pack_all_weights(even, a, weight[0]);
+  pack_all_weights(odd, b, weight[1]);
+  // The schedules cut pixels and channels alike. One may have less work, but the threads of both.
+  parallel_jobs(even.threads < odd.threads ? even.threads : odd.threads, even.jobs(), [&](int64_t i, int thread) {
+    const GemmJob job(even, i);
+    const T* first = sum_block(even, a, job, x, weight[0], thread);
+    const T* second = sum_block(odd, b, job, x, weight[1], thread);
+    const int64_t row = even.c_row();
+    T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
+    for_each_run(s[0], job.p, job.count, [&](const PixelRun& run, int64_t at) {
+      even.k.write_pairs(job.M, run.count, first + at, second + at, row,
+                         to + run.n * s[0].y.n + run.i * s[0].y.h + run.j * 2, s[0].y.c);
+    });
   });
 }
 
 #define INSTANTIATE(T)                                                                      \
   template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                        \
   template void gemm_correlate(const Correlation&, const T*, const T*, const T*, T*, void*, \
-                               int);
+                               int);                                                         \
+  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int); \
+  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*, \
+                                    void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

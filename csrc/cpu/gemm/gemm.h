@@ -14,6 +14,15 @@ template <class T>
 void gemm_correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
                     void* workspace, int threads);
 
+// Two correlations whose outputs are the even and the odd pixels of rows of y, without bias. `pairs`
+// says whether two are such a pair; y belongs to the first.
+bool gemm_pairs(const Correlation& even, const Correlation& odd);
+template <class T>
+int64_t gemm_pair_workspace_bytes(const Correlation& even, const Correlation& odd, int threads);
+template <class T>
+void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (&weight)[2], T* y,
+                         void* workspace, int threads);
+
 // The same for maps of a few pixels. x is dense, with channels first or last.
 template <class T>
 int64_t small_map_workspace_bytes(const Correlation&, int threads);

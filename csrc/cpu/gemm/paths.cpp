@@ -60,11 +60,12 @@ struct Engine {
   int64_t (*bytes)(const Correlation&, int threads);
   void (*run)(const Correlation&, const T* x, const T* weight, const T* bias, T* y, void* workspace,
               int threads);
+  bool pairs;  // phases of backward_input may run in pairs
 };
 template <class T>
-constexpr Engine<T> GEMM{gemm_workspace_bytes<T>, gemm_correlate<T>};
+constexpr Engine<T> GEMM{gemm_workspace_bytes<T>, gemm_correlate<T>, true};
 template <class T>
-constexpr Engine<T> SMALL_MAP{small_map_workspace_bytes<T>, small_map_correlate<T>};
+constexpr Engine<T> SMALL_MAP{small_map_workspace_bytes<T>, small_map_correlate<T>, false};
 
 template <class T, const Engine<T>& ENGINE>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
@@ -78,22 +79,58 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspa
   return true;
 }
 
+using ClippedPhase = PhaseCorrelation;
+ClippedPhase clipped_phase(const Conv2dShape& s, int64_t r_h, int64_t r_w) {
+  const PhaseCorrelation p = phase_correlation(s, r_h, r_w);
+  const ClippedCorrelation c = clipped(p.correlation);
+  return {c.correlation, p.weight_offset + c.weight_offset, p.x_offset};
+}
+
+// The phases of backward_input, clipped. Two phases of a row that are a pair are one call.
+template <class Single, class Pair>
+void for_each_call(const Conv2dShape& s, bool pairs, const Single& single, const Pair& pair) {
+  for (int64_t r_h = 0; r_h < min64(s.stride_h, s.IH); ++r_h)
+    for (int64_t r_w = 0; r_w < min64(s.stride_w, s.IW); ++r_w) {
+      const ClippedPhase first = clipped_phase(s, r_h, r_w);
+      if (pairs && r_w == 0 && s.stride_w == 2 && s.IW > 1) {
+        const ClippedPhase second = clipped_phase(s, r_h, 1);
+        if (gemm_pairs(first.correlation, second.correlation)) {
+          pair(first, second);
+          break;
+        }
+      }
+      single(first);
+    }
+}
+
 template <class T, const Engine<T>& ENGINE>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
   int64_t bytes = 0;
-  for_each_phase(s, [&](const PhaseCorrelation& p) {
-    bytes = max64(bytes, ENGINE.bytes(clipped(p.correlation).correlation, context.threads));
-  });
+  for_each_call(
+      s, ENGINE.pairs,
+      [&](const ClippedPhase& p) {
+        bytes = max64(bytes, ENGINE.bytes(p.correlation, context.threads));
+      },
+      [&](const ClippedPhase& even, const ClippedPhase& odd) {
+        bytes = max64(bytes, gemm_pair_workspace_bytes<T>(even.correlation, odd.correlation,
+                                                          context.threads));
+      });
   return bytes;
 }
 template <class T, const Engine<T>& ENGINE>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  for_each_phase(s, [&](const PhaseCorrelation& p) {
-    const ClippedCorrelation c = clipped(p.correlation);
-    ENGINE.run(c.correlation, b.grad_y, b.w + p.weight_offset + c.weight_offset, nullptr,
-               b.grad_x + p.x_offset, workspace, context.threads);
-  });
+  for_each_call(
+      s, ENGINE.pairs,
+      [&](const ClippedPhase& p) {
+        ENGINE.run(p.correlation, b.grad_y, b.w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
+                   workspace, context.threads);
+      },
+      [&](const ClippedPhase& even, const ClippedPhase& odd) {
+        gemm_correlate_pair<T>({even.correlation, odd.correlation}, b.grad_y,
+                               {b.w + even.weight_offset, b.w + odd.weight_offset},
+                               b.grad_x + even.x_offset, workspace, context.threads);
+      });
   return true;
 }
 

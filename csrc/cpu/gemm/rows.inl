@@ -72,3 +72,19 @@ void write_rows(const RowsOut<T>& p) {
   else
     write_rows_with<T, false, false>(p);
 }
+
+// out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
+template <class T>
+void write_pairs(int64_t rows, int64_t columns, const T* even, const T* odd, int64_t in_row, T* out,
+                 int64_t out_row) {
+  for (; rows > 0; --rows, even += in_row, odd += in_row, out += out_row) {
+    int64_t c = 0;
+    for (; c + LANES<T> <= columns; c += LANES<T>) {
+      const Vec<T> a = load(even + c), b = load(odd + c);
+      __builtin_prefetch(out + 2 * c + out_row, 1);
+      store(out + 2 * c, zip<T, 0>(a, b));
+      store(out + 2 * c + LANES<T>, zip<T, 1>(a, b));
+    }
+    for (; c < columns; ++c) out[2 * c] = even[c], out[2 * c + 1] = odd[c];
+  }
+}

@@ -88,6 +88,9 @@ struct ProductKernels {
   void (*strided_products[STRIDED_VECTORS][STRIDED_TILES])(const StridedProduct<T>&);
   void (*pack_pieces)(const PiecePack<T>&);
   void (*write_rows)(const RowsOut<T>&);
+  // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
+  void (*write_pairs)(int64_t rows, int64_t columns, const T* even, const T* odd, int64_t in_row,
+                      T* out, int64_t out_row);
 };
 
 FASTCONV_TABLE(ProductKernels, product_kernels)
