@@ -80,13 +80,23 @@ struct GemmSchedule {
   int64_t patch_count() const { return (channel_lanes ? block : round_up(block, panel)) * longest; }
   int64_t weight_count() const {
     if (channel_lanes) return panels.first(panels.panels) * terms.count();
-    return pack_weights ? s.M * terms.count() : 0;
+    return pack_weights ? s.M * weight_row() : 0;
+  }
+  // Elements between the rows of w. Packed rows are not a multiple of 4 KiB apart, which would put
+  // them into the same few lines of L1.
+  int64_t weight_row() const {
+    return pack_weights ? round_up(terms.count(), CACHE_LINE) + 16 : s.weight.n;
+  }
+  // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
+  bool direct_to_y() const {
+    return channel_lanes && chunks.count() == 1 && s.M % lanes == 0;
   }
 };
 
 template <class T>
 struct GemmArrays {
-  T* weights;    // [groups] packed: [panels][k][panel], or [m][k]
+  T* weights;    // [groups] packed: [panels][k][width of the panel], or [m][weight_row]
+  T* bias;       // channel lanes: [groups][M in whole vectors]
   T* scratch;    // [threads]: patches, c
   int64_t scratch_count, c_offset;
   PatchTables tables;
@@ -96,6 +106,7 @@ struct GemmArrays {
   GemmArrays(const GemmSchedule<T>& p, Workspace workspace)
       : tables(p.s, p.panel, p.threads, workspace) {
     weights = workspace.take<T>(p.s.groups * p.weight_count());
+    bias = workspace.take<T>(p.channel_lanes ? p.s.groups * p.panels.first(p.panels.panels) : 0);
     c_offset = round_up(p.patch_count(), CACHE_LINE);
     scratch_count = round_up(c_offset + p.c_count(), CACHE_LINE);
     scratch = workspace.take<T>(p.threads * scratch_count);
@@ -113,11 +124,12 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
     const int64_t group = job / shares, share = job % shares;
     const int64_t m = p.channel_lanes ? p.panels.first(share) : share * M_UNIT;
     const T* from = weight + group * s.weight_group + m * s.weight.n;
-    T* to = b.weights + group * p.weight_count() + m * p.terms.count();
+    const int64_t row = p.channel_lanes ? p.terms.count() : p.weight_row();
+    T* to = b.weights + group * p.weight_count() + m * row;
     if (p.channel_lanes)
       pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
-      pack_weight_rows(p.rows, s, p.terms, from, min64(M_UNIT, s.M - m), to);
+      pack_weight_rows(p.rows, s, p.terms, from, min64(M_UNIT, s.M - m), to, p.weight_row());
   });
 }
 
@@ -135,24 +147,23 @@ struct GemmJob {
         M(min64(of.share_first(share + 1), of.s.M) - m) {}
 };
 
-// Writes c of a block to y, and adds the bias.
+// Writes c of a block to y.
 template <class T>
-void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, const T* bias, T* y) {
+void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, T* y) {
   const Correlation& s = p.s;
   const int64_t M = job.M, m = job.group * s.M + job.m;
   const int64_t c_m = p.channel_lanes ? 1 : p.c_row(), c_p = p.channel_lanes ? p.c_row() : 1;
   y += m * s.y.c;
-  if (bias) bias += m;
   const bool dense = s.y.h == s.w.outputs * s.y.w;  // rows of an image follow each other
   const int64_t image = s.h.outputs * s.w.outputs;
   const auto write = [&](const T* from, T* to, int64_t pixels) {
     if (p.channel_lanes && s.y.c == 1)
-      return p.k.write_rows(RowsOut<T>{pixels, M, from, c_p, nullptr, bias, to, s.y.w});
+      return p.k.write_rows(pixels, M, from, c_p, to, s.y.w);
     if (!p.channel_lanes && s.y.w == 1)
-      return p.k.write_rows(RowsOut<T>{M, pixels, from, c_m, bias, nullptr, to, s.y.c});
+      return p.k.write_rows(M, pixels, from, c_m, to, s.y.c);
     for (int64_t i = 0; i < M; ++i)
       for (int64_t q = 0; q < pixels; ++q)
-        to[i * s.y.c + q * s.y.w] = from[i * c_m + q * c_p] + (bias ? bias[i] : T(0));
+        to[i * s.y.c + q * s.y.w] = from[i * c_m + q * c_p];
   };
   if (dense) {
     for (int64_t at = 0, length = 0; at < job.count; at += length) {
@@ -170,57 +181,81 @@ void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, const
 // Sums the products of one chunk of terms into c, with lanes of channels.
 template <class T>
 void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                       const TermChunk& chunk, const T* x, T* patches, T* c) {
-  pack_pixel_rows(p.s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
+                       const TermChunk& chunk, const T* x, const T* bias, T* patches, T* c,
+                       T* y) {
+  const Correlation& s = p.s;
+  pack_pixel_rows(s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
   const T* weights = b.weights + job.group * p.weight_count();
   const int64_t first = job.share * p.panels.panels / p.m_shares;
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
   for (int64_t i = first; i < last; ++i) {
     const int64_t width = p.panels.width(i), m = p.panels.first(i);
-    multiply_strided(p.k, width / p.lanes, job.count,
-                     StridedProduct<T>{chunk.count, patches, chunk.count, 1,
-                                       weights + m * p.terms.count() + chunk.k * width, width,
-                                       c + m - job.m, p.c_row(), chunk.k > 0});
+    StridedProduct<T> product{chunk.count, patches, chunk.count, 1,
+                              weights + m * p.terms.count() + chunk.k * width, width,
+                              c + m - job.m, p.c_row(), chunk.k > 0};
+    if (bias) product.column_start = b.bias + job.group * p.panels.first(p.panels.panels) + m;
+    if (!p.direct_to_y()) {
+      multiply_strided(p.k, width / p.lanes, job.count, product);
+      continue;
+    }
+    product.c_row = s.y.w;
+    for_each_run(s, job.p, job.count, [&](const PixelRun& run, int64_t at) {
+      product.a = patches + at * chunk.count;
+      product.c = y + run.n * s.y.n + run.i * s.y.h + run.j * s.y.w + job.group * s.M + m;
+      multiply_strided(p.k, width / p.lanes, run.count, product);
+    });
   }
 }
 
 // The same with lanes of pixels.
 template <class T>
 void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                     const TermChunk& chunk, const T* x, const T* weight, T* patches, T* c,
-                     int thread) {
+                     const TermChunk& chunk, const T* x, const T* weight, const T* bias,
+                     T* patches, T* c, int thread) {
   for (int64_t at = 0; at < job.count; at += p.panel) {
     const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
     pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
                    patches + at * chunk.count, thread);
   }
-  const int64_t a_row = p.pack_weights ? p.terms.count() : p.s.weight.n;
+  const int64_t a_row = p.weight_row();
   const T* a = p.pack_weights ? b.weights + job.group * p.weight_count()
                               : weight + job.group * p.s.weight_group;
   a += job.m * a_row + chunk.k;
   for (int64_t strip = 0; strip < job.M; strip += M_STRIP)
     for (int64_t at = 0; at < job.count; at += p.panel) {
       const int64_t vectors = ceil_div(min64(p.panel, job.count - at), p.lanes);
-      multiply_strided(p.k, vectors, min64(M_STRIP, job.M - strip),
-                       StridedProduct<T>{chunk.count, a + strip * a_row, a_row, 1,
-                                         patches + at * chunk.count, vectors * p.lanes,
-                                         c + strip * p.c_row() + at, p.c_row(), chunk.k > 0});
+      StridedProduct<T> product{chunk.count, a + strip * a_row, a_row, 1,
+                                patches + at * chunk.count, vectors * p.lanes,
+                                c + strip * p.c_row() + at, p.c_row(), chunk.k > 0};
+      if (bias) product.row_start = bias + job.group * p.s.M + job.m + strip;
+      multiply_strided(p.k, vectors, min64(M_STRIP, job.M - strip), product);
     }
 }
 
-// Returns c of a job.
+// What c is where no tap sees the image.
+template <class T>
+void start_block(const GemmSchedule<T>& p, const GemmJob& job, const T* bias, T* c) {
+  const int64_t row = p.c_row(), rows = p.channel_lanes ? job.count : job.M;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < row; ++i) {
+      const int64_t m = p.channel_lanes ? i : r;
+      c[r * row + i] = bias && m < job.M ? bias[job.group * p.s.M + job.m + m] : T(0);
+    }
+}
+
+// Returns c of a job. y is written only where direct_to_y() says so.
 template <class T>
 const T* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job, const T* x,
-                   const T* weight, int thread) {
+                   const T* weight, const T* bias, T* y, int thread) {
   T* patches = b.scratch + thread * b.scratch_count;
   T* c = patches + b.c_offset;
   x += job.group * p.s.C * p.s.x.c;
-  if (p.terms.count() == 0) std::memset(static_cast<void*>(c), 0, p.c_count() * sizeof(T));
+  if (p.terms.count() == 0) start_block(p, job, bias, c);
   for (int64_t i = 0; i < p.chunks.count(); ++i)
     if (p.channel_lanes)
-      multiply_channels(p, b, job, p.chunks[i], x, patches, c);
+      multiply_channels(p, b, job, p.chunks[i], x, bias, patches, c, y);
     else
-      multiply_pixels(p, b, job, p.chunks[i], x, weight, patches, c, thread);
+      multiply_pixels(p, b, job, p.chunks[i], x, weight, bias, patches, c, thread);
   return c;
 }
 
@@ -238,9 +273,14 @@ void gemm_correlate(const Correlation& s, const T* x, const T* weight, const T* 
   const GemmArrays<T> b(p, workspace);
   b.tables.fill(s);
   pack_all_weights(p, b, weight);
+  if (bias && p.channel_lanes)
+    for (int64_t group = 0, row = p.panels.first(p.panels.panels); group < s.groups; ++group)
+      for (int64_t m = 0; m < row; ++m)
+        b.bias[group * row + m] = m < s.M ? bias[group * s.M + m] : T(0);
   parallel_jobs(p.threads, p.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(p, i);
-    write_block(p, job, sum_block(p, b, job, x, weight, thread), bias, y);
+    const T* c = sum_block(p, b, job, x, weight, bias, y, thread);
+    if (!p.direct_to_y()) write_block(p, job, c, y);
   });
 }
 
@@ -266,8 +306,8 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   // The schedules cut pixels and channels alike. One may have less work, but the threads of both.
   parallel_jobs(even.threads < odd.threads ? even.threads : odd.threads, even.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(even, i);
-    const T* first = sum_block(even, a, job, x, weight[0], thread);
-    const T* second = sum_block(odd, b, job, x, weight[1], thread);
+    const T* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, thread);
+    const T* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, thread);
     const int64_t row = even.c_row();
     T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
     for_each_run(s[0], job.p, job.count, [&](const PixelRun& run, int64_t at) {

@@ -61,7 +61,7 @@ struct PanelCut {
   constexpr int64_t columns(int64_t i) const { return min64(width(i), count - first(i)); }
 };
 
-// c (+)= a b for any strides of a and a panel b of `vectors` vectors.
+// StridedProduct for any number of rows and a panel b of `vectors` vectors.
 template <class T>
 void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
                       StridedProduct<T> p) {
@@ -71,6 +71,7 @@ void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
       k.strided_products[vectors - 1][tile](p);
       p.a += tile_rows[tile] * p.a_row;
       p.c += tile_rows[tile] * p.c_row;
+      if (p.row_start) p.row_start += tile_rows[tile];
     }
 }
 

@@ -36,41 +36,23 @@ void pack_pieces(const PiecePack<T>& p) {
   }
 }
 
-// out[r][c] = in[r][c] + row_bias[r] + column_bias[c]; a null bias is 0. The last vector of a row
-// overlaps the one before it, because masked stores are slow on some CPUs.
-template <class T, bool ROW, bool COLUMN>
-FASTCONV_LEAF void write_rows_with(const RowsOut<T>& p) {
-  for (int64_t r = 0; r < p.rows; ++r) {
-    const T* __restrict__ in = p.in + r * p.in_row;
-    T* __restrict__ out = p.out + r * p.out_row;
-    const Vec<T> bias = ROW ? broadcast(p.row_bias[r]) : Vec<T>{};
-    const auto value = [&](int64_t c) {
-      Vec<T> v = load(in + c);
-      if constexpr (ROW) v += bias;
-      if constexpr (COLUMN) v += load(p.column_bias + c);
-      return v;
-    };
-    if (p.columns < LANES<T>) {
-      for (int64_t c = 0; c < p.columns; ++c)
-        out[c] = in[c] + (ROW ? p.row_bias[r] : 0) + (COLUMN ? p.column_bias[c] : 0);
-      continue;
-    }
-    int64_t c = 0;
-    for (; c + LANES<T> <= p.columns; c += LANES<T>) {
-      __builtin_prefetch(out + c + p.out_row, 1);
-      store(out + c, value(c));
-    }
-    if (c < p.columns) store(out + p.columns - LANES<T>, value(p.columns - LANES<T>));
-  }
-}
+// out[r][c] = in[r][c]. The last vector of a row overlaps the one before it, because masked stores
+// are slow on some CPUs.
 template <class T>
-void write_rows(const RowsOut<T>& p) {
-  if (p.row_bias)
-    write_rows_with<T, true, false>(p);
-  else if (p.column_bias)
-    write_rows_with<T, false, true>(p);
-  else
-    write_rows_with<T, false, false>(p);
+void write_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t in_row,
+                T* __restrict__ out, int64_t out_row) {
+  for (; rows > 0; --rows, in += in_row, out += out_row) {
+    int64_t c = 0;
+    for (; c + LANES<T> <= columns; c += LANES<T>) {
+      __builtin_prefetch(out + c + out_row, 1);
+      store(out + c, load(in + c));
+    }
+    if (c == columns) continue;
+    if (columns >= LANES<T>)
+      store(out + columns - LANES<T>, load(in + columns - LANES<T>));
+    else
+      for (; c < columns; ++c) out[c] = in[c];
+  }
 }
 
 // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]

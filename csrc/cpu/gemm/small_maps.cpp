@@ -129,7 +129,7 @@ void sum_strip(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
   T* packed = b.scratch + thread * b.scratch_count;
   T* sums = packed + b.y_offset;
   const T* w = weight + group * s.weight_group + m * s.weight.n;
-  if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed);
+  if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed, p.terms.count());
   const int64_t row = p.pixels * p.images;
   for (int64_t i = 0; i < M * row; ++i) sums[i] = bias ? bias[group * s.M + m + i / row] : T(0);
   const T* x = b.x + group * s.C * p.c_step();

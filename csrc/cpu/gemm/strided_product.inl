@@ -1,5 +1,5 @@
 // The register tile of products with strides known at run time:
-//   c[m][n] (+)= sum over k of a(m, k) * b[k][n]     for ROWS rows m and VECTORS vectors n
+//   c[m][n] = start + sum over k of a(m, k) * b[k][n]     for ROWS rows m and VECTORS vectors n
 // Layer: cpu/gemm, leaf kernel.
 
 //           n ->  VECTORS * LANES      b: VECTORS vectors of a row, b_row apart; each is read once
@@ -51,6 +51,16 @@ void strided_product(const StridedProduct<T>& p) {
     for (int m = 0; m < ROWS; ++m)
 #pragma GCC unroll 4
       for (int v = 0; v < VECTORS; ++v) sum[m][v] += load(c + m * c_row + v * LANES<T>);
+  } else if (p.row_start) {
+#pragma GCC unroll 16
+    for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sum[m][v] += broadcast(p.row_start[m]);
+  } else if (p.column_start) {
+#pragma GCC unroll 16
+    for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sum[m][v] += load(p.column_start + v * LANES<T>);
   }
 #pragma GCC unroll 16
   for (int m = 0; m < ROWS; ++m)

@@ -26,8 +26,9 @@ struct PanelProduct {
   int64_t next_b_step;
 };
 
-// c[m][n] = sum over k of a[m * a_row + k * a_step] * b[k * b_row + n], with `add` c[m][n] plus this
-// sum. K is at most LONGEST_SUM.
+// c[m][n] = start + sum over k of a[m * a_row + k * a_step] * b[k * b_row + n], where start is
+// c[m][n] with `add`, else row_start[m], column_start[n], or 0 where both are null. K is at most
+// LONGEST_SUM.
 template <class T>
 struct StridedProduct {
   int64_t K;
@@ -38,6 +39,7 @@ struct StridedProduct {
   T* c;
   int64_t c_row;
   bool add;
+  const T *row_start = nullptr, *column_start = nullptr;
 };
 constexpr int64_t LONGEST_SUM = 256;  // of one sum in registers
 
@@ -58,17 +60,6 @@ struct PiecePack {
   int64_t out_channel, room;
 };
 
-// out[r][c] = in[r][c] + row_bias[r], or + column_bias[c]; at most one bias is not null.
-template <class T>
-struct RowsOut {
-  int64_t rows, columns;
-  const T* in;
-  int64_t in_row;
-  const T *row_bias, *column_bias;
-  T* out;
-  int64_t out_row;
-};
-
 // Register tiles for an a with rows of PRODUCT_PART elements.
 template <class T>
 struct ProductKernels {
@@ -87,7 +78,9 @@ struct ProductKernels {
   int strided_rows[STRIDED_VECTORS][STRIDED_TILES];  // [vectors - 1][tile], descending to 1
   void (*strided_products[STRIDED_VECTORS][STRIDED_TILES])(const StridedProduct<T>&);
   void (*pack_pieces)(const PiecePack<T>&);
-  void (*write_rows)(const RowsOut<T>&);
+  // out[r][c] = in[r][c]
+  void (*write_rows)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+                     int64_t out_row);
   // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
   void (*write_pairs)(int64_t rows, int64_t columns, const T* even, const T* odd, int64_t in_row,
                       T* out, int64_t out_row);

@@ -56,11 +56,11 @@ void move_weights(const RowKernels<T>& rows, const Correlation& s, const Terms& 
             w[m * from.n + c * from.c + t / s.w.taps * from.h + t % s.w.taps * from.w];
 }
 
-// to[m][k] for `count` output channels.
+// to[m * row + k] for `count` output channels.
 template <class T>
 void pack_weight_rows(const RowKernels<T>& rows, const Correlation& s, const Terms& terms,
-                      const T* w, int64_t count, T* to) {
-  move_weights(rows, s, terms, w, count, to, terms.count(), 1);
+                      const T* w, int64_t count, T* to, int64_t row) {
+  move_weights(rows, s, terms, w, count, to, row, 1);
 }
 
 // to[k][width] for the `count` output channels of a panel, where `width` is count rounded up to whole
