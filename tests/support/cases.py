@@ -133,6 +133,19 @@ CONV_CASES = [
     ConvCase("no images", 0, 3, 8, 8, 4, 3, 3),
     ConvCase("no input channels", 2, 0, 8, 8, 4, 3, 3),
     ConvCase("large kernel", 1, 1, 20, 20, 2, 17, 19, padding=_same(8)),
+    ConvCase("1x1, a chunk of terms and one more", 1, 257, 5, 5, 25, 1, 1),
+    ConvCase("1x1, a block of pixels and one more", 1, 17, 1, 193, 24, 1, 1),
+    ConvCase("1x1 stride 2, pairs of phases", 2, 16, 6, 26, 17, 1, 1, (2, 2)),
+    ConvCase("3x3 stride 2, pairs of phases", 2, 20, 8, 52, 33, 3, 3, (2, 2), _same(1)),
+    ConvCase("3x3 stride 2, odd rows", 2, 20, 9, 25, 23, 3, 3, (2, 2), _same(1)),
+    ConvCase("5x3, terms in several chunks", 1, 37, 9, 9, 65, 5, 3, padding=(2, 2, 1, 1)),
+    ConvCase("groups of 19 channels", 2, 38, 7, 9, 50, 3, 2, (1, 2), _same(1), groups=2),
+    ConvCase("map of 2x2, 9 images", 9, 33, 2, 2, 25, 3, 3, padding=_same(1)),
+    ConvCase("map of 1x1, 17 images, 2 groups", 17, 34, 1, 1, 32, 3, 3, padding=_same(1), groups=2),
+    ConvCase("map of 4x4 to 2x2, 25 images", 25, 18, 4, 4, 24, 3, 3, (2, 2), _same(1)),
+    ConvCase(
+        "tap of which none sees the map", 9, 16, 2, 2, 16, 3, 3, padding=_same(4), dilation=(4, 4)
+    ),
 ]
 
 POOL_CASES = [

@@ -17,16 +17,25 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
   return few_phases(s) ? supports(s) : MANY_PHASES;
 }
 
-WhyNot is_profitable(const Conv2dShape& s) {
-  constexpr int64_t LEAST_CHANNELS = 8, LEAST_TERMS = 16;
-  if (s.group_OC() < LEAST_CHANNELS) return "there are fewer than 8 channels out of a group";
-  if (s.terms() < LEAST_TERMS) return "a result has fewer than 16 terms";
+// Packing patches costs what 8 or so channels cost to multiply, and it is paid for every tap. The
+// direct kernels pack a pixel once for all taps. Measured: docs/kernels/gemm.md.
+constexpr int64_t LEAST_OUT = 8;    // channels out of a group: lanes, or rows of a register tile
+constexpr int64_t LEAST_IN = 16;    // channels into a group, with several taps
+constexpr int64_t LEAST_TERMS = 8;  // of a result
+
+WhyNot pays_packing(const Conv2dShape& s, int64_t in, int64_t out, bool few_in_suffice) {
+  if (out < LEAST_OUT) return "fewer than 8 channels are written in a group";
+  if (in * s.KH * s.KW < LEAST_TERMS) return "a result has fewer than 8 terms";
+  if (s.KH * s.KW > 1 && in < LEAST_IN && !few_in_suffice)
+    return "fewer than 16 channels are read in a group, by several taps";
   return HOLDS;
 }
+// With channels last and a stride, the taps of a filter row are copied at once.
+WhyNot is_profitable(const Conv2dShape& s) {
+  return pays_packing(s, s.group_IC(), s.group_OC(), s.x_channels_last && s.stride_w > 1);
+}
 WhyNot is_backward_input_profitable(const Conv2dShape& s) {
-  constexpr int64_t LEAST_CHANNELS = 8;
-  return s.group_IC() < LEAST_CHANNELS ? "there are fewer than 8 channels into a group"
-                                       : is_profitable(s);
+  return pays_packing(s, s.group_OC(), s.group_IC(), false);
 }
 
 WhyNot supports_small_map(const Conv2dShape& s) {
