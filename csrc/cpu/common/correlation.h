@@ -104,21 +104,24 @@ struct PhaseCorrelation {
   int64_t weight_offset, x_offset;
 };
 
-constexpr PhaseCorrelation phase_correlation(const Conv2dShape& s, int64_t r_h, int64_t r_w) {
+// `ws` are the strides of the filters, those of s or of a copy.
+constexpr PhaseCorrelation phase_correlation(const Conv2dShape& s, const Strides& ws, int64_t r_h,
+                                             int64_t r_w) {
   const Phase h = phase_axis(r_h, s.IH, s.OH(), s.KH, s.stride_h, s.pad_top, s.dilation_h);
   const Phase w = phase_axis(r_w, s.IW, s.OW(), s.KW, s.stride_w, s.pad_left, s.dilation_w);
-  const Strides xs = s.x_strides(), ws = s.w_strides();
-  return {
-      Correlation{s.N, s.groups, s.group_OC(), s.group_IC(), h.axis, w.axis, s.y_strides(),
-                  Strides{ws.c, ws.n, ws.h * h.step_k, ws.w * w.step_k},
-                  Strides{xs.n, xs.c, xs.h * s.stride_h, xs.w * s.stride_w}, s.group_OC() * ws.n},
-      h.first_k * ws.h + w.first_k * ws.w, r_h * xs.h + r_w * xs.w};
+  const Strides xs = s.x_strides();
+  return {Correlation{s.N, s.groups, s.group_OC(), s.group_IC(), h.axis, w.axis, s.y_strides(),
+                      Strides{ws.c, ws.n, ws.h * h.step_k, ws.w * w.step_k},
+                      Strides{xs.n, xs.c, xs.h * s.stride_h, xs.w * s.stride_w},
+                      s.w_count() / s.groups},
+          h.first_k * ws.h + w.first_k * ws.w, r_h * xs.h + r_w * xs.w};
 }
 
 template <class F>
 void for_each_phase(const Conv2dShape& s, const F& f) {
   for (int64_t r_h = 0; r_h < min64(s.stride_h, s.IH); ++r_h)
-    for (int64_t r_w = 0; r_w < min64(s.stride_w, s.IW); ++r_w) f(phase_correlation(s, r_h, r_w));
+    for (int64_t r_w = 0; r_w < min64(s.stride_w, s.IW); ++r_w)
+      f(phase_correlation(s, s.w_strides(), r_h, r_w));
 }
 
 // Each phase is a correlation of its own, so there must not be too many.

@@ -27,7 +27,7 @@ constexpr int64_t BLOCK_PIXELS = 192;       // patches of a chunk and c[512][p] 
 constexpr int64_t M_SHARE = 512;            // the most channels of a job
 constexpr int64_t M_UNIT = 16;              // shares of M are multiples of register tiles
 constexpr int64_t M_STRIP = 64;             // 64 KiB of weights
-constexpr int64_t LEAST_JOBS = 8;           // enough for a few threads to share evenly
+constexpr int64_t JOBS_PER_THREAD = 2;      // each share of M packs the patches again
 
 template <class T>
 struct GemmSchedule {
@@ -41,8 +41,8 @@ struct GemmSchedule {
   TermChunks chunks;
   int64_t longest;  // terms of the longest chunk
   int64_t pixels, block, blocks;
-  PanelCut panels;       // of M, with channel lanes
-  int64_t m_shares;      // jobs that share M
+  PanelCut panels;    // of M, with channel lanes
+  int64_t m_shares;   // jobs that share M
   bool pack_weights;  // pixel lanes: the rows of w are packed
 
   GemmSchedule(const Correlation& correlation, int wanted_threads)
@@ -50,7 +50,7 @@ struct GemmSchedule {
         lanes(rows.lanes),
         panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
         channel_lanes(s.y.c == 1 && s.M > 1),
-        terms{s.C, s.h.taps * s.w.taps, !channel_lanes},
+        terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1},
         chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel)),
         panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS) {
     longest = 0;
@@ -59,9 +59,10 @@ struct GemmSchedule {
     block = min64(BLOCK_PIXELS, round_up(pixels, channel_lanes ? 8 : panel));
     blocks = ceil_div(pixels, block);
     const int64_t units = channel_lanes ? panels.panels : ceil_div(s.M, M_UNIT);
-    const int64_t wanted = LEAST_JOBS / max64(1, blocks * s.groups);
-    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, units));
     threads = threads_for(pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
+    const int64_t wanted =
+        threads == 1 ? 1 : JOBS_PER_THREAD * threads / max64(1, blocks * s.groups);
+    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, units));
     pack_weights = !weight_rows_in_place(s, terms);
   }
   int64_t jobs() const { return s.groups * blocks * m_shares; }
@@ -88,16 +89,14 @@ struct GemmSchedule {
     return pack_weights ? round_up(terms.count(), CACHE_LINE) + 16 : s.weight.n;
   }
   // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
-  bool direct_to_y() const {
-    return channel_lanes && chunks.count() == 1 && s.M % lanes == 0;
-  }
+  bool direct_to_y() const { return channel_lanes && chunks.count() == 1 && s.M % lanes == 0; }
 };
 
 template <class T>
 struct GemmArrays {
-  T* weights;    // [groups] packed: [panels][k][width of the panel], or [m][weight_row]
-  T* bias;       // channel lanes: [groups][M in whole vectors]
-  T* scratch;    // [threads]: patches, c
+  T* weights;  // [groups] packed: [panels][k][width of the panel], or [m][weight_row]
+  T* bias;     // channel lanes: [groups][M in whole vectors]
+  T* scratch;  // [threads]: patches, c
   int64_t scratch_count, c_offset;
   PatchTables tables;
   int64_t bytes;
@@ -157,13 +156,10 @@ void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, T* y)
   const bool dense = s.y.h == s.w.outputs * s.y.w;  // rows of an image follow each other
   const int64_t image = s.h.outputs * s.w.outputs;
   const auto write = [&](const T* from, T* to, int64_t pixels) {
-    if (p.channel_lanes && s.y.c == 1)
-      return p.k.write_rows(pixels, M, from, c_p, to, s.y.w);
-    if (!p.channel_lanes && s.y.w == 1)
-      return p.k.write_rows(M, pixels, from, c_m, to, s.y.c);
+    if (p.channel_lanes && s.y.c == 1) return p.k.write_rows(pixels, M, from, c_p, to, s.y.w);
+    if (!p.channel_lanes && s.y.w == 1) return p.k.write_rows(M, pixels, from, c_m, to, s.y.c);
     for (int64_t i = 0; i < M; ++i)
-      for (int64_t q = 0; q < pixels; ++q)
-        to[i * s.y.c + q * s.y.w] = from[i * c_m + q * c_p];
+      for (int64_t q = 0; q < pixels; ++q) to[i * s.y.c + q * s.y.w] = from[i * c_m + q * c_p];
   };
   if (dense) {
     for (int64_t at = 0, length = 0; at < job.count; at += length) {
@@ -181,8 +177,7 @@ void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, T* y)
 // Sums the products of one chunk of terms into c, with lanes of channels.
 template <class T>
 void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                       const TermChunk& chunk, const T* x, const T* bias, T* patches, T* c,
-                       T* y) {
+                       const TermChunk& chunk, const T* x, const T* bias, T* patches, T* c, T* y) {
   const Correlation& s = p.s;
   pack_pixel_rows(s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
   const T* weights = b.weights + job.group * p.weight_count();
@@ -190,9 +185,15 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
   for (int64_t i = first; i < last; ++i) {
     const int64_t width = p.panels.width(i), m = p.panels.first(i);
-    StridedProduct<T> product{chunk.count, patches, chunk.count, 1,
-                              weights + m * p.terms.count() + chunk.k * width, width,
-                              c + m - job.m, p.c_row(), chunk.k > 0};
+    StridedProduct<T> product{chunk.count,
+                              patches,
+                              chunk.count,
+                              1,
+                              weights + m * p.terms.count() + chunk.k * width,
+                              width,
+                              c + m - job.m,
+                              p.c_row(),
+                              chunk.k > 0};
     if (bias) product.column_start = b.bias + job.group * p.panels.first(p.panels.panels) + m;
     if (!p.direct_to_y()) {
       multiply_strided(p.k, width / p.lanes, job.count, product);
@@ -210,8 +211,8 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
 // The same with lanes of pixels.
 template <class T>
 void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                     const TermChunk& chunk, const T* x, const T* weight, const T* bias,
-                     T* patches, T* c, int thread) {
+                     const TermChunk& chunk, const T* x, const T* weight, const T* bias, T* patches,
+                     T* c, int thread) {
   for (int64_t at = 0; at < job.count; at += p.panel) {
     const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
     pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
@@ -224,9 +225,15 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
   for (int64_t strip = 0; strip < job.M; strip += M_STRIP)
     for (int64_t at = 0; at < job.count; at += p.panel) {
       const int64_t vectors = ceil_div(min64(p.panel, job.count - at), p.lanes);
-      StridedProduct<T> product{chunk.count, a + strip * a_row, a_row, 1,
-                                patches + at * chunk.count, vectors * p.lanes,
-                                c + strip * p.c_row() + at, p.c_row(), chunk.k > 0};
+      StridedProduct<T> product{chunk.count,
+                                a + strip * a_row,
+                                a_row,
+                                1,
+                                patches + at * chunk.count,
+                                vectors * p.lanes,
+                                c + strip * p.c_row() + at,
+                                p.c_row(),
+                                chunk.k > 0};
       if (bias) product.row_start = bias + job.group * p.s.M + job.m + strip;
       multiply_strided(p.k, vectors, min64(M_STRIP, job.M - strip), product);
     }
@@ -304,25 +311,26 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   pack_all_weights(even, a, weight[0]);
   pack_all_weights(odd, b, weight[1]);
   // The schedules cut pixels and channels alike. One may have less work, but the threads of both.
-  parallel_jobs(even.threads < odd.threads ? even.threads : odd.threads, even.jobs(), [&](int64_t i, int thread) {
-    const GemmJob job(even, i);
-    const T* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, thread);
-    const T* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, thread);
-    const int64_t row = even.c_row();
-    T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
-    for_each_run(s[0], job.p, job.count, [&](const PixelRun& run, int64_t at) {
-      even.k.write_pairs(job.M, run.count, first + at, second + at, row,
-                         to + run.n * s[0].y.n + run.i * s[0].y.h + run.j * 2, s[0].y.c);
-    });
-  });
+  parallel_jobs(
+      even.threads < odd.threads ? even.threads : odd.threads, even.jobs(),
+      [&](int64_t i, int thread) {
+        const GemmJob job(even, i);
+        const T* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, thread);
+        const T* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, thread);
+        const int64_t row = even.c_row();
+        T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
+        for_each_run(s[0], job.p, job.count, [&](const PixelRun& run, int64_t at) {
+          even.k.write_pairs(job.M, run.count, first + at, second + at, row,
+                             to + run.n * s[0].y.n + run.i * s[0].y.h + run.j * 2, s[0].y.c);
+        });
+      });
 }
 
-#define INSTANTIATE(T)                                                                      \
-  template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                        \
-  template void gemm_correlate(const Correlation&, const T*, const T*, const T*, T*, void*, \
-                               int);                                                         \
-  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int); \
-  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*, \
+#define INSTANTIATE(T)                                                                            \
+  template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                              \
+  template void gemm_correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int); \
+  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);     \
+  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*,  \
                                     void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

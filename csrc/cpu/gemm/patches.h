@@ -53,8 +53,7 @@ struct TermChunks {
     const int64_t inner = part * terms.inner() / pieces;
     const int64_t inners = (part + 1) * terms.inner() / pieces - inner;
     const int64_t k = outer * terms.inner() + inner;
-    if (terms.taps_inner)
-      return {k, outers * inners, outer, outers, inner, inners, inners, 1};
+    if (terms.taps_inner) return {k, outers * inners, outer, outers, inner, inners, inners, 1};
     return {k, outers * inners, inner, inners, outer, outers, 1, inners};
   }
 };
@@ -196,7 +195,8 @@ void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const Term
         }
         if (!dense) {
           const T* from = row + iw * s.x.w;
-          for (int64_t c = 0; c < chunk.C; ++c) to[c * chunk.c_step] = last ? from[c * s.x.c] : T(0);
+          for (int64_t c = 0; c < chunk.C; ++c)
+            to[c * chunk.c_step] = last ? from[c * s.x.c] : T(0);
           continue;
         }
         if (first > 0 || last < taps) fill_few(taps * chunk.C, to);

@@ -1,5 +1,7 @@
 // GEMM convolution as a path of each direction. Layer: cpu/gemm.
 #include "../../core/dtype.h"
+#include "../common/parallel.h"
+#include "../common/workspace.h"
 #include "../simd/table.h"
 #include "gemm.h"
 
@@ -10,7 +12,8 @@ namespace {
 WhyNot supports(const Conv2dShape& s) {
   constexpr int64_t MAX_COUNT = int64_t(1) << 40;
   if (s.x_count() == 0 || s.y_count() == 0 || s.w_count() == 0) return "a tensor is empty";
-  if (!product_below(MAX_COUNT, s.OC, s.group_IC(), s.KH * s.KW)) return "there are too many weights";
+  if (!product_below(MAX_COUNT, s.OC, s.group_IC(), s.KH * s.KW))
+    return "there are too many weights";
   return HOLDS;
 }
 WhyNot supports_backward_input(const Conv2dShape& s) {
@@ -88,9 +91,26 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspa
   return true;
 }
 
-using ClippedPhase = PhaseCorrelation;
-ClippedPhase clipped_phase(const Conv2dShape& s, int64_t r_h, int64_t r_w) {
-  const PhaseCorrelation p = phase_correlation(s, r_h, r_w);
+// backward_input sums over output channels. Filters whose output channels are far apart, and whose
+// taps are neighbours, are first turned into wt[group][ic][kh][kw][oc], once for all phases.
+constexpr bool turns_filters(const Conv2dShape& s) { return !s.w_channels_last && s.KH * s.KW > 1; }
+constexpr Strides turned_strides(const Conv2dShape& s) {
+  const int64_t OC = s.group_OC();
+  return turns_filters(s) ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
+}
+template <class T>
+void turn_filters(const Conv2dShape& s, const T* w, T* turned, int threads) {
+  constexpr int64_t COLUMNS = 256;  // of one job
+  const int64_t rows = s.group_OC(), columns = s.terms(), jobs = ceil_div(columns, COLUMNS);
+  parallel_jobs(threads_for(s.w_count(), threads), s.groups * jobs, [&](int64_t job, int) {
+    const int64_t first = job % jobs * COLUMNS, offset = job / jobs * rows * columns;
+    row_kernels<T>(isa()).transpose(rows, min64(COLUMNS, columns - first), w + offset + first,
+                                    columns, turned + offset + first * rows, rows);
+  });
+}
+
+PhaseCorrelation clipped_phase(const Conv2dShape& s, int64_t r_h, int64_t r_w) {
+  const PhaseCorrelation p = phase_correlation(s, turned_strides(s), r_h, r_w);
   const ClippedCorrelation c = clipped(p.correlation);
   return {c.correlation, p.weight_offset + c.weight_offset, p.x_offset};
 }
@@ -100,9 +120,9 @@ template <class Single, class Pair>
 void for_each_call(const Conv2dShape& s, bool pairs, const Single& single, const Pair& pair) {
   for (int64_t r_h = 0; r_h < min64(s.stride_h, s.IH); ++r_h)
     for (int64_t r_w = 0; r_w < min64(s.stride_w, s.IW); ++r_w) {
-      const ClippedPhase first = clipped_phase(s, r_h, r_w);
+      const PhaseCorrelation first = clipped_phase(s, r_h, r_w);
       if (pairs && r_w == 0 && s.stride_w == 2 && s.IW > 1) {
-        const ClippedPhase second = clipped_phase(s, r_h, 1);
+        const PhaseCorrelation second = clipped_phase(s, r_h, 1);
         if (gemm_pairs(first.correlation, second.correlation)) {
           pair(first, second);
           break;
@@ -112,32 +132,42 @@ void for_each_call(const Conv2dShape& s, bool pairs, const Single& single, const
     }
 }
 
+template <class T>
+int64_t turned_bytes(const Conv2dShape& s) {
+  return turns_filters(s) ? round_up(s.w_count() * int64_t(sizeof(T)), CACHE_LINE) : 0;
+}
 template <class T, const Engine<T>& ENGINE>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
   int64_t bytes = 0;
   for_each_call(
       s, ENGINE.pairs,
-      [&](const ClippedPhase& p) {
+      [&](const PhaseCorrelation& p) {
         bytes = max64(bytes, ENGINE.bytes(p.correlation, context.threads));
       },
-      [&](const ClippedPhase& even, const ClippedPhase& odd) {
+      [&](const PhaseCorrelation& even, const PhaseCorrelation& odd) {
         bytes = max64(bytes, gemm_pair_workspace_bytes<T>(even.correlation, odd.correlation,
                                                           context.threads));
       });
-  return bytes;
+  return bytes + turned_bytes<T>(s);
 }
 template <class T, const Engine<T>& ENGINE>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
+  const T* w = b.w;
+  if (turns_filters(s)) {
+    turn_filters(s, b.w, static_cast<T*>(workspace), context.threads);
+    w = static_cast<T*>(workspace);
+    workspace = static_cast<char*>(workspace) + turned_bytes<T>(s);
+  }
   for_each_call(
       s, ENGINE.pairs,
-      [&](const ClippedPhase& p) {
-        ENGINE.run(p.correlation, b.grad_y, b.w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
+      [&](const PhaseCorrelation& p) {
+        ENGINE.run(p.correlation, b.grad_y, w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
                    workspace, context.threads);
       },
-      [&](const ClippedPhase& even, const ClippedPhase& odd) {
+      [&](const PhaseCorrelation& even, const PhaseCorrelation& odd) {
         gemm_correlate_pair<T>({even.correlation, odd.correlation}, b.grad_y,
-                               {b.w + even.weight_offset, b.w + odd.weight_offset},
+                               {w + even.weight_offset, w + odd.weight_offset},
                                b.grad_x + even.x_offset, workspace, context.threads);
       });
   return true;
@@ -168,24 +198,23 @@ Path<BackwardInputBuffers<T>> small_map_backward_input_path() {
 }
 template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path() {
-  return {"gemm", supports, is_profitable, forward_bytes<T, GEMM<T>>,
-          run_forward<T, GEMM<T>>};
+  return {"gemm", supports, is_profitable, forward_bytes<T, GEMM<T>>, run_forward<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, is_backward_input_profitable, backward_input_bytes<T, GEMM<T>>,
-          run_backward_input<T, GEMM<T>>};
+  return {"gemm", supports_backward_input, is_backward_input_profitable,
+          backward_input_bytes<T, GEMM<T>>, run_backward_input<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
   return {"gemm", supports, is_profitable, backward_weight_bytes<T>, run_backward_weight<T>};
 }
 
-#define INSTANTIATE(T)                                               \
-  template Path<ForwardBuffers<T>> small_map_forward_path(); \
+#define INSTANTIATE(T)                                                    \
+  template Path<ForwardBuffers<T>> small_map_forward_path();              \
   template Path<BackwardInputBuffers<T>> small_map_backward_input_path(); \
-  template Path<ForwardBuffers<T>> gemm_forward_path();              \
-  template Path<BackwardInputBuffers<T>> gemm_backward_input_path(); \
+  template Path<ForwardBuffers<T>> gemm_forward_path();                   \
+  template Path<BackwardInputBuffers<T>> gemm_backward_input_path();      \
   template Path<BackwardWeightBuffers<T>> gemm_backward_weight_path();
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

@@ -21,8 +21,8 @@ namespace {
 //       visible tap, chunk of c        x of the panel and q, in L2
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
 //   then y of the strip is turned back
-constexpr int64_t STRIP = 24;                    // divided by the register tiles of each width
-constexpr int64_t STRIP_BYTES = 256 * 1024;      // of packed weights: half of a 512 KiB L2
+constexpr int64_t STRIP = 24;                // divided by the register tiles of each width
+constexpr int64_t STRIP_BYTES = 256 * 1024;  // of packed weights: half of a 512 KiB L2
 
 template <class T>
 struct SmallMapSchedule {
@@ -92,8 +92,8 @@ void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64
       const int64_t ih = i * s.h.stride + s.h.first + a * s.h.step;
       const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
       if (ih < 0 || ih >= s.h.source || iw < 0 || iw >= s.w.source) continue;
-      const T* tap = weights + (p.in_place ? a * s.weight.h + b * s.weight.w
-                                           : (a * s.w.taps + b) * s.C);
+      const T* tap =
+          weights + (p.in_place ? a * s.weight.h + b * s.weight.w : (a * s.w.taps + b) * s.C);
       const T* source = x + (ih * s.w.source + iw) * p.pixel_step() + first * p.rows.lanes;
       for (int64_t c = 0; c < s.C; c += LONGEST_SUM) {
         product.K = min64(LONGEST_SUM, s.C - c);
@@ -168,10 +168,10 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight, cons
                 [&](int64_t job, int thread) { sum_strip(p, b, weight, bias, y, job, thread); });
 }
 
-#define INSTANTIATE(T)                                                                      \
-  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                   \
-  template void small_map_correlate(const Correlation&, const T*, const T*, const T*, T*,   \
-                                    void*, int);
+#define INSTANTIATE(T)                                                                           \
+  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                        \
+  template void small_map_correlate(const Correlation&, const T*, const T*, const T*, T*, void*, \
+                                    int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

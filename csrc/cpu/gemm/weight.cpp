@@ -21,11 +21,11 @@ namespace {
 //           register tile                4 or 8 terms k times 3 vectors of output channels
 // Each slice has a c of its own. They are added in a fixed order, so the bits do not depend on the
 // thread count. grad_bias is one more term, whose patches are ones.
-constexpr int64_t PANEL_BYTES = 24 * 1024;            // three quarters of a 32 KiB L1
-constexpr int64_t TERMS = 96;                         // of a job
-constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;    // of packed grad_y
-constexpr int64_t SLICES_BYTES = 32 * 1024 * 1024;    // of every c together
-constexpr int64_t JOBS = 8;                           // enough for a few threads to share evenly
+constexpr int64_t PANEL_BYTES = 24 * 1024;          // three quarters of a 32 KiB L1
+constexpr int64_t TERMS = 96;                       // of a job
+constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;  // of packed grad_y
+constexpr int64_t SLICES_BYTES = 32 * 1024 * 1024;  // of every c together
+constexpr int64_t JOBS = 8;                         // enough for a few threads to share evenly
 
 template <class T>
 struct GemmWeightSchedule {
@@ -36,9 +36,9 @@ struct GemmWeightSchedule {
   int threads;
   int64_t lanes, panel;  // elements of a vector, the most elements of a panel
   PanelCut panels;       // of the output channels of a group
-  bool pixels_inner;  // patches are packed as [k][pixel], else as [pixel][k]
+  bool pixels_inner;     // patches are packed as [k][pixel], else as [pixel][k]
   Terms terms;
-  TermChunks blocks;  // of terms, one a job
+  TermChunks blocks;                       // of terms, one a job
   int64_t pixels, chunk, chunks, stretch;  // pixels; of a chunk; chunks; chunks of a stretch
   int64_t slices;
 
@@ -172,8 +172,7 @@ void finish_terms(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
   const int64_t width = p.width(), slice = s.groups * p.c_count();
   T* c = b.c + group * p.c_count();
   T* sum = c + terms.k * width;
-  for (int64_t i = 1; i < p.slices; ++i)
-    p.rows.add(terms.count * width, sum + i * slice, sum);
+  for (int64_t i = 1; i < p.slices; ++i) p.rows.add(terms.count * width, sum + i * slice, sum);
   T* w = io.grad_w + group * s.weight_group + terms.c * s.weight.c;
   const auto tap_offset = [&](int64_t t) {
     return t / s.w.taps * s.weight.h + t % s.w.taps * s.weight.w;
