@@ -59,27 +59,27 @@ struct TermChunks {
 };
 
 // Neighbouring pixels of one output row.
-struct PixelRun {
+struct PixelSpan {
   int64_t n, i, j, count;
 };
 
-// Calls f(run, at) for the runs of the pixels [p, p + count); `at` counts the pixels before the run.
+// Calls f(span, at) for the spans of the pixels [p, p + count); `at` counts the pixels before the span.
 template <class F>
-void for_each_run(const Correlation& s, int64_t p, int64_t count, const F& f) {
+void for_each_span(const Correlation& s, int64_t p, int64_t count, const F& f) {
   const int64_t J = s.w.outputs, I = s.h.outputs;
-  PixelRun run{p / (I * J), p / J % I, p % J, 0};
-  for (int64_t at = 0; at < count; at += run.count) {
-    run.count = min64(J - run.j, count - at);
-    f(run, at);
-    run.j = 0;
-    if (++run.i == I) run.i = 0, ++run.n;
+  PixelSpan span{p / (I * J), p / J % I, p % J, 0};
+  for (int64_t at = 0; at < count; at += span.count) {
+    span.count = min64(J - span.j, count - at);
+    f(span, at);
+    span.j = 0;
+    if (++span.i == I) span.i = 0, ++span.n;
   }
 }
 
 // What packing needs to know of a correlation, and room for the pieces of one row of a panel.
 struct PatchTables {
   Window *rows, *columns;  // [h.taps], [w.taps]: the outputs whose tap lies inside the image
-  PixelRun* runs;          // [threads][most pixels]
+  PixelSpan* spans;        // [threads][most pixels]
   Piece* pieces;           // [threads][3 * most pixels + 1]
   int64_t most;            // pixels of a panel
 
@@ -87,21 +87,21 @@ struct PatchTables {
       : most(most_pixels) {
     rows = workspace.take<Window>(s.h.taps);
     columns = workspace.take<Window>(s.w.taps);
-    runs = workspace.take<PixelRun>(threads * most);
+    spans = workspace.take<PixelSpan>(threads * most);
     pieces = workspace.take<Piece>(threads * (3 * most + 1));
   }
   void fill(const Correlation& s) const {
     for (int64_t a = 0; a < s.h.taps; ++a) rows[a] = inside(s.h, a);
     for (int64_t b = 0; b < s.w.taps; ++b) columns[b] = inside(s.w, b);
   }
-  PixelRun* runs_of(int thread) const { return runs + thread * most; }
+  PixelSpan* spans_of(int thread) const { return spans + thread * most; }
   Piece* pieces_of(int thread) const { return pieces + thread * (3 * most + 1); }
 };
 
-// The pieces of one row of a panel: what tap (a, b) reads for the pixels of the runs. Pieces that are
-// neighbours in memory become one. There are at most 3 a run.
+// The pieces of one row of a panel: what tap (a, b) reads for the pixels of the spans. Pieces that are
+// neighbours in memory become one. There are at most 3 a span.
 inline int64_t row_pieces(const Correlation& s, const PatchTables& tables, int64_t a, int64_t b,
-                          const PixelRun* runs, int64_t run_count, Piece* pieces) {
+                          const PixelSpan* spans, int64_t span_count, Piece* pieces) {
   const Window rows = tables.rows[a], columns = tables.columns[b];
   const int64_t step = s.w.stride * s.x.w;
   int64_t made = 0, at = 0;
@@ -114,18 +114,18 @@ inline int64_t row_pieces(const Correlation& s, const PatchTables& tables, int64
       pieces[made++] = {at, length, from, by};
     at += length;
   };
-  for (int64_t r = 0; r < run_count; ++r) {
-    const PixelRun& run = runs[r];
-    if (run.i < rows.first || run.i >= rows.end) {
-      add(run.count, 0, 0);
+  for (int64_t r = 0; r < span_count; ++r) {
+    const PixelSpan& span = spans[r];
+    if (span.i < rows.first || span.i >= rows.end) {
+      add(span.count, 0, 0);
       continue;
     }
-    const int64_t end = run.j + run.count;
-    const int64_t from = clamp64(columns.first, run.j, end), to = clamp64(columns.end, from, end);
-    const int64_t ih = run.i * s.h.stride + s.h.first + a * s.h.step;
+    const int64_t end = span.j + span.count;
+    const int64_t from = clamp64(columns.first, span.j, end), to = clamp64(columns.end, from, end);
+    const int64_t ih = span.i * s.h.stride + s.h.first + a * s.h.step;
     const int64_t iw = from * s.w.stride + s.w.first + b * s.w.step;
-    add(from - run.j, 0, 0);
-    add(to - from, run.n * s.x.n + ih * s.x.h + iw * s.x.w, step);
+    add(from - span.j, 0, 0);
+    add(to - from, span.n * s.x.n + ih * s.x.h + iw * s.x.w, step);
     add(end - to, 0, 0);
   }
   return made;
@@ -137,13 +137,13 @@ template <class T>
 void pack_term_rows(const ProductKernels<T>& k, const Correlation& s, const PatchTables& tables,
                     const TermChunk& chunk, const T* x, int64_t p, int64_t count, int64_t padded,
                     int64_t width, T* rows, int thread) {
-  PixelRun* runs = tables.runs_of(thread);
+  PixelSpan* spans = tables.spans_of(thread);
   Piece* pieces = tables.pieces_of(thread);
-  int64_t run_count = 0;
-  for_each_run(s, p, count, [&](const PixelRun& run, int64_t) { runs[run_count++] = run; });
+  int64_t span_count = 0;
+  for_each_span(s, p, count, [&](const PixelSpan& span, int64_t) { spans[span_count++] = span; });
   int64_t a = chunk.t / s.w.taps, b = chunk.t % s.w.taps;
   for (int64_t t = 0; t < chunk.taps; ++t) {
-    int64_t made = row_pieces(s, tables, a, b, runs, run_count, pieces);
+    int64_t made = row_pieces(s, tables, a, b, spans, span_count, pieces);
     if (padded > count) pieces[made++] = {count, padded - count, 0, 0};
     k.pack_pieces(PiecePack<T>{chunk.C, made, pieces, x + chunk.c * s.x.c, s.x.c,
                                rows + t * chunk.tap_step * width, chunk.c_step * width, padded});
@@ -173,15 +173,15 @@ void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const Term
   const bool dense = s.x.c == 1 && chunk.c_step == 1;
   const bool whole_rows = dense && chunk.C == s.C && s.w.step * s.x.w == s.C;
   const int64_t end = chunk.t + chunk.taps;
-  for_each_run(s, p, count, [&](const PixelRun& run, int64_t at) {
+  for_each_span(s, p, count, [&](const PixelSpan& span, int64_t at) {
     for (int64_t t = chunk.t, taps = 0; t < end; t += taps) {
       const int64_t a = t / s.w.taps, b = t % s.w.taps;
       taps = whole_rows ? min64(s.w.taps - b, end - t) : 1;
-      const bool row_inside = run.i >= tables.rows[a].first && run.i < tables.rows[a].end;
-      const int64_t ih = run.i * s.h.stride + s.h.first + a * s.h.step;
-      const T* row = x + run.n * s.x.n + ih * s.x.h;
+      const bool row_inside = span.i >= tables.rows[a].first && span.i < tables.rows[a].end;
+      const int64_t ih = span.i * s.h.stride + s.h.first + a * s.h.step;
+      const T* row = x + span.n * s.x.n + ih * s.x.h;
       T* to = rows + at * width + (t - chunk.t) * chunk.tap_step;
-      for (int64_t j = run.j; j < run.j + run.count; ++j, to += width) {
+      for (int64_t j = span.j; j < span.j + span.count; ++j, to += width) {
         // The taps first .. last - 1 of b .. b + taps - 1 lie inside the image.
         const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
         int64_t first = 0, last = taps;

@@ -16,13 +16,13 @@ namespace {
 
 // Loops, outermost first, and the data of each:
 //   x is turned into [c][q][n], or [q][c][n]
-//   group, strip of M                  parallel; its weights are packed as [m][t][c], in L2
+//   group, block of M                  parallel; its weights are packed as [m][t][c], in L2
 //     panel of images, pixel p
 //       visible tap, chunk of c        x of the panel and q, in L2
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
-//   then y of the strip is turned back
-constexpr int64_t STRIP = 24;                // divided by the register tiles of each width
-constexpr int64_t STRIP_BYTES = 256 * 1024;  // of packed weights: half of a 512 KiB L2
+//   then y of the block is turned back
+constexpr int64_t M_BLOCK = 24;              // divided by the register tiles of each width
+constexpr int64_t BLOCK_BYTES = 256 * 1024;  // of packed weights: half of a 512 KiB L2
 
 template <class T>
 struct SmallMapSchedule {
@@ -33,7 +33,7 @@ struct SmallMapSchedule {
   Terms terms;
   int64_t images, vectors, panels;  // N in whole vectors
   int64_t sources, pixels;          // of a map
-  int64_t strip, strips;
+  int64_t block, blocks;
   bool in_place;  // weights
 
   SmallMapSchedule(const Correlation& of, int wanted_threads)
@@ -45,17 +45,17 @@ struct SmallMapSchedule {
         sources(of.h.source * of.w.source),
         pixels(of.h.outputs * of.w.outputs),
         in_place(of.weight.c == 1) {
-    const bool fits = STRIP * terms.count() * int64_t(sizeof(T)) <= STRIP_BYTES;
-    strip = min64(fits || in_place ? STRIP : STRIP / 2, s.M);
-    strips = ceil_div(s.M, strip);
+    const bool fits = M_BLOCK * terms.count() * int64_t(sizeof(T)) <= BLOCK_BYTES;
+    block = min64(fits || in_place ? M_BLOCK : M_BLOCK / 2, s.M);
+    blocks = ceil_div(s.M, block);
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
   }
   bool pixels_outer() const { return s.x.c == 1; }  // of x
   int64_t x_count() const { return s.groups * s.C * sources * images; }
   int64_t c_step() const { return (pixels_outer() ? 1 : sources) * images; }
   int64_t pixel_step() const { return (pixels_outer() ? s.groups * s.C : 1) * images; }
-  int64_t weight_count() const { return in_place ? 0 : strip * terms.count(); }
-  int64_t y_count() const { return strip * pixels * images; }
+  int64_t weight_count() const { return in_place ? 0 : block * terms.count(); }
+  int64_t y_count() const { return block * pixels * images; }
 };
 
 template <class T>
@@ -75,7 +75,7 @@ struct SmallMapArrays {
   }
 };
 
-// Sums pixel (i, j) of a strip for the vectors [first, first + vectors) of images.
+// Sums pixel (i, j) of a block for the vectors [first, first + vectors) of images.
 template <class T>
 void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64_t i, int64_t j,
                int64_t M, int64_t first, int64_t vectors, T* y) {
@@ -104,9 +104,9 @@ void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64
     }
 }
 
-// Turns y[m][p][n] of a strip into the layout of the output.
+// Turns y[m][p][n] of a block into the layout of the output.
 template <class T>
-void write_strip(const SmallMapSchedule<T>& p, const T* from, int64_t M, T* y) {
+void write_block(const SmallMapSchedule<T>& p, const T* from, int64_t M, T* y) {
   const Correlation& s = p.s;
   if (s.y.w == 1 && s.y.h == s.w.outputs && s.y.c == p.pixels)
     return p.rows.transpose(M * p.pixels, s.N, from, p.images, y, s.y.n);
@@ -122,10 +122,10 @@ void write_strip(const SmallMapSchedule<T>& p, const T* from, int64_t M, T* y) {
 }
 
 template <class T>
-void sum_strip(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T* weight,
+void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T* weight,
                const T* bias, T* y, int64_t job, int thread) {
   const Correlation& s = p.s;
-  const int64_t group = job / p.strips, m = job % p.strips * p.strip, M = min64(p.strip, s.M - m);
+  const int64_t group = job / p.blocks, m = job % p.blocks * p.block, M = min64(p.block, s.M - m);
   T* packed = b.scratch + thread * b.scratch_count;
   T* sums = packed + b.y_offset;
   const T* w = weight + group * s.weight_group + m * s.weight.n;
@@ -140,7 +140,7 @@ void sum_strip(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
       for (int64_t j = 0; j < s.w.outputs; ++j)
         sum_pixel(p, x, p.in_place ? w : packed, i, j, M, first, vectors, sums);
   }
-  write_strip(p, sums, M, y + (group * s.M + m) * s.y.c);
+  write_block(p, sums, M, y + (group * s.M + m) * s.y.c);
 }
 
 }  // namespace
@@ -164,8 +164,8 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight, cons
     for (int64_t n = s.N; n < p.images; ++n)
       for (int64_t i = 0; i < count; ++i) to[i * p.images + n] = 0;
   });
-  parallel_jobs(p.threads, s.groups * p.strips,
-                [&](int64_t job, int thread) { sum_strip(p, b, weight, bias, y, job, thread); });
+  parallel_jobs(p.threads, s.groups * p.blocks,
+                [&](int64_t job, int thread) { sum_block(p, b, weight, bias, y, job, thread); });
 }
 
 #define INSTANTIATE(T)                                                                           \

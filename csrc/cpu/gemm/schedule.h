@@ -1,0 +1,133 @@
+// How GEMM convolution cuts its work, forward and backward_input (formula: patches.h), and its
+// workspace. Layer: cpu/gemm, for its driver.
+#pragma once
+
+#include "../common/parallel.h"
+#include "../common/workspace.h"
+#include "../simd/table.h"
+#include "patches.h"
+#include "product.h"
+#include "weights.h"
+
+namespace fastconv::cpu {
+
+// Loops, outermost first, and the data of each:
+//   group, block of pixels, share of M   parallel; c[m][p] of the block is in L2
+//     chunk of terms                     packs the patches of the block, in L2
+//       block of M                       its weights of the chunk are in L2
+//         panel                          patches of one panel, in L1
+//           register tile                pixel lanes: 4 or 8 channels m times 3 vectors of pixels
+//   then c goes to y, with the bias.
+// With channel lanes M and pixels trade places: panels are packed weights, and a register tile is 4
+// or 8 pixels times 3 vectors of channels. y with channels last is written by whole vectors so.
+constexpr int64_t PANEL_BYTES = 24 * 1024;  // three quarters of a 32 KiB L1
+constexpr int64_t BLOCK_PIXELS = 192;       // patches of a chunk and c[512][p] fit a 1 MiB L2
+constexpr int64_t M_SHARE = 512;            // the most channels of a job
+constexpr int64_t M_UNIT = 16;              // shares of M are multiples of register tiles
+constexpr int64_t M_BLOCK = 64;             // 64 KiB of weights
+constexpr int64_t JOBS_PER_THREAD = 2;      // each share of M packs the patches again
+
+inline int threads_of(const Correlation& s, int wanted) {
+  const int64_t outputs = s.N * s.h.outputs * s.w.outputs * s.groups * s.M;
+  return threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted);
+}
+
+template <class T>
+struct GemmSchedule {
+  const Correlation& s;
+  const ProductKernels<T>& k = product_kernels<T>(isa());
+  const RowKernels<T>& rows = row_kernels<T>(isa());
+  int threads;
+  int64_t lanes, panel;  // elements of a vector, the most elements of a panel
+  bool channel_lanes;
+  Terms terms;
+  TermChunks chunks;
+  int64_t longest;  // terms of the longest chunk
+  int64_t pixels, block, blocks;
+  PanelCut panels;    // of M, with channel lanes
+  int64_t m_shares;   // jobs that share M
+  bool pack_weights;  // pixel lanes: the rows of w are packed
+
+  GemmSchedule(const Correlation& correlation, int threads_of_call)
+      : s(correlation),
+        threads(threads_of_call),
+        lanes(rows.lanes),
+        panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
+        channel_lanes(s.y.c == 1 && s.M > 1),
+        terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1},
+        chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel)),
+        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS) {
+    longest = 0;
+    for (int64_t i = 0; i < chunks.count(); ++i) longest = max64(longest, chunks[i].count);
+    pixels = s.N * s.h.outputs * s.w.outputs;
+    block = min64(BLOCK_PIXELS, round_up(pixels, channel_lanes ? 8 : panel));
+    blocks = ceil_div(pixels, block);
+    const int64_t units = channel_lanes ? panels.panels : ceil_div(s.M, M_UNIT);
+    const int64_t wanted =
+        threads == 1 ? 1 : JOBS_PER_THREAD * threads / max64(1, blocks * s.groups);
+    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, units));
+    pack_weights = !weight_rows_in_place(s, terms);
+  }
+  int64_t jobs() const { return s.groups * blocks * m_shares; }
+  // The first channel of a share, a multiple of a panel or of M_UNIT.
+  int64_t share_first(int64_t share) const {
+    if (channel_lanes) return panels.first(share * panels.panels / m_shares);
+    return min64(s.M, share * ceil_div(s.M, M_UNIT) / m_shares * M_UNIT);
+  }
+  int64_t most_of_share() const {
+    int64_t most = 0;
+    for (int64_t i = 0; i < m_shares; ++i) most = max64(most, share_first(i + 1) - share_first(i));
+    return most;
+  }
+  int64_t c_row() const { return channel_lanes ? most_of_share() : round_up(block, panel); }
+  int64_t c_count() const { return (channel_lanes ? block : most_of_share()) * c_row(); }
+  int64_t patch_count() const { return (channel_lanes ? block : round_up(block, panel)) * longest; }
+  int64_t weight_count() const {
+    if (channel_lanes) return panels.first(panels.panels) * terms.count();
+    return pack_weights ? s.M * weight_row() : 0;
+  }
+  // Elements between the rows of w. Packed rows are not a multiple of 4 KiB apart, which would put
+  // them into the same few lines of L1.
+  int64_t weight_row() const {
+    return pack_weights ? round_up(terms.count(), CACHE_LINE) + 16 : s.weight.n;
+  }
+  // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
+  bool direct_to_y() const { return channel_lanes && chunks.count() == 1 && s.M % lanes == 0; }
+};
+
+template <class T>
+struct GemmArrays {
+  T* weights;  // [groups] packed: [panels][k][width of the panel], or [m][weight_row]
+  T* bias;     // channel lanes: [groups][M in whole vectors]
+  T* scratch;  // [threads]: patches, c
+  int64_t scratch_count, c_offset;
+  PatchTables tables;
+  int64_t bytes;
+
+  GemmArrays(const GemmSchedule<T>& p, void* base) : GemmArrays(p, Workspace(base)) {}
+  GemmArrays(const GemmSchedule<T>& p, Workspace workspace)
+      : tables(p.s, p.panel, p.threads, workspace) {
+    weights = workspace.take<T>(p.s.groups * p.weight_count());
+    bias = workspace.take<T>(p.channel_lanes ? p.s.groups * p.panels.first(p.panels.panels) : 0);
+    c_offset = round_up(p.patch_count(), CACHE_LINE);
+    scratch_count = round_up(c_offset + p.c_count(), CACHE_LINE);
+    scratch = workspace.take<T>(p.threads * scratch_count);
+    bytes = workspace.bytes();
+  }
+};
+
+// What a job computes: the pixels [p, p + count) and the channels [m, m + M) of a group.
+struct GemmJob {
+  int64_t group, p, count, share, m, M;
+
+  template <class T>
+  GemmJob(const GemmSchedule<T>& of, int64_t job)
+      : group(job / (of.blocks * of.m_shares)),
+        p(job / of.m_shares % of.blocks * of.block),
+        count(min64(of.block, of.pixels - p)),
+        share(job % of.m_shares),
+        m(of.share_first(share)),
+        M(min64(of.share_first(share + 1), of.s.M) - m) {}
+};
+
+}  // namespace fastconv::cpu
