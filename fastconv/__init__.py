@@ -11,6 +11,7 @@ from fastconv.core import (  # noqa: F401  (they register what they know)
 from fastconv.core.fallbacks import fallbacks, handovers
 from fastconv.explain import explain
 from fastconv.flags import clear_filter_cache, flags
+from fastconv.memory import keep_memory
 from fastconv.modules import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -46,6 +47,7 @@ __all__ = [
     "flags",
     "functional",
     "handovers",
+    "keep_memory",
     "revert",
     "tools",
 ]

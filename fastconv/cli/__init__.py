@@ -12,6 +12,7 @@ from fastconv.cli import evaluate, explain, filters, info, models, show, streams
 from fastconv.cli.streams import fail
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
+from fastconv.memory import keep_memory
 from fastconv.plots.picture_kernels import FilterError
 from fastconv.train.config import TrainError
 
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Wrong options end the process with code 2, as argparse does.
     """
+    if argv is None:  # the process is the command's own
+        keep_memory()
     return streams.run(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
 
 

@@ -55,6 +55,7 @@ CORE = [
     "eager",
 ]
 PUBLIC = [
+    "memory",
     "flags",
     "functional",
     "functional1d",
@@ -67,7 +68,7 @@ PUBLIC = [
 ]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
-FOR_APPLICATION = {"modules", "functional", "explain", "info"}
+FOR_APPLICATION = {"modules", "functional", "explain", "info", "memory"}
 USERS_OF_C = {"core.ops", "core.eager", "flags", "explain", "info"}
 
 
