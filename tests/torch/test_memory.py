@@ -1,4 +1,4 @@
-"""fastconv.keep_memory: what glibc does with the memory of large tensors, counted in page faults."""
+"""fastconv.keep_memory: what glibc does with the memory of large tensors, in page faults."""
 
 import platform
 import subprocess
