@@ -10,12 +10,9 @@ namespace fastconv::cpu {
 template <class T>
 Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   static const Path<ForwardBuffers<T>> PATHS[] = {
-      tiny(reference_forward_path<T>()),
-      small_map_forward_path<T>(),
-      winograd_forward_path<T>(),
-      gemm_forward_path<T>(),
-      direct_forward_path<T>(),
-      reference_forward_path<T>(),
+      tiny(reference_forward_path<T>()), small_map_forward_path<T>(),
+      winograd_forward_path<T>(),        gemm_forward_path<T>(),
+      direct_forward_path<T>(),          reference_forward_path<T>(),
   };
   return Paths<ForwardBuffers<T>>(PATHS);
 }
