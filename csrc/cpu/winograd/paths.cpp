@@ -64,8 +64,15 @@ bool short_rows(const Conv2dShape& s) {
   return s.OW() > 2 && 2 * s.OW() <= row_kernels<T>(isa()).lanes;
 }
 
+int64_t tiles(const Conv2dShape& s) {
+  const int64_t out = outputs_of_tile(s.KH);
+  return s.N * ceil_div(s.OH(), out) * ceil_div(s.OW(), out);
+}
+
 template <class T>
 WhyNot is_profitable(const Conv2dShape& s) {
+  if (s.KH == 3 && tiles(s) == 1)
+    return "there is one tile, and every filter is transformed for it";
   const bool few_suffice = s.KH == 3 && short_rows<T>(s);
   const int64_t least = few_suffice ? LEAST_CHANNELS_SHORT_ROWS : LEAST_CHANNELS;
   if (enough_channels(s, least, 0)) return HOLDS;
@@ -74,21 +81,16 @@ WhyNot is_profitable(const Conv2dShape& s) {
 
 WhyNot is_weight_profitable(const Conv2dShape& s) {
   // The inverse transform of the filters takes the same time however few tiles there are.
-  constexpr int64_t FEW_TILES = 8, MANY_PRODUCTS = 1 << 16, LEAST_WORK_5X5 = 1 << 17;
-  constexpr int64_t LEAST_PRODUCTS_5X5 = 512;
-  const int64_t out = outputs_of_tile(s.KH);
-  const int64_t rows = ceil_div(s.OH(), out), columns = ceil_div(s.OW(), out);
+  constexpr int64_t FEW_TILES = 8, LEAST_WORK_5X5 = 1 << 17, LEAST_PRODUCTS_5X5 = 512;
   if (!enough_channels(s, LEAST_CHANNELS, 0)) return FEW_CHANNELS;
   if (s.KH == 5) {
     if (!enough_channels(s, 0, LEAST_PRODUCTS_5X5))
       return "there are fewer than 512 products of channels, with a 5x5 filter";
-    if (product_below(LEAST_WORK_5X5, s.N * rows * columns, s.group_IC(), s.group_OC()))
+    if (product_below(LEAST_WORK_5X5, tiles(s), s.group_IC(), s.group_OC()))
       return "there are fewer than 2^17 products of channels and tiles, with a 5x5 filter";
     return HOLDS;
   }
-  if (product_below(FEW_TILES, s.N, rows, columns) && !enough_channels(s, 0, MANY_PRODUCTS))
-    return "there are fewer than 8 tiles, and fewer than 2^16 products of channels";
-  return HOLDS;
+  return tiles(s) < FEW_TILES ? "there are fewer than 8 tiles" : HOLDS;
 }
 
 template <class T, bool READY_FILTERS>
