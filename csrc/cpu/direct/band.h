@@ -6,29 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../../core/shape.h"
+#include "../common/axis.h"
 #include "../simd/table.h"
 
 namespace fastconv::cpu {
-
-// Output i, tap a of one axis reads source i * stride + first + a * step.
-struct Axis {
-  int64_t source, outputs, stride;
-  int64_t taps, first, step;
-
-  constexpr int64_t lowest_tap() const { return first + min64(0, (taps - 1) * step); }
-  constexpr int64_t span() const {
-    return taps == 0 ? 1 : (taps - 1) * (step < 0 ? -step : step) + 1;
-  }
-};
-
-// The axes of a forward convolution.
-constexpr Axis rows_axis(const Conv2dShape& s) {
-  return {s.IH, s.OH(), s.stride_h, s.KH, -s.pad_top, s.dilation_h};
-}
-constexpr Axis columns_axis(const Conv2dShape& s) {
-  return {s.IW, s.OW(), s.stride_w, s.KW, -s.pad_left, s.dilation_w};
-}
 
 // packed[c][r][phase][q] = x[c][row_min + i0 * stride_h + r][col_min + q * stride_w + phase], or 0
 // outside x. Columns are split by stride phase, so that neighbouring outputs read neighbouring

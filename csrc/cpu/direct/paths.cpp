@@ -1,6 +1,4 @@
 // Direct convolution as a path of each direction. Layer: cpu/direct.
-#include <numeric>
-
 #include "../../core/dtype.h"
 #include "direct.h"
 
@@ -38,22 +36,6 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspa
 //   row(kh) = (r_h + pad_top - kh * dilation_h) / stride_h, column(kw) alike
 // The sum runs over the taps with whole rows and columns: every (stride / gcd(stride, dilation))-th
 // tap. No zero is multiplied. A phase that no tap reaches is filled with 0.
-struct Phase {
-  Axis axis;
-  int64_t first_k, step_k;  // the rows (columns) of taps that reach this phase
-};
-
-constexpr Phase phase_axis(int64_t r, int64_t I, int64_t O, int64_t K, int64_t stride, int64_t pad,
-                           int64_t dilation) {
-  const int64_t step_k = stride / std::gcd(stride, dilation);
-  int64_t first_k = 0;
-  while (first_k < min64(step_k, K) && (r + pad - first_k * dilation) % stride != 0) ++first_k;
-  const int64_t taps = first_k < step_k && first_k < K ? ceil_div(K - first_k, step_k) : 0;
-  const int64_t first = taps ? (r + pad - first_k * dilation) / stride : 0;
-  return {Axis{O, ceil_div(I - r, stride), 1, taps, first, -step_k * dilation / stride}, first_k,
-          step_k};
-}
-
 struct PhaseCorrelation {
   Correlation correlation;
   int64_t weight_offset, x_offset;

@@ -1,4 +1,5 @@
 // The paths of conv2d backward_input on a CPU, in the order in which they are asked. Layer: cpu/paths.
+#include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
@@ -9,9 +10,8 @@ namespace fastconv::cpu {
 template <class T>
 Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
   static const Path<BackwardInputBuffers<T>> PATHS[] = {
-      tiny(reference_backward_input_path<T>()),
-      winograd_backward_input_path<T>(),
-      direct_backward_input_path<T>(),
+      tiny(reference_backward_input_path<T>()), depthwise_backward_input_path<T>(),
+      winograd_backward_input_path<T>(),        direct_backward_input_path<T>(),
       reference_backward_input_path<T>(),
   };
   return Paths<BackwardInputBuffers<T>>(PATHS);

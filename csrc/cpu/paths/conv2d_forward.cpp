@@ -1,4 +1,5 @@
 // The paths of conv2d forward on a CPU, in the order in which they are asked. Layer: cpu/paths.
+#include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
@@ -9,10 +10,8 @@ namespace fastconv::cpu {
 template <class T>
 Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   static const Path<ForwardBuffers<T>> PATHS[] = {
-      tiny(reference_forward_path<T>()),
-      winograd_forward_path<T>(),
-      direct_forward_path<T>(),
-      reference_forward_path<T>(),
+      tiny(reference_forward_path<T>()), depthwise_forward_path<T>(), winograd_forward_path<T>(),
+      direct_forward_path<T>(),          reference_forward_path<T>(),
   };
   return Paths<ForwardBuffers<T>>(PATHS);
 }
