@@ -10,8 +10,10 @@ namespace fastconv::cpu {
 template <class T>
 Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
   static const Path<BackwardInputBuffers<T>> PATHS[] = {
-      tiny(reference_backward_input_path<T>()), depthwise_backward_input_path<T>(),
-      winograd_backward_input_path<T>(),        direct_backward_input_path<T>(),
+      tiny(reference_backward_input_path<T>()),
+      winograd_backward_input_path<T>(),
+      depthwise_backward_input_path<T>(),
+      direct_backward_input_path<T>(),
       reference_backward_input_path<T>(),
   };
   return Paths<BackwardInputBuffers<T>>(PATHS);

@@ -10,8 +10,10 @@ namespace fastconv::cpu {
 template <class T>
 Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
   static const Path<BackwardWeightBuffers<T>> PATHS[] = {
-      tiny(reference_backward_weight_path<T>()), depthwise_backward_weight_path<T>(),
-      winograd_backward_weight_path<T>(),        direct_backward_weight_path<T>(),
+      tiny(reference_backward_weight_path<T>()),
+      winograd_backward_weight_path<T>(),
+      depthwise_backward_weight_path<T>(),
+      direct_backward_weight_path<T>(),
       reference_backward_weight_path<T>(),
   };
   return Paths<BackwardWeightBuffers<T>>(PATHS);

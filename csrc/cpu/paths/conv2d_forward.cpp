@@ -10,8 +10,11 @@ namespace fastconv::cpu {
 template <class T>
 Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   static const Path<ForwardBuffers<T>> PATHS[] = {
-      tiny(reference_forward_path<T>()), depthwise_forward_path<T>(), winograd_forward_path<T>(),
-      direct_forward_path<T>(),          reference_forward_path<T>(),
+      tiny(reference_forward_path<T>()),
+      winograd_forward_path<T>(),
+      depthwise_forward_path<T>(),
+      direct_forward_path<T>(),
+      reference_forward_path<T>(),
   };
   return Paths<ForwardBuffers<T>>(PATHS);
 }
