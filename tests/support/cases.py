@@ -128,6 +128,21 @@ CONV_CASES = [
     ConvCase("3 groups", 2, 6, 8, 8, 9, 3, 3, padding=_same(1), groups=3),
     ConvCase("depthwise", 2, 7, 9, 9, 7, 3, 3, padding=_same(1), groups=7),
     ConvCase("depthwise, two filters each", 1, 5, 8, 8, 10, 5, 5, (2, 2), _same(2), groups=5),
+    ConvCase("depthwise, 8 channels, 14x14", 2, 8, 14, 14, 8, 3, 3, padding=_same(1), groups=8),
+    ConvCase("depthwise, 17 channels, 7x7", 2, 17, 7, 7, 17, 3, 3, padding=_same(1), groups=17),
+    ConvCase("depthwise 5x5, rows of 15", 1, 16, 17, 15, 16, 5, 5, padding=_same(2), groups=16),
+    ConvCase("depthwise 7x7, rows of 37", 1, 9, 9, 37, 9, 7, 7, padding=_same(3), groups=9),
+    ConvCase(
+        "depthwise, stride 2, 33 channels", 1, 33, 13, 17, 33, 3, 3, (2, 2), _same(1), groups=33
+    ),
+    ConvCase("depthwise 5x5, stride 2", 1, 19, 15, 14, 19, 5, 5, (2, 2), _same(2), groups=19),
+    ConvCase("depthwise, dilation 2 by 3", 1, 15, 13, 15, 15, 3, 3, (1, 1), _same(3), (2, 3), 15),
+    ConvCase("depthwise, three filters each", 1, 9, 11, 10, 27, 3, 3, padding=_same(1), groups=9),
+    ConvCase(
+        "depthwise, stride 3 by 1, 4x2", 1, 11, 14, 11, 11, 4, 2, (3, 1), (0, 1, 2, 0), groups=11
+    ),
+    ConvCase("depthwise, wide padding", 1, 16, 7, 9, 16, 3, 3, padding=(4, 5, 6, 13), groups=16),
+    ConvCase("depthwise, 33x9 filters", 1, 8, 35, 12, 8, 33, 9, padding=_same(4), groups=8),
     ConvCase("bands of several rows", 1, 40, 45, 40, 9, 3, 3, padding=_same(1)),
     ConvCase("wide rows", 1, 2, 3, 301, 3, 3, 3, padding=_same(1)),
     ConvCase("no images", 0, 3, 8, 8, 4, 3, 3),

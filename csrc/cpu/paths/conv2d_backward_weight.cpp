@@ -1,4 +1,5 @@
 // The paths of conv2d backward_weight on a CPU, in the order in which they are asked. Layer: cpu/paths.
+#include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
 #include "../reference/reference.h"
@@ -9,13 +10,16 @@ namespace fastconv::cpu {
 
 template <class T>
 Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
+  // clang-format off
   static const Path<BackwardWeightBuffers<T>> PATHS[] = {
       tiny(reference_backward_weight_path<T>()),
       winograd_backward_weight_path<T>(),
+      depthwise_backward_weight_path<T>(),
       gemm_backward_weight_path<T>(),
       direct_backward_weight_path<T>(),
       reference_backward_weight_path<T>(),
   };
+  // clang-format on
   return Paths<BackwardWeightBuffers<T>>(PATHS);
 }
 

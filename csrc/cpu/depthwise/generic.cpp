@@ -1,0 +1,3 @@
+// The leaf kernels of depthwise convolution for any CPU.
+#include "../simd/generic.h"
+#include "leaves.inl"

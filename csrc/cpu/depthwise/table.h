@@ -1,0 +1,103 @@
+// The leaf kernels of depthwise convolution, and the table of them that one instruction set
+// provides. Lanes are channels in every kernel. Layer: cpu/depthwise.
+#pragma once
+
+#include <cstdint>
+
+#include "../common/isa.h"
+
+namespace fastconv::cpu {
+
+// How the columns of a row are read: output j, tap b reads column j * stride + first + b * step, and
+// leaves the tap out if that is not in [0, source).
+struct DepthwiseColumns {
+  int64_t outputs, source;
+  int64_t stride, first;
+  int64_t taps, step;
+};
+
+// One output row:
+//   y[j][c] = start[j][c] + sum over a,b of w[a][b][c] * x[a][column(j, b)][c]
+// for all columns j, `rows` rows a, and `channels` channels c, at least a vector of them. All
+// distances are in elements, and channels are neighbours.
+template <class T>
+struct DepthwiseRow {
+  DepthwiseColumns columns;
+  int64_t channels;
+  int64_t rows;
+  const T* x;
+  int64_t x_row, x_column;
+  const T* w;
+  int64_t w_row, w_column;
+  const T* start;
+  int64_t start_column;  // 0: the same for every column
+  T* y;
+  int64_t y_column;
+  bool past_caches;          // non-temporal stores; y and y_column are aligned to the vector
+  int64_t x_ahead, y_ahead;  // distances to what is prefetched while the row runs; 0: nothing is
+};
+
+// Output rows [begin, end) of one NCHW plane, stride 1:
+//   y[i][j] = bias + sum over a,b of w[a * w_row + b * w_column] *
+//                                    x[i + first_row + a][j + first_column + b]
+// Lanes are neighbouring columns. There are at least `plane_rows` output rows, the last of which are
+// written if `end` is within a tile. OW may be below a vector; then the whole plane is written.
+template <class T>
+struct DepthwisePlane {
+  int64_t IH, IW, OH, OW, KW;
+  int64_t first_row, first_column;
+  int64_t begin, end;
+  const T* x;
+  const T* w;
+  int64_t w_row, w_column;
+  T bias;
+  T* y;
+  bool between_planes;  // there are planes of the tensor before and after x
+  int64_t ahead;        // rows to what is prefetched; 0: nothing is
+};
+
+// The sums over a band of output rows for some rows of taps and one vector of channels:
+//   sums[a][b] += sum over i,j of grad_y[i][j] * x[first_row + i * row_stride + a * row_step]
+//                                                 [column(j, b)]
+// Taps whose row is not in [0, source_rows), or whose column is outside, are left out.
+template <class T>
+struct DepthwiseSums {
+  DepthwiseColumns columns;
+  int64_t rows;
+  int64_t source_rows, first_row, row_stride, row_step;
+  const T* x;
+  int64_t x_row, x_column;
+  const T* grad_y;
+  int64_t y_row, y_column;
+  T* sums;  // neighbouring taps are a vector apart
+  int64_t sums_row;
+  T* bias_sum;  // += the sum of grad_y, or null
+  int64_t x_ahead, y_ahead;
+};
+
+template <class T>
+struct DepthwiseKernels {
+  // There are register tiles for neighbouring taps (step 1) with these strides and taps in a row.
+  static constexpr int MOST_STRIDE = 2, MOST_TAPS = 7;
+  using Row = void (*)(const DepthwiseRow<T>&);
+  using Sums = void (*)(const DepthwiseSums<T>&);
+
+  Row row[MOST_STRIDE][MOST_TAPS];  // [stride - 1][taps - 1]; null: there is none
+  Row any_row;                      // every stride, step and number of taps
+
+  int plane_rows;  // of a register tile
+  using Plane = void (*)(const DepthwisePlane<T>&);
+  Plane plane[MOST_TAPS];  // [KH - 1]; null: there is none
+
+  // A filter is split into tiles of taps: of some taps in a row, and of one row or of `tap_rows`.
+  int tap_rows[MOST_TAPS];  // [taps - 1]; 0: there is no tile
+  struct SumsOfRows {
+    Sums one, most;
+  };
+  SumsOfRows sums[MOST_STRIDE][MOST_TAPS];
+  Sums any_sums[MOST_TAPS];  // every stride and step, one row of taps
+};
+
+FASTCONV_TABLE(DepthwiseKernels, depthwise_kernels)
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,211 @@
+// Depthwise convolution, backward_weight: for output channel oc = g * M + m of group g
+//   grad_w[oc,kh,kw] = sum over n,oh,ow of grad_y[n,oc,oh,ow] * x[n,g,ih,iw]
+//   grad_bias[oc] = sum over n,oh,ow of grad_y[n,oc,oh,ow]
+// Layer: cpu/depthwise, driver.
+#include "weight.h"
+
+#include "../../core/dtype.h"
+#include "../common/axis.h"
+#include "../common/parallel.h"
+#include "../common/workspace.h"
+#include "correlate.h"
+#include "lanes.h"
+#include "table.h"
+
+namespace fastconv::cpu {
+namespace {
+
+// Loops, outermost first, and the data of each:
+//   share of the (n, band) pairs, share of the vectors of groups   parallel; each has its own sums
+//     n, band       a few rows of x and of grad_y, in L2; packed if channels are not neighbours
+//       vector      its columns of the band, in L1
+//         taps      one register tile sums over the pixels of the band
+// The sums of the shares are then added in a fixed order, so the bits do not depend on the threads.
+constexpr int64_t BAND_BYTES = 24 * 1024;  // of a vector's cache lines: most of a 32 KiB L1
+constexpr int64_t BAND_ROWS = 4;           // at least
+constexpr int64_t BAND_PIXELS = 1024;      // of a sum in registers, or one row: bounds its rounding
+constexpr int64_t JOBS = 16;               // enough for the threads of a desktop to share evenly
+constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of the sums of all shares
+constexpr int64_t AHEAD_BYTES = 256 * 1024;          // of one image
+
+template <class T>
+struct WeightSchedule {
+  const Conv2dShape& s;
+  const Isa isa = isa_for_channels(s.groups, sizeof(T));
+  const RowKernels<T>& k = row_kernels<T>(isa);
+  const DepthwiseKernels<T>& kernels = depthwise_kernels<T>(isa);
+  const GroupVectors vectors{s.groups, k.lanes};
+  const DepthwiseAxis h = forward_axis(rows_axis(s));
+  const int64_t M = s.group_OC(), taps = s.KH * s.KW;
+  const int64_t OH = s.OH(), OW = s.OW();
+  const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes;
+  int threads;
+  int64_t band_rows, bands;    // output rows of a band, bands of an image
+  int64_t units;               // (n, band) pairs
+  int64_t shares, splits;      // of the units, of the vectors
+  int64_t packed_x, packed_y;  // elements of a packed band
+
+  WeightSchedule(const Conv2dShape& shape, int wanted_threads) : s(shape) {
+    threads = threads_for(s.multiply_adds(), wanted_threads);
+    const int64_t row = (s.IW * s.stride_h + OW) * max64(CACHE_LINE, k.lanes * int64_t(sizeof(T)));
+    const int64_t most = min64(max64(BAND_ROWS, BAND_BYTES / row), max64(1, BAND_PIXELS / OW));
+    band_rows = min64(OH, most);
+    bands = ceil_div(OH, band_rows);
+    units = s.N * bands;
+    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(T)) / (vectors.count() * vector_sums());
+    const int64_t wanted = in_place ? JOBS : ceil_div(JOBS, vectors.count());
+    shares = clamp64(wanted, 1, max64(1, min64(units, room)));
+    splits = in_place ? min64(vectors.count(), ceil_div(JOBS, shares)) : vectors.count();
+    packed_x = in_place ? 0 : h.most_source_rows(band_rows) * s.IW * k.lanes;
+    packed_y = in_place ? 0 : band_rows * OW * k.lanes;
+  }
+  // Elements of the sums of one vector of groups: [M][taps, then grad_bias][lanes]
+  int64_t vector_sums() const { return M * filter_sums(); }
+  int64_t filter_sums() const { return (taps + 1) * k.lanes; }
+};
+
+template <class T>
+struct WeightArrays {
+  T* sums;    // [shares][vectors][M][taps + 1][lanes]
+  T* packed;  // [threads]: band of x, band of grad_y
+  int64_t bytes;
+
+  WeightArrays(const WeightSchedule<T>& p, void* base) {
+    Workspace workspace(base);
+    sums = workspace.take<T>(p.shares * p.vectors.count() * p.vector_sums());
+    packed = workspace.take<T>(p.threads * (p.packed_x + p.packed_y));
+    bytes = workspace.bytes();
+  }
+};
+
+// Adds the sums of one band and vector, tile of taps by tile of taps, to [taps + 1][lanes].
+template <class T>
+void sum_band(const WeightSchedule<T>& p, DepthwiseSums<T> t, T* sums, bool with_bias) {
+  using Kernels = DepthwiseKernels<T>;
+  const Conv2dShape& s = p.s;
+  const bool special = s.dilation_w == 1 && s.stride_w <= Kernels::MOST_STRIDE;
+  const int64_t lanes = p.k.lanes, first_row = t.first_row, first_column = t.columns.first;
+  t.sums_row = s.KW * lanes;
+  t.bias_sum = with_bias ? sums + p.taps * lanes : nullptr;
+  for (int64_t b = 0; b < s.KW; b += t.columns.taps) {
+    int64_t width = min64(s.KW - b, Kernels::MOST_TAPS);
+    while (p.kernels.tap_rows[width - 1] == 0) --width;
+    const int64_t most = special ? p.kernels.tap_rows[width - 1] : 1;
+    for (int64_t a = 0, rows; a < s.KH; a += rows) {
+      rows = s.KH - a >= most ? most : 1;
+      t.columns.taps = width;
+      t.columns.first = first_column + b * s.dilation_w;
+      t.first_row = first_row + a * s.dilation_h;
+      t.sums = sums + (a * s.KW + b) * lanes;
+      if (!special) {
+        p.kernels.any_sums[width - 1](t);
+      } else {
+        const auto& tile = p.kernels.sums[s.stride_w - 1][width - 1];
+        (rows == most ? tile.most : tile.one)(t);
+      }
+      t.bias_sum = nullptr;
+      t.x_ahead = t.y_ahead = 0;
+    }
+  }
+}
+
+// job = (share, split)
+template <class T>
+void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
+               const BackwardWeightBuffers<T>& io, int64_t job, int thread) {
+  const Conv2dShape& s = p.s;
+  const int64_t share = job / p.splits, split = job % p.splits, count = p.vectors.count();
+  const int64_t v_begin = split * count / p.splits, v_end = (split + 1) * count / p.splits;
+  const int64_t lanes = p.k.lanes;
+  const Strides xs = s.x_strides(), ys = s.y_strides();
+  T* sums = b.sums + share * count * p.vector_sums();
+  std::fill(sums + v_begin * p.vector_sums(), sums + v_end * p.vector_sums(), T(0));
+  T* packed_x = b.packed + thread * (p.packed_x + p.packed_y);
+  T* packed_y = packed_x + p.packed_x;
+  if (p.vectors.used() < lanes) std::fill(packed_x, packed_y + p.packed_y, T(0));
+
+  for (int64_t u = share * p.units / p.shares; u < (share + 1) * p.units / p.shares; ++u) {
+    const int64_t n = u / p.bands, band = u % p.bands;
+    const int64_t begin = band * p.band_rows, end = min64(begin + p.band_rows, p.OH);
+    const int64_t top = begin * s.stride_h - s.pad_top;  // the rows of x that the band reads
+    const int64_t bottom = top + (end - 1 - begin) * s.stride_h + (s.KH - 1) * s.dilation_h + 1;
+    const Window source{clamp64(top, 0, s.IH), clamp64(bottom, 0, s.IH)};
+    const T *x = io.x + n * xs.n, *grad_y = io.grad_y + n * ys.n;
+    DepthwiseSums<T> t{};
+    t.columns = {p.OW, s.IW, s.stride_w, -s.pad_left, 0, s.dilation_w};
+    t.rows = end - begin;
+    t.source_rows = source.end - source.first;
+    t.first_row = top - source.first;
+    t.row_stride = s.stride_h;
+    t.row_step = s.dilation_h;
+    t.x_row = p.in_place ? xs.h : s.IW * lanes;
+    t.x_column = p.in_place ? xs.w : lanes;
+    t.y_row = p.in_place ? ys.h : p.OW * lanes;
+    t.y_column = p.in_place ? ys.w : lanes;
+    for (int64_t v = v_begin; v < v_end; ++v) {
+      const int64_t g = p.vectors.first(v), used = p.vectors.used();
+      T* vector_sums = sums + v * p.vector_sums();
+      if (p.in_place) {
+        t.x = x + source.first * xs.h + g;
+        t.grad_y = grad_y + begin * ys.h + g;
+        const bool new_line = v == v_begin || g % (CACHE_LINE / int64_t(sizeof(T))) == 0;
+        if (new_line && xs.n * int64_t(sizeof(T)) >= AHEAD_BYTES) {
+          t.x_ahead = t.rows * s.stride_h * xs.h;
+          t.y_ahead = t.rows * ys.h;
+        }
+        sum_band(p, t, vector_sums, io.grad_bias != nullptr);
+        t.x_ahead = t.y_ahead = 0;
+        continue;
+      }
+      pack_lanes(p.k, x, xs, {g, 1, used}, source.first, t.source_rows, s.IW, packed_x, lanes);
+      t.x = packed_x;
+      t.grad_y = packed_y;
+      for (int64_t m = 0; m < p.M; ++m) {
+        pack_lanes(p.k, grad_y, ys, {g * p.M + m, p.M, used}, begin, t.rows, p.OW, packed_y, lanes);
+        sum_band(p, t, vector_sums + m * p.filter_sums(), io.grad_bias != nullptr);
+      }
+    }
+  }
+}
+
+// Adds the sums of one vector of groups in the order of the shares, and writes the result.
+template <class T>
+void finish_vector(const WeightSchedule<T>& p, const WeightArrays<T>& b,
+                   const BackwardWeightBuffers<T>& io, int64_t v) {
+  T* sums = b.sums + v * p.vector_sums();
+  for (int64_t share = 1; share < p.shares; ++share)
+    p.k.add(p.vector_sums(), sums + share * p.vectors.count() * p.vector_sums(), sums);
+  const int64_t g = p.vectors.first(v), used = p.vectors.used();
+  for (int64_t m = 0; m < p.M; ++m, sums += p.filter_sums()) {
+    // [taps][lanes] -> the taps of each filter; a filter has one input channel in either layout.
+    p.k.transpose(p.taps, used, sums, p.k.lanes, io.grad_w + (g * p.M + m) * p.taps, p.M * p.taps);
+    if (io.grad_bias)
+      for (int64_t lane = 0; lane < used; ++lane)
+        io.grad_bias[(g + lane) * p.M + m] = sums[p.taps * p.k.lanes + lane];
+  }
+}
+
+}  // namespace
+
+template <class T>
+int64_t depthwise_weight_bytes(const Conv2dShape& s, int threads) {
+  return WeightArrays<T>(WeightSchedule<T>(s, threads), nullptr).bytes;
+}
+
+template <class T>
+void depthwise_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
+                      int threads) {
+  const WeightSchedule<T> p(s, threads);
+  const WeightArrays<T> b(p, workspace);
+  parallel_jobs(p.threads, p.shares * p.splits,
+                [&](int64_t job, int thread) { sum_share(p, b, io, job, thread); });
+  // Vectors overlap, and then write the same values, so one thread finishes them.
+  for (int64_t v = 0; v < p.vectors.count(); ++v) finish_vector(p, b, io, v);
+}
+
+#define INSTANTIATE(T)                                                 \
+  template int64_t depthwise_weight_bytes<T>(const Conv2dShape&, int); \
+  template void depthwise_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu
