@@ -13,6 +13,7 @@ from fastconv.explain import explain
 from fastconv.flags import clear_filter_cache, flags
 from fastconv.modules import (
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
     AvgPool2d,
     Conv1d,
     Conv2d,
@@ -30,6 +31,7 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 
 __all__ = [
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "Conv1d",
     "Conv2d",

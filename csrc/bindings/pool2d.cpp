@@ -15,10 +15,11 @@ using runtime::VerboseLine;
 
 namespace {
 
-// Calls f(Code{}) with the type of the shape's codes.
+// Calls f(Code{}) with the type of the shape's codes. Those of adaptive windows always take four bytes,
+// so that a compiler need not know extents to know their type.
 template <class F>
 void with_codes(const Pool2dShape& s, const F& f) {
-  if (s.byte_codes())
+  if (s.byte_codes() && !s.adaptive)
     f(uint8_t{});
   else
     f(int32_t{});

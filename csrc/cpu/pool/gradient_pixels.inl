@@ -10,7 +10,7 @@ struct MaxCover {
 template <class T>
 struct AvgCover {
   int64_t from;
-  T divisor;
+  T factor;
 };
 
 template <class T, class Code>
@@ -43,14 +43,14 @@ struct AvgPixelGradient {
 
   FASTCONV_LEAF Cover cover(const Pool2dShape& s, int64_t from, int64_t oh, int64_t ow, int64_t,
                             int64_t) const {
-    return {from, static_cast<T>(row_divisor(s, oh) *
-                                 (s.divisor_override ? 1 : s.columns_divisor(ow)))};
+    const int64_t by_columns = s.divisor_override ? 1 : s.columns_divisor(ow);
+    return {from, T(1) / static_cast<T>(row_divisor(s, oh) * by_columns)};
   }
   FASTCONV_LEAF Vec<T> read(const Cover& cover, int64_t c) const {
-    return load(grad_y + cover.from + c) / broadcast(cover.divisor);
+    return load(grad_y + cover.from + c) * broadcast(cover.factor);
   }
   FASTCONV_LEAF Vec<T> read(const Cover& cover, int64_t c, int count) const {
-    return load_partial(grad_y + cover.from + c, count) / broadcast(cover.divisor);
+    return load_partial(grad_y + cover.from + c, count) * broadcast(cover.factor);
   }
 };
 

@@ -1,5 +1,5 @@
 // Gradients of pooling on NCHW planes in vectors along a row (windows: ../../core/shape.h):
-//   max   grad_x[ih,iw] = sum of grad_y[oh,ow] over the windows whose maximum, by its code, is there
+//   max   grad_x[ih,iw] = grad_y[oh,ow] of the 2 x 2 window whose maximum, by its code, is there
 //   avg   grad_x[ih,iw] = sum of grad_y[oh,ow] / divisor over the windows that hold (ih, iw)
 // Pixels gather, so no two threads meet: for each vector of pixels, over the output rows above it
 // and the window columns that reach it, worked out once per column of vectors for all rows.
@@ -28,17 +28,19 @@ struct MaxGradient {
   const Code* codes;
 
   template <Reads READS>
-  FASTCONV_LEAF Vec<T> read(const Pool2dShape& s, const OutputsRead<T>& r, int64_t, Vec<T>,
-                            int64_t kh, int64_t k) const {
+  FASTCONV_LEAF Vec<T> read(const OutputsRead<T>& r, Vec<T>, int64_t code) const {
     const Vec<T> g = read_outputs<READS>(grad_y, r);
-    Vec<LaneInteger<T>> code;
+    Vec<LaneInteger<T>> there;
     if constexpr (READS == Reads::BOUNDED)
-      code = load_codes<T>(codes + r.at, r.range);
+      there = load_codes<T>(codes + r.at, r.range);
     else
-      code = load_codes<T>(codes + r.at);
-    return code == broadcast(static_cast<LaneInteger<T>>(kh * s.KW + k)) ? g : Vec<T>{};
+      there = load_codes<T>(codes + r.at);
+    return there == broadcast(static_cast<LaneInteger<T>>(code)) ? g : Vec<T>{};
   }
-  FASTCONV_LEAF Vec<T> divisors(const Pool2dShape&, int64_t) const { return Vec<T>{}; }
+  FASTCONV_LEAF Vec<T> factors(const Pool2dShape&, int64_t) const { return Vec<T>{}; }
+  FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape&, Vec<T> factors, int64_t) const {
+    return factors;
+  }
 };
 
 template <class T>
@@ -46,12 +48,15 @@ struct AvgGradient {
   const T* grad_y;
 
   template <Reads READS>
-  FASTCONV_LEAF Vec<T> read(const Pool2dShape& s, const OutputsRead<T>& r, int64_t oh,
-                            Vec<T> divisors, int64_t, int64_t) const {
-    return read_outputs<READS>(grad_y, r) / (divisors * static_cast<T>(row_divisor(s, oh)));
+  FASTCONV_LEAF Vec<T> read(const OutputsRead<T>& r, Vec<T> factors, int64_t) const {
+    return read_outputs<READS>(grad_y, r) * factors;
   }
-  FASTCONV_LEAF Vec<T> divisors(const Pool2dShape& s, int64_t j) const {
-    return column_divisors<T>(s, j);
+  // 1 / extent in columns of the windows of outputs j, j + 1, ...
+  FASTCONV_LEAF Vec<T> factors(const Pool2dShape& s, int64_t j) const {
+    return broadcast(T(1)) / column_divisors<T>(s, j);
+  }
+  FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape& s, Vec<T> factors, int64_t oh) const {
+    return factors / broadcast(static_cast<T>(row_divisor(s, oh)));
   }
 };
 
@@ -64,7 +69,7 @@ struct CoveringOutputs {
     int64_t k, j0;
     LaneRange<T> range;
     Vec<LaneInteger<T>> counted;
-    Vec<T> divisors;
+    Vec<T> factors;
   };
   int64_t column;  // iw + pad_w
   int64_t stride, dilation, OW, window;
@@ -95,43 +100,37 @@ struct CoveringOutputs {
     const int64_t j0 = (column - k * dilation) / stride;
     const auto j = ramp(LaneInteger<T>(1)) + static_cast<LaneInteger<T>>(j0);
     return {k, j0, lane_range<T>(-j0, OW - j0), (j >= 0) & (j < static_cast<LaneInteger<T>>(OW)),
-            gradient.divisors(s, j0)};
+            gradient.factors(s, j0)};
   }
 
   // The sum over output rows, then over window columns from the right: the order of torch.
   template <Reads READS, class Gradient>
   FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, int64_t plane,
-                           Window rows, int64_t ih) const {
+                           Window rows) const {
     Vec<T> total{};
     for (int64_t oh = rows.first; oh < rows.end; ++oh) {
-      int64_t kh = ih + s.pad_h - oh * s.stride_h;
-      if (s.dilation_h != 1) {
-        if (kh % s.dilation_h != 0) continue;
-        kh /= s.dilation_h;
-      }
       const int64_t row = plane + oh * OW;
+      Vec<T> of_row{};
       for (int i = 0; i < taps; ++i)
-        total += gradient.template read<READS>(
-            s, {row + kept[i].j0, kept[i].range, kept[i].counted}, oh, kept[i].divisors, kh,
-            kept[i].k);
-      if (window <= KEPT_MASKS) continue;
-      for (int64_t k = window - 1; k >= 0; --k) {
+        of_row += gradient.template read<READS>(
+            {row + kept[i].j0, kept[i].range, kept[i].counted}, kept[i].factors, 0);
+      for (int64_t k = window - 1; k >= 0 && window > KEPT_MASKS; --k) {
         if (!covers(k)) continue;
         const Tap t = tap(s, gradient, k);
-        total += gradient.template read<READS>(s, {row + t.j0, t.range, t.counted}, oh, t.divisors,
-                                               kh, t.k);
+        of_row += gradient.template read<READS>({row + t.j0, t.range, t.counted}, t.factors, 0);
       }
+      total += of_row / broadcast(static_cast<T>(row_divisor(s, oh)));
     }
     return total;
   }
   template <class Gradient>
   FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, const PoolPlanes<T>& p,
-                           int64_t plane, Window rows, int64_t ih) const {
+                           int64_t plane, Window rows) const {
     const T* x = p.x + plane;
     if (x + rows.first * OW + low < p.x_begin || x + (rows.end - 1) * OW + high > p.x_end)
-      return sum<Reads::BOUNDED>(s, gradient, plane, rows, ih);
-    if (reads == Reads::INSIDE) return sum<Reads::INSIDE>(s, gradient, plane, rows, ih);
-    return sum<Reads::MASKED>(s, gradient, plane, rows, ih);
+      return sum<Reads::BOUNDED>(s, gradient, plane, rows);
+    if (reads == Reads::INSIDE) return sum<Reads::INSIDE>(s, gradient, plane, rows);
+    return sum<Reads::MASKED>(s, gradient, plane, rows);
   }
 };
 
@@ -161,11 +160,11 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T
       for (int64_t ih = p.first; ih < p.end; ++ih) {
         over = s.vertical().over(ih, over);
         T* row = p.y + plane * in + ih * s.IW + iw;
-        const Vec<T> a = even.sum(s, gradient, p, plane * out, over, ih);
+        const Vec<T> a = even.sum(s, gradient, p, plane * out, over);
         if constexpr (STRIDE == 1) {
           store_pixels(row, a, s.IW - iw, end);
         } else if constexpr (STRIDE == 2) {
-          const Vec<T> b = odd.sum(s, gradient, p, plane * out, over, ih);
+          const Vec<T> b = odd.sum(s, gradient, p, plane * out, over);
           store_pixels(row, zip<T, 0>(a, b), s.IW - iw, end);
           store_pixels(row + L, zip<T, 1>(a, b), s.IW - iw - L, end);
         } else {
@@ -180,12 +179,12 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T
 // over its four inputs.
 template <Reads READS, class T, class Gradient>
 FASTCONV_LEAF void spread(const Pool2dShape& s, const Gradient& gradient, const OutputsRead<T>& r,
-                          int64_t oh, Vec<T> divisors, T* row, int64_t rows, int64_t left,
+                          Vec<T> factors, T* row, int64_t rows, int64_t left,
                           const T* end) {
 #pragma GCC unroll 2
   for (int64_t kh = 0; kh < 2; ++kh) {
-    const Vec<T> a = gradient.template read<READS>(s, r, oh, divisors, kh, 0);
-    const Vec<T> b = gradient.template read<READS>(s, r, oh, divisors, kh, 1);
+    const Vec<T> a = gradient.template read<READS>(r, factors, 2 * kh);
+    const Vec<T> b = gradient.template read<READS>(r, factors, 2 * kh + 1);
     if (kh >= rows) return;
     store_pixels(row + kh * s.IW, zip<T, 0>(a, b), left, end);
     store_pixels(row + kh * s.IW + LANES<T>, zip<T, 1>(a, b), left - LANES<T>, end);
@@ -205,48 +204,40 @@ FASTCONV_LEAF void tiled_gradient_rows(const Pool2dShape& shape, const PoolPlane
     const auto lane = ramp(LaneInteger<T>(1)) + static_cast<LaneInteger<T>>(j);
     const auto counted = lane < static_cast<LaneInteger<T>>(s.OW);
     const bool inside = s.IW - iw >= 2 * L ? j + L <= s.OW : s.IW % 2 == 0;
-    const Vec<T> divisors = gradient.divisors(s, j);
+    const Vec<T> by_columns = gradient.factors(s, j);
     for (int64_t plane = 0; plane < p.count; ++plane)
       for (int64_t oh = p.first / 2; oh < ceil_div(p.end, 2); ++oh) {
         const OutputsRead<T> r{plane * out + oh * s.OW + j,
                                lane_range<T>(0, oh < s.OH ? s.OW - j : 0), counted};
+        const Vec<T> factors = gradient.row_factors(s, by_columns, oh);
         T* row = p.y + plane * in + 2 * oh * s.IW + iw;
         const int64_t rows = p.end - 2 * oh, left = s.IW - iw;
         if (oh >= s.OH || p.x + r.at + L > p.x_end)
-          spread<Reads::BOUNDED>(s, gradient, r, oh, divisors, row, rows, left, end);
+          spread<Reads::BOUNDED>(s, gradient, r, factors, row, rows, left, end);
         else if (inside)
-          spread<Reads::INSIDE>(s, gradient, r, oh, divisors, row, rows, left, end);
+          spread<Reads::INSIDE>(s, gradient, r, factors, row, rows, left, end);
         else
-          spread<Reads::MASKED>(s, gradient, r, oh, divisors, row, rows, left, end);
+          spread<Reads::MASKED>(s, gradient, r, factors, row, rows, left, end);
       }
   }
 }
 
-template <class T, class Gradient>
-FASTCONV_LEAF void gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p,
-                                 const Gradient& gradient) {
-  const bool tiles = s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
-                     s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1;
-  if (tiles)
+// Of windows of 2 x 2 that tile the image; all others scatter (scatter.h), because in NCHW a gather
+// costs 25 cycles for each vector and window element.
+template <class T, class Code>
+void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p, const Code* codes) {
+  tiled_gradient_rows(s, p, MaxGradient<T, Code>{p.x, codes});
+}
+
+template <class T>
+void avg_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p) {
+  const AvgGradient<T> gradient{p.x};
+  if (is_2x2_tiling(s))
     tiled_gradient_rows(s, p, gradient);
-  else if (s.stride_w == 2 && s.KW == 2)
-    gradient_rows_at<T, 2, 2>(s, p, gradient);
-  else if (s.stride_w == 2 && s.KW == 3)
-    gradient_rows_at<T, 2, 3>(s, p, gradient);
   else if (s.stride_w == 2)
     gradient_rows_at<T, 2, 0>(s, p, gradient);
   else if (s.stride_w == 1)
     gradient_rows_at<T, 1, 0>(s, p, gradient);
   else
     gradient_rows_at<T, 0, 0>(s, p, gradient);
-}
-
-template <class T, class Code>
-void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p, const Code* codes) {
-  gradient_rows(s, p, MaxGradient<T, Code>{p.x, codes});
-}
-
-template <class T>
-void avg_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p) {
-  gradient_rows(s, p, AvgGradient<T>{p.x});
 }

@@ -87,18 +87,18 @@ void forward_separable(const Pool2dShape& s, const T* x, T* y, Code* codes, void
 
 // ---- choices -------------------------------------------------------------------------------------
 
-// A gather looks at each output over a vector of pixels, a scatter at one output for one of them.
-template <class T>
+// A gather compares the codes of each output over a vector of pixels; a scatter looks at each output
+// once, an element at a time. In NCHW only windows that tile gather.
+constexpr int64_t GATHERED_OUTPUTS = 5;  // over a pixel, at most
 bool scatters(const Pool2dShape& s) {
-  if (s.adaptive) return !s.channels_last;
-  return s.KH * s.KW > pool_kernels<T>(isa()).lanes + 1;
+  if (!s.channels_last) return s.adaptive || !is_2x2_tiling(s);
+  return !s.adaptive && s.KH * s.KW > GATHERED_OUTPUTS * s.stride_h * s.stride_w;
 }
 
 // Windows of 2 x 2 that tile maps whose rows of outputs divide a vector (tiles.inl).
 template <class T>
 bool is_stream_of_tiles(const Pool2dShape& s) {
-  return !s.channels_last && s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2 &&
-         s.pad_h == 0 && s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1 &&
+  return !s.channels_last && !s.adaptive && is_2x2_tiling(s) &&
          s.IH == 2 * s.OH && s.IW == 2 * s.OW && s.OW < pool_kernels<T>(isa()).lanes &&
          (s.OW & (s.OW - 1)) == 0;
 }
@@ -143,7 +143,7 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, Code* codes, int t
 template <class Code>
 void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indices, int threads) {
   if (s.y_count() == 0) return;
-  const CodeOffsets<Code> places(s);
+  const CodePlaces<Code> places(s);
   const auto first_of = [&](int64_t oh, int64_t ow) {
     return s.row_start(oh) * s.IW + s.column_start(ow);
   };
@@ -151,7 +151,7 @@ void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indice
     parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
       for (int64_t ow = 0; ow < s.OW; ++ow) {
         const int64_t first = first_of(job % s.OH, ow), at = (job * s.OW + ow) * s.C;
-        for (int64_t c = at; c < at + s.C; ++c) indices[c] = first + places(codes[c]).offset;
+        for (int64_t c = at; c < at + s.C; ++c) indices[c] = first + places.distance(codes[c]);
       }
     });
     return;
@@ -162,7 +162,7 @@ void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indice
                      for (int64_t oh = first; oh < end; ++oh) {
                        const int64_t at = (p * s.OH + oh) * s.OW;
                        for (int64_t ow = 0; ow < s.OW; ++ow)
-                         indices[at + ow] = first_of(oh, ow) + places(codes[at + ow]).offset;
+                         indices[at + ow] = first_of(oh, ow) + places.distance(codes[at + ow]);
                      }
                  });
 }
@@ -207,7 +207,7 @@ void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* 
   if (shape.x_count() == 0) return;
   const Pool2dShape s = tiled(shape);
   const auto& k = max_pool_kernels<T>(Code{});
-  if (scatters<T>(s)) return scatter_gradient(s, grad_y, codes, grad_x, threads);
+  if (scatters(s)) return scatter_gradient(s, grad_y, codes, grad_x, threads);
   if (is_stream_of_tiles<T>(s))
     return for_outputs(s, threads, [&](int64_t first, int64_t count) {
       k.gradient_tiles(s.OW, count, grad_y + first, codes + first, grad_x + 4 * first);

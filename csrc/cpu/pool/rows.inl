@@ -117,6 +117,17 @@ FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns
   return best;
 }
 
+// Columns of vectors jump from row to row, which the hardware does not foresee: each vector fetches
+// what the next job, behind this one in memory, reads and writes at its place.
+template <class T>
+FASTCONV_LEAF void fetch_next_job(const Pool2dShape& s, const PoolPlanes<T>& p, int64_t from,
+                                  int64_t to) {
+  const int64_t outputs = p.count * (p.end - p.first) * s.OW;
+  const int64_t inputs = p.count * (p.end - p.first) * s.stride_h * s.IW;
+  for (int64_t r = 0; r < s.stride_h; ++r) __builtin_prefetch(p.x + from + r * s.IW + inputs);
+  __builtin_prefetch(p.y + to + outputs, 1);
+}
+
 template <class T, class Code, int STRIDE, int KW>
 void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Code* codes) {
   const Pool2dShape s = shape;  // copies of our own, which stores cannot change
@@ -153,6 +164,7 @@ void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Cod
           best = best_of_window<Reads::BOUNDED>(columns, s, x, rows, code, best);
         const int64_t to = plane * out + oh * s.OW + j;
         const int lanes = lanes_stored(count, p.y + to, end);
+        fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);
         store_first(p.y + to, best.value, lanes);
         if (codes) store_codes<T>(codes + to, best.code, lanes);
       }
@@ -233,8 +245,9 @@ void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes) {
         else
           sum = sum_of_window<Reads::BOUNDED>(columns, s.IW, x, rows);
         sum /= by_columns * static_cast<T>(row_divisor(s, oh));
-        T* to = p.y + plane * out + oh * s.OW + j;
-        store_first(to, sum, lanes_stored(count, to, end));
+        const int64_t to = plane * out + oh * s.OW + j;
+        store_first(p.y + to, sum, lanes_stored(count, p.y + to, end));
+        fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);
       }
     }
   }

@@ -9,6 +9,12 @@
 
 namespace fastconv::cpu {
 
+// Windows of 2 x 2 that tile the image, the commonest pooling. The last row or column may be left over.
+constexpr bool is_2x2_tiling(const Pool2dShape& s) {
+  return s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
+         s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1;
+}
+
 // Rows [first, end) of the output (forward) or of the input gradient (backward) of `count` NCHW planes
 // that lie one behind the other; count > 1 only with all rows. A job: what is behind y in these rows is
 // written by nobody else.
@@ -34,7 +40,7 @@ template <class T, class Code>
 struct MaxPoolKernels {
   // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row. `codes`: of the first plane.
   void (*rows)(const Pool2dShape&, const PoolPlanes<T>&, Code* codes);
-  void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&, const Code* codes);
+  void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&, const Code* codes);  // 2 x 2 tiling
   // NHWC; lanes = channels. `codes`: of the row of outputs; of the image.
   void (*pixels)(const Pool2dShape&, const PoolRow<T>&, Code* codes);
   void (*gradient_pixels)(const Pool2dShape&, const PoolRow<T>&, const Code* codes);
