@@ -21,14 +21,14 @@ bool is_global(const Pool2dShape& s) {
 }
 
 // Jobs of a global average: some planes, or channels of an image.
-constexpr int64_t GLOBAL_CHANNELS = 64;
+constexpr int64_t GLOBAL_CHANNELS = 128;  // whole lines, and all the vectors that a sweep sums
 
 template <class T>
 void forward_global(const Pool2dShape& s, const T* x, T* y, int threads) {
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   const T count = divisor<T>(s, 0, 0);
   const int64_t pixels = s.IH * s.IW;
-  const int64_t block = s.channels_last ? max64(GLOBAL_CHANNELS, POOL_JOB_ELEMENTS / pixels)
+  const int64_t block = s.channels_last ? round_up(max64(1, POOL_JOB_ELEMENTS / pixels), GLOBAL_CHANNELS)
                                         : max64(16, round_up(POOL_JOB_ELEMENTS / pixels, 16));
   if (s.channels_last) {
     const int64_t blocks = ceil_div(s.C, block);

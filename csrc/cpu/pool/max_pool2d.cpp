@@ -143,7 +143,7 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, Code* codes, int t
 template <class Code>
 void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indices, int threads) {
   if (s.y_count() == 0) return;
-  const CodePlaces<Code> places(s);
+  const CodePlaces<Code> places(s, 1);
   const auto first_of = [&](int64_t oh, int64_t ow) {
     return s.row_start(oh) * s.IW + s.column_start(ow);
   };
