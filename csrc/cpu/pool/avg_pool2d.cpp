@@ -28,8 +28,9 @@ void forward_global(const Pool2dShape& s, const T* x, T* y, int threads) {
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   const T count = divisor<T>(s, 0, 0);
   const int64_t pixels = s.IH * s.IW;
-  const int64_t block = s.channels_last ? round_up(max64(1, POOL_JOB_ELEMENTS / pixels), GLOBAL_CHANNELS)
-                                        : max64(16, round_up(POOL_JOB_ELEMENTS / pixels, 16));
+  const int64_t block = s.channels_last
+                            ? round_up(max64(1, POOL_JOB_ELEMENTS / pixels), GLOBAL_CHANNELS)
+                            : max64(16, round_up(POOL_JOB_ELEMENTS / pixels, 16));
   if (s.channels_last) {
     const int64_t blocks = ceil_div(s.C, block);
     parallel_jobs(pool_threads(s, threads), s.N * blocks, [&](int64_t job, int) {
@@ -128,18 +129,17 @@ void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, i
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   if (s.channels_last)
     return for_image_rows(s, s.IH, s.IW, threads, [&](int64_t n, int64_t ih) {
-      k.avg_gradient_pixels(s, PoolRow<T>{grad_y + n * s.OH * s.OW * s.C,
-                                          grad_x + (n * s.IH + ih) * s.IW * s.C, ih});
+      k.avg_gradient_pixels(
+          s, PoolRow<T>{grad_y + n * s.OH * s.OW * s.C, grad_x + (n * s.IH + ih) * s.IW * s.C, ih});
     });
   if (s.y_count() > 0 && is_global(s)) return backward_global(s, grad_y, grad_x, threads);
   if (s.adaptive) return backward_adaptive(s, grad_y, grad_x, threads);
   const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
-  for_row_blocks(s, s.IH, s.IW, threads,
-                 [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
-                   k.avg_gradient_rows(
-                       s, PoolPlanes<T>{grad_y + plane * out, grad_x + plane * in, count, first,
-                                        end, grad_y, grad_y + s.y_count()});
-                 });
+  for_row_blocks(
+      s, s.IH, s.IW, threads, [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+        k.avg_gradient_rows(s, PoolPlanes<T>{grad_y + plane * out, grad_x + plane * in, count,
+                                             first, end, grad_y, grad_y + s.y_count()});
+      });
 }
 
 #define INSTANTIATE(T)                                                     \

@@ -78,7 +78,7 @@ FASTCONV_LEAF void gather_pixel(const Gradient& gradient, int64_t C, int many,
 template <class T, class Gradient>
 FASTCONV_LEAF void gradient_pixels(const Pool2dShape& shape, const PoolRow<T>& p,
                                    const Gradient& gradient) {
-  constexpr int MOST = 16;        // outputs gathered in one sweep over the channels
+  constexpr int MOST = 16;      // outputs gathered in one sweep over the channels
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   const Window rows = s.rows_over(p.at);
   Window columns = s.columns_over(0);

@@ -112,8 +112,8 @@ struct CoveringOutputs {
       const int64_t row = plane + oh * OW;
       Vec<T> of_row{};
       for (int i = 0; i < taps; ++i)
-        of_row += gradient.template read<READS>(
-            {row + kept[i].j0, kept[i].range, kept[i].counted}, kept[i].factors, 0);
+        of_row += gradient.template read<READS>({row + kept[i].j0, kept[i].range, kept[i].counted},
+                                                kept[i].factors, 0);
       for (int64_t k = window - 1; k >= 0 && window > KEPT_MASKS; --k) {
         if (!covers(k)) continue;
         const Tap t = tap(s, gradient, k);
@@ -179,8 +179,7 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T
 // over its four inputs.
 template <Reads READS, class T, class Gradient>
 FASTCONV_LEAF void spread(const Pool2dShape& s, const Gradient& gradient, const OutputsRead<T>& r,
-                          Vec<T> factors, T* row, int64_t rows, int64_t left,
-                          const T* end) {
+                          Vec<T> factors, T* row, int64_t rows, int64_t left, const T* end) {
 #pragma GCC unroll 2
   for (int64_t kh = 0; kh < 2; ++kh) {
     const Vec<T> a = gradient.template read<READS>(r, factors, 2 * kh);

@@ -53,8 +53,7 @@ void for_row_blocks(const Pool2dShape& s, int64_t rows, int64_t columns, int thr
 // Calls f(n, row) for each of `rows` rows of every NHWC image; a job is some rows of one image.
 template <class F>
 void for_image_rows(const Pool2dShape& s, int64_t rows, int64_t columns, int threads, const F& f) {
-  const int64_t block =
-      clamp64(POOL_JOB_ELEMENTS / max64(1, columns * s.C), 1, max64(1, rows));
+  const int64_t block = clamp64(POOL_JOB_ELEMENTS / max64(1, columns * s.C), 1, max64(1, rows));
   const int64_t blocks = ceil_div(rows, block);
   parallel_jobs(pool_threads(s, threads), s.N * blocks, [&](int64_t job, int) {
     const int64_t n = job / blocks, first = job % blocks * block;

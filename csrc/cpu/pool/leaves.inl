@@ -14,8 +14,9 @@
 
 template <class T, class Code>
 constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
-  return {max_pool_rows<T, Code>, max_pool_gradient_rows<T, Code>, max_pool_pixels<T, Code>,
-          max_pool_gradient_pixels<T, Code>, max_pool_separable<T, Code>, max_pool_tiles<T, Code>,
+  return {max_pool_rows<T, Code>,      max_pool_gradient_rows<T, Code>,
+          max_pool_pixels<T, Code>,    max_pool_gradient_pixels<T, Code>,
+          max_pool_separable<T, Code>, max_pool_tiles<T, Code>,
           max_gradient_tiles<T, Code>};
 }
 

@@ -42,8 +42,7 @@ int64_t separable_rows(const Pool2dShape& s) {
 template <class T>
 int64_t separable_bytes(const Pool2dShape& s) {
   const int64_t lanes = pool_kernels<T>(isa()).lanes;
-  return 2 * sizeof(T) *
-         separable_elements(s, separable_rows<T>(s), separable_pixel<T>(s), lanes);
+  return 2 * sizeof(T) * separable_elements(s, separable_rows<T>(s), separable_pixel<T>(s), lanes);
 }
 
 template <class T>
@@ -98,9 +97,8 @@ bool scatters(const Pool2dShape& s) {
 // Windows of 2 x 2 that tile maps whose rows of outputs divide a vector (tiles.inl).
 template <class T>
 bool is_stream_of_tiles(const Pool2dShape& s) {
-  return !s.channels_last && !s.adaptive && is_2x2_tiling(s) &&
-         s.IH == 2 * s.OH && s.IW == 2 * s.OW && s.OW < pool_kernels<T>(isa()).lanes &&
-         (s.OW & (s.OW - 1)) == 0;
+  return !s.channels_last && !s.adaptive && is_2x2_tiling(s) && s.IH == 2 * s.OH &&
+         s.IW == 2 * s.OW && s.OW < pool_kernels<T>(isa()).lanes && (s.OW & (s.OW - 1)) == 0;
 }
 
 // Calls f(first, count) for parts of all outputs.
@@ -215,8 +213,8 @@ void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* 
   if (s.channels_last)
     return for_image_rows(s, s.IH, s.IW, threads, [&](int64_t n, int64_t ih) {
       const int64_t image = n * s.OH * s.OW * s.C;
-      k.gradient_pixels(
-          s, PoolRow<T>{grad_y + image, grad_x + (n * s.IH + ih) * s.IW * s.C, ih}, codes + image);
+      k.gradient_pixels(s, PoolRow<T>{grad_y + image, grad_x + (n * s.IH + ih) * s.IW * s.C, ih},
+                        codes + image);
     });
   const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
   for_row_blocks(s, s.IH, s.IW, threads,
@@ -228,12 +226,12 @@ void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* 
                  });
 }
 
-#define INSTANTIATE_CODE(T, CODE)                                                 \
+#define INSTANTIATE_CODE(T, CODE)                                                        \
   template void max_pool2d_forward(const Pool2dShape&, const T*, T*, CODE*, void*, int); \
   template void max_pool2d_backward(const Pool2dShape&, const T*, const CODE*, T*, int);
 #define INSTANTIATE(T)                                                       \
   template int64_t max_pool2d_forward_workspace<T>(const Pool2dShape&, int); \
-  INSTANTIATE_CODE(T, uint8_t) \
+  INSTANTIATE_CODE(T, uint8_t)                                               \
   INSTANTIATE_CODE(T, int32_t)
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 template void max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*, int);

@@ -108,8 +108,7 @@ void avg_pool_pixels(const Pool2dShape& shape, const PoolRow<T>& p) {
   const int64_t by_rows = row_divisor(s, p.at);
   for (int64_t ow = 0; ow < s.OW; ++ow) {
     const Taps<T> taps = taps_of(s, p.x, rows, s.columns(ow));
-    const T divisor =
-        static_cast<T>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(ow)));
+    const T divisor = static_cast<T>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(ow)));
     T* y = p.y + ow * s.C;
     if (taps.rows == 2 && taps.columns == 2)
       avg_pool_pixel<T, 2, 2>(taps, s.C, divisor, y);

@@ -86,8 +86,7 @@ struct WindowColumns {
     } else if constexpr (READS == Reads::BOUNDED) {
       const Vec<T> a = load_range(from, lane_range<T>(-at, IW - at), fill);
       if constexpr (STRIDE == 1) return a;
-      return even_lanes<T>(
-          a, load_range(from + L, lane_range<T>(-at - L, IW - at - L), fill));
+      return even_lanes<T>(a, load_range(from + L, lane_range<T>(-at - L, IW - at - L), fill));
     } else {
       Vec<T> v = load(from);
       if constexpr (STRIDE == 2) v = even_lanes<T>(v, load(from + L));

@@ -52,8 +52,7 @@ inline Window taps_inside(const PoolAxis& axis, int64_t o) {
 // that forward does not give, of taps outside of `codes_inside` and `columns`, add nothing.
 template <bool CLIPPED, class T, class Code>
 void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* grad_y,
-                     const Code* codes, Window codes_inside, Window columns, T* to,
-                     int64_t step) {
+                     const Code* codes, Window codes_inside, Window columns, T* to, int64_t step) {
   const uint64_t many = static_cast<uint64_t>(codes_inside.end - codes_inside.first);
   for (int64_t i = 0; i < count; ++i, to += step) {
     const Code code = codes[i];
@@ -81,8 +80,8 @@ void scatter_channels(const Pool2dShape& s, const CodePlaces<Code>& places, cons
         scatter_outputs<false>(places, count, grad_y + from, codes + from, codes_inside, columns,
                                to, 1);
       else
-        scatter_outputs<true>(places, count, grad_y + from, codes + from, codes_inside, columns,
-                              to, 1);
+        scatter_outputs<true>(places, count, grad_y + from, codes + from, codes_inside, columns, to,
+                              1);
     }
   }
 }

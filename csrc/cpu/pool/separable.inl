@@ -54,11 +54,9 @@ FASTCONV_LEAF void fill_row(const Pool2dShape& s, const SeparableBlock<T>& b, in
   if (x && pixel == 1) {
     int64_t i = 0;
     for (; i + L <= s.IW; i += L) store(to + left + i, load(x + i));
-    if (i < s.IW)
-      store(to + left + i, load_partial(x + i, static_cast<int>(s.IW - i)));
+    if (i < s.IW) store(to + left + i, load_partial(x + i, static_cast<int>(s.IW - i)));
   } else if (x) {
-    for (int64_t i = 0; i < s.IW; ++i)
-      store(to + left + i * L, load_first(x + i * s.C, count));
+    for (int64_t i = 0; i < s.IW; ++i) store(to + left + i * L, load_first(x + i * s.C, count));
   }
   for (int64_t i = left + inside; x && i < b.pitch; i += L) store(to + i, lowest);
   if (!b.places) return;
@@ -75,8 +73,8 @@ FASTCONV_LEAF void fill_row(const Pool2dShape& s, const SeparableBlock<T>& b, in
 // Output rows [p.first, p.end) of one plane, or of `channels` channels of an image. `scratch` has
 // separable_elements (table.h).
 template <class T, class Code>
-void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int channels,
-                        T* scratch, Code* codes) {
+void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int channels, T* scratch,
+                        Code* codes) {
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   using Integer = LaneInteger<T>;
   constexpr int L = LANES<T>;
@@ -109,8 +107,8 @@ void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int ch
       const int64_t to = ((p.first + row) * s.OW + ow) * (channels ? s.C : 1);
       store_first(p.y + to, load(b.values + from), count);
       if (!codes) continue;
-      const auto window = ramp(static_cast<Integer>(!channels)) +
-                          static_cast<Integer>(row * s.KW + ow);
+      const auto window =
+          ramp(static_cast<Integer>(!channels)) + static_cast<Integer>(row * s.KW + ow);
       store_codes<T>(codes + to, load(b.places + from) - window, count);
     }
 }

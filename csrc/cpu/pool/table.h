@@ -40,7 +40,8 @@ template <class T, class Code>
 struct MaxPoolKernels {
   // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row. `codes`: of the first plane.
   void (*rows)(const Pool2dShape&, const PoolPlanes<T>&, Code* codes);
-  void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&, const Code* codes);  // 2 x 2 tiling
+  void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&,
+                        const Code* codes);  // 2 x 2 tiling
   // NHWC; lanes = channels. `codes`: of the row of outputs; of the image.
   void (*pixels)(const Pool2dShape&, const PoolRow<T>&, Code* codes);
   void (*gradient_pixels)(const Pool2dShape&, const PoolRow<T>&, const Code* codes);

@@ -47,8 +47,8 @@ FASTCONV_LEAF void max_gradient_tiles_of(int64_t outputs, const T* grad_y, const
   for (int64_t i = 0; i < outputs; i += L) {
     const int count = lanes_left(outputs - i, L);
     const Vec<T> g = load_first(grad_y + i, count);
-    const auto code = count == L ? load_codes<T>(codes + i)
-                                 : load_codes<T>(codes + i, lane_range<T>(0, count));
+    const auto code =
+        count == L ? load_codes<T>(codes + i) : load_codes<T>(codes + i, lane_range<T>(0, count));
     Vec<T> rows[2][2];
 #pragma GCC unroll 2
     for (int kh = 0; kh < 2; ++kh) {

@@ -19,9 +19,9 @@ FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
     if constexpr (sizeof(T) == 4)
       words = _mm_packus_epi32(low, high);
     else
-      words = _mm_packus_epi32(_mm_unpacklo_epi64(_mm_shuffle_epi32(low, 8),
-                                                  _mm_shuffle_epi32(high, 8)),
-                               _mm_setzero_si128());
+      words = _mm_packus_epi32(
+          _mm_unpacklo_epi64(_mm_shuffle_epi32(low, 8), _mm_shuffle_epi32(high, 8)),
+          _mm_setzero_si128());
     const int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
     if (count == LANES<T>)
       __builtin_memcpy(to, &bytes, LANES<T>);
