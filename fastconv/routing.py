@@ -80,7 +80,8 @@ class enabled(ContextDecorator):
     A context manager and a decorator. ``torch.nn.functional.conv1d``, ``conv2d``, ``max_pool2d``,
     ``avg_pool2d``, ``adaptive_max_pool2d`` and ``adaptive_avg_pool2d``, and the layers of
     ``torch.nn`` that call them, run :mod:`fastconv.functional`, with its gradients, types and
-    fallbacks. Backward passes may run outside of the block. The switch holds for the thread that enters the block.
+    fallbacks. Backward passes may run outside of the block. The switch holds for the thread that
+    enters the block.
 
     A routed call of a tiny conv2d takes twice the time of ``fastconv.functional.conv2d`` and three
     quarters of torch's (9.6, 5.0 and 12.7 microseconds on a Zen 1). Tensor subclasses are left to

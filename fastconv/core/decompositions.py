@@ -58,7 +58,7 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> t
         first = torch.arange(y.shape[2 + axis], device=x.device) * stride[axis] - padding[axis]
         first = first[:, None] if axis == 0 else first
         places.append((place - first) // dilation[axis])
-    return y, (places[0] * kernel[1] + places[1]).to(ops.code_dtype(kernel))
+    return y, (places[0] * kernel[1] + places[1]).to(ops.code_dtype((kernel, stride)))
 
 
 @register_decomposition(_ops.avg_pool2d.default)
