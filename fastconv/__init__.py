@@ -14,6 +14,7 @@ from fastconv.flags import clear_filter_cache, flags
 from fastconv.memory import keep_memory
 from fastconv.modules import (
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
     AvgPool2d,
     Conv1d,
     Conv2d,
@@ -31,6 +32,7 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 
 __all__ = [
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "Conv1d",
     "Conv2d",

@@ -30,7 +30,8 @@ class Row:
 
     Attributes:
         layer: the module's name in the model, "" for the model itself.
-        operator: "conv2d", "max_pool2d", "avg_pool2d" or "adaptive_avg_pool2d".
+        operator: "conv2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d" or
+            "adaptive_avg_pool2d".
         shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1".
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
             "backward" of pools.
@@ -107,11 +108,14 @@ _ATEN = {
     "aten::convolution": "conv2d",
     "aten::max_pool2d_with_indices": "max_pool2d",
     "aten::max_pool2d": "max_pool2d",
+    "aten::adaptive_max_pool2d": "adaptive_max_pool2d",
     "aten::avg_pool2d": "avg_pool2d",
     "aten::_adaptive_avg_pool2d": "adaptive_avg_pool2d",
     "aten::mean": "",
 }
-_OURS = ("conv2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")
+_OURS = (
+    "conv2d", "max_pool2d", "adaptive_max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"
+)  # fmt: skip
 
 
 class _Watch(TorchDispatchMode):
@@ -230,10 +234,12 @@ def _rows_of(call: Call) -> list[Row]:
             rows.append(Row(call.layer, "conv2d", str(shape), direction, path, why, workspace,
                             shape.multiply_adds, counts * size))  # fmt: skip
         return rows
-    args = call.arguments[:5] if call.operator == "max_pool2d" else call.arguments
+    adaptive = call.operator.startswith("adaptive")
+    most = 1 if adaptive else 5 if call.operator == "max_pool2d" else 6
+    args = call.arguments[:most]
     shape = ops.pool2d_shape(x.shape, args, is_channels_last(x))
     y = shape.N * shape.C * shape.OH * shape.OW
-    window = y * shape.KH * shape.KW if shape.KH * shape.KW > 1 else x.numel()
+    window = x.numel() if adaptive else y * shape.KH * shape.KW
     return [Row(call.layer, call.operator, str(shape), direction, "pool", "", 0, window,
                 (x.numel() + y) * size) for direction in ("forward", "backward")]  # fmt: skip
 

@@ -147,15 +147,7 @@ def max_pool2d(
     if args is None:
         keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
         return to_torch(F.max_pool2d, reason, input, *given[:4], **keywords)
-    x = input.unsqueeze(0) if input.dim() == 3 else input
-    if tracked(x):
-        y, codes = MaxPool2d.apply(x, args)
-    else:
-        y, codes = ops.max_pool2d(x, *args, bool(return_indices))
-    indices = max_pool2d_indices(codes, x, args) if return_indices else None
-    if input.dim() == 3:
-        y, indices = y.squeeze(0), indices.squeeze(0) if return_indices else None
-    return (y, indices) if return_indices else y
+    return _maxima(input, args, return_indices)
 
 
 def _max_pool2d_with_indices(*args, **kwargs):
@@ -167,6 +159,60 @@ def _max_pools(return_indices: bool) -> tuple:
     if return_indices:
         return F.max_pool2d_with_indices, _max_pool2d_with_indices
     return F.max_pool2d, max_pool2d
+
+
+def adaptive_max_pool2d(
+    input: Tensor,
+    output_size: IntOrPair | tuple[int | None, ...],
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """2-D max pooling to a given size, as :func:`torch.nn.functional.adaptive_max_pool2d`.
+
+    ``y[n,c,oh,ow]`` is the maximum of ``x[n,c,ih,iw]`` over the windows of
+    :func:`adaptive_avg_pool2d`; ties, NaN and indices as in :func:`max_pool2d`.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output_size: OH and OW, or (OH, OW); None keeps the input's extent
+        output, indices: (N, C, OH, OW), in the input's memory format
+
+    Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+    """
+    if has_torch_function((input,)):
+        pools = _adaptive_max_pools(return_indices)
+        return overridden(*pools, (input,), input, output_size, return_indices=return_indices)
+    reason, args = refusal(input), None
+    if reason is None:
+        args, reason = adaptive_args(batched_size(input), output_size), "arguments"
+    if args is None:
+        return to_torch(
+            F.adaptive_max_pool2d, reason, input, output_size, return_indices=return_indices
+        )
+    return _maxima(input, args, return_indices)
+
+
+def _adaptive_max_pool2d_with_indices(*args, **kwargs):
+    return adaptive_max_pool2d(*args, **{**kwargs, "return_indices": True})
+
+
+def _adaptive_max_pools(return_indices: bool) -> tuple:
+    """torch's function, which has two names, and ours."""
+    if return_indices:
+        return F.adaptive_max_pool2d_with_indices, _adaptive_max_pool2d_with_indices
+    return F.adaptive_max_pool2d, adaptive_max_pool2d
+
+
+def _maxima(input: Tensor, args: tuple, return_indices: bool) -> Tensor | tuple[Tensor, Tensor]:
+    x = input.unsqueeze(0) if input.dim() == 3 else input
+    if tracked(x):
+        y, codes = MaxPool2d.apply(x, args)
+    else:
+        operator = ops.adaptive_max_pool2d if len(args) == 1 else ops.max_pool2d
+        y, codes = operator(x, *args, bool(return_indices))
+    indices = max_pool2d_indices(codes, x, args) if return_indices else None
+    if input.dim() == 3:
+        y, indices = y.squeeze(0), indices.squeeze(0) if return_indices else None
+    return (y, indices) if return_indices else y
 
 
 def _average(input: Tensor, args: tuple) -> Tensor:

@@ -168,6 +168,15 @@ class AvgPool2d(_Layer, torch.nn.AvgPool2d):
         )
 
 
+class AdaptiveMaxPool2d(_Layer, torch.nn.AdaptiveMaxPool2d):
+    """2-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool2d`, computation replaced."""
+
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return functional.adaptive_max_pool2d(
+            input, self.output_size, return_indices=self.return_indices
+        )
+
+
 class AdaptiveAvgPool2d(_Layer, torch.nn.AdaptiveAvgPool2d):
     """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced."""
 
@@ -180,6 +189,7 @@ _TWINS = {
     torch.nn.Conv2d: Conv2d,
     torch.nn.MaxPool2d: MaxPool2d,
     torch.nn.AvgPool2d: AvgPool2d,
+    torch.nn.AdaptiveMaxPool2d: AdaptiveMaxPool2d,
     torch.nn.AdaptiveAvgPool2d: AdaptiveAvgPool2d,
 }
 

@@ -26,6 +26,7 @@ ROUTES: dict[Callable, Callable] = {
     F.max_pool2d: functional.max_pool2d,
     F.avg_pool2d: functional.avg_pool2d,
     F.adaptive_avg_pool2d: functional.adaptive_avg_pool2d,
+    F.adaptive_max_pool2d: functional.adaptive_max_pool2d,
     torch.max_pool2d: functional.max_pool2d,
 }
 
@@ -34,7 +35,12 @@ def _with_indices(*args: Any, **kwargs: Any) -> Any:
     return functional.max_pool2d(*args, **{**kwargs, "return_indices": True})
 
 
+def _adaptive_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return functional.adaptive_max_pool2d(*args, **{**kwargs, "return_indices": True})
+
+
 ROUTES[F.max_pool2d_with_indices] = _with_indices
+ROUTES[F.adaptive_max_pool2d_with_indices] = _adaptive_with_indices
 
 
 class _Routes(TorchFunctionMode):
@@ -72,9 +78,10 @@ class enabled(ContextDecorator):
     """Inside ``with fastconv.enabled():`` torch's functions are computed by fastconv.
 
     A context manager and a decorator. ``torch.nn.functional.conv1d``, ``conv2d``, ``max_pool2d``,
-    ``avg_pool2d`` and ``adaptive_avg_pool2d``, and the layers of ``torch.nn`` that call them, run
-    :mod:`fastconv.functional`, with its gradients, types and fallbacks. Backward passes may run
-    outside of the block. The switch holds for the thread that enters the block.
+    ``avg_pool2d``, ``adaptive_max_pool2d`` and ``adaptive_avg_pool2d``, and the layers of
+    ``torch.nn`` that call them, run :mod:`fastconv.functional`, with its gradients, types and
+    fallbacks. Backward passes may run outside of the block. The switch holds for the thread that
+    enters the block.
 
     A routed call of a tiny conv2d takes twice the time of ``fastconv.functional.conv2d`` and three
     quarters of torch's (9.6, 5.0 and 12.7 microseconds on a Zen 1). Tensor subclasses are left to

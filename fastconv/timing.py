@@ -119,6 +119,19 @@ def _pad(x: Tensor, amounts: tuple[int, int, int, int]) -> Tensor:
 
 def _pool(operator: str, direction: str, x: Tensor, args: tuple):
     last, size = is_channels_last(x), tuple(x.shape)
+    if operator == "adaptive_max_pool2d":
+        size_of_y = args[:1]
+        y, codes = ops.adaptive_max_pool2d(x, *size_of_y, True)
+        _, indices = aten.adaptive_max_pool2d(x, *size_of_y)
+        if direction == "forward":
+            return (
+                lambda: ops.adaptive_max_pool2d(x, *size_of_y, True),
+                lambda: aten.adaptive_max_pool2d(x, *size_of_y),
+            )
+        return (
+            lambda: ops.adaptive_max_pool2d_backward(y, codes, size, *size_of_y, last),
+            lambda: aten.adaptive_max_pool2d_backward(y, x, indices),
+        )
     if operator == "max_pool2d":
         args = args[:5]
         y, codes = ops.max_pool2d(x, *args, True)

@@ -27,6 +27,7 @@ def fvcore_handles() -> dict[str, Callable]:
     return {  # of pools fvcore counts the adaptive one alone
         "fastconv::conv2d": convolution,
         "fastconv::max_pool2d": nothing,
+        "fastconv::adaptive_max_pool2d": nothing,
         "fastconv::avg_pool2d": nothing,
         "fastconv::adaptive_avg_pool2d": elementwise_flop_counter(1, 0),
     }

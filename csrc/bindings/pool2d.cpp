@@ -15,10 +15,11 @@ using runtime::VerboseLine;
 
 namespace {
 
-// Calls f(Code{}) with the type of the shape's codes.
+// Calls f(Code{}) with the type of the shape's codes. Those of adaptive windows always take four bytes,
+// so that a compiler need not know extents to know their type.
 template <class F>
 void with_codes(const Pool2dShape& s, const F& f) {
-  if (s.byte_codes())
+  if (s.byte_codes() && !s.adaptive)
     f(uint8_t{});
   else
     f(int32_t{});
@@ -47,7 +48,9 @@ void max_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, Buf
       auto* at = checked_output<Cpu, decltype(code)>("codes", codes, s.y_count(), true);
       const ReleaseGil nogil(s.x_count());
       const VerboseLine line("max_pool2d forward", Element<T>::NAME, s, "pool");
-      cpu::max_pool2d_forward(s, from, to, at, context.threads);
+      const Cpu::EndOfCall trim;
+      const int64_t bytes = cpu::max_pool2d_forward_workspace<T>(s, context.threads);
+      cpu::max_pool2d_forward(s, from, to, at, Cpu::workspace(bytes, context), context.threads);
     });
   });
 }

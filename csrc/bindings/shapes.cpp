@@ -105,11 +105,15 @@ Pool2dShape make_pool2d_shape(std::array<int64_t, 4> input, Pair kernel, Pair st
 }
 
 Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool channels_last) {
-  const Pool2dShape s{input[0], input[1], input[2], input[3], output[0], output[1],
-                      1,        1,        1,        1,        0,         0,
-                      1,        1,        0,        false,    true,      channels_last};
+  const auto longest = [&](int i) {  // window
+    const int64_t in = input[2 + i], out = max64(1, output[i]);
+    return max64(1, in / out + (in % out == 0 ? 0 : 2));
+  };
+  const Pool2dShape s{input[0],   input[1],   input[2], input[3], output[0], output[1],
+                      longest(0), longest(1), 1,        1,        0,         0,
+                      1,          1,          0,        false,    true,      channels_last};
   check_pool(s);
-  check((s.IH > 0 && s.IW > 0) || s.OH * s.OW == 0, "an empty plane has no average");
+  check((s.IH > 0 && s.IW > 0) || s.OH * s.OW == 0, "an empty plane cannot be pooled");
   return s;
 }
 

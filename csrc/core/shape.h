@@ -76,6 +76,37 @@ struct Window {
   int64_t first, end;
 };
 
+// The windows of one axis. This is the only place that cuts them off at the edges of the image.
+struct PoolAxis {
+  int64_t I, O, K, stride, pad, dilation;
+  bool adaptive;
+
+  constexpr int64_t start(int64_t o) const { return adaptive ? o * I / O : o * stride - pad; }
+  constexpr Window window(int64_t o) const {
+    if (adaptive) return {o * I / O, ceil_div((o + 1) * I, O)};
+    const int64_t at = o * stride - pad;
+    const int64_t first = at >= 0 ? at : at + ceil_div(-at, dilation) * dilation;
+    return {first, min64(at + (K - 1) * dilation + 1, I)};
+  }
+  constexpr Window over(int64_t i) const {
+    if (adaptive) return {i * O / I, ceil_div((i + 1) * O, I)};
+    const int64_t after = i + pad - (K - 1) * dilation;
+    return {after <= 0 ? 0 : ceil_div(after, stride), min64((i + pad) / stride + 1, O)};
+  }
+  // over(i) from over(i - 1), or from that of any earlier input, without a division.
+  constexpr Window over(int64_t i, Window before) const {
+    if (adaptive) return over(i);
+    while (before.first * stride - pad + (K - 1) * dilation < i) ++before.first;
+    while (before.end < O && before.end * stride - pad <= i) ++before.end;
+    return before;
+  }
+  constexpr int64_t divisor(int64_t o, bool count_include_pad) const {
+    const Window inside = window(o);
+    if (adaptive || !count_include_pad) return inside.end - inside.first;
+    return min64(o * stride - pad + K, I + pad) - (o * stride - pad);
+  }
+};
+
 //   max_pool2d: y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]; first maximum, last NaN;
 //   padding is -inf. avg_pool2d: y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor;
 //   padding is 0.
@@ -99,32 +130,27 @@ struct Pool2dShape {
   // the window has more than 256 elements.
   constexpr bool byte_codes() const { return KH * KW <= 256; }
 
-  constexpr Window rows(int64_t oh) const {
-    return window(oh, IH, OH, KH, stride_h, pad_h, dilation_h);
-  }
-  constexpr Window columns(int64_t ow) const {
-    return window(ow, IW, OW, KW, stride_w, pad_w, dilation_w);
-  }
+  constexpr Window rows(int64_t oh) const { return vertical().window(oh); }
+  constexpr Window columns(int64_t ow) const { return horizontal().window(ow); }
+  // Where the window begins, in the padding too.
+  constexpr int64_t row_start(int64_t oh) const { return vertical().start(oh); }
+  constexpr int64_t column_start(int64_t ow) const { return horizontal().start(ow); }
+  // Outputs [first, end): those whose windows reach over the input. With dilation not all hold it.
+  constexpr Window rows_over(int64_t ih) const { return vertical().over(ih); }
+  constexpr Window columns_over(int64_t iw) const { return horizontal().over(iw); }
   // avg_pool2d divides by the product of these two extents.
   constexpr int64_t rows_divisor(int64_t oh) const {
-    return axis_divisor(rows(oh), oh, IH, KH, stride_h, pad_h);
+    return vertical().divisor(oh, count_include_pad);
   }
   constexpr int64_t columns_divisor(int64_t ow) const {
-    return axis_divisor(columns(ow), ow, IW, KW, stride_w, pad_w);
+    return horizontal().divisor(ow, count_include_pad);
   }
 
- private:
-  constexpr Window window(int64_t o, int64_t I, int64_t O, int64_t K, int64_t stride, int64_t pad,
-                          int64_t dilation) const {
-    if (adaptive) return {o * I / O, ceil_div((o + 1) * I, O)};
-    const int64_t start = o * stride - pad;
-    const int64_t first = start >= 0 ? start : start + ceil_div(-start, dilation) * dilation;
-    return {first, min64(start + (K - 1) * dilation + 1, I)};
+  constexpr PoolAxis vertical() const {
+    return {IH, OH, KH, stride_h, pad_h, dilation_h, adaptive};
   }
-  constexpr int64_t axis_divisor(Window inside, int64_t o, int64_t I, int64_t K, int64_t stride,
-                                 int64_t pad) const {
-    if (adaptive || !count_include_pad) return inside.end - inside.first;
-    return min64(o * stride - pad + K, I + pad) - (o * stride - pad);
+  constexpr PoolAxis horizontal() const {
+    return {IW, OW, KW, stride_w, pad_w, dilation_w, adaptive};
   }
 };
 

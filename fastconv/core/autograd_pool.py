@@ -26,7 +26,22 @@ def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
     return x.reshape(n, c, -1).gather(2, indices.reshape(n, c, -1)).reshape(indices.shape)
 
 
-# ---- max; args = (kernel, stride, padding, dilation, ceil_mode) ----------------------------------
+# ---- max; args = (kernel, stride, padding, dilation, ceil_mode), or (output_size,) ---------------
+
+
+def _maxima(x, args, with_codes=True) -> tuple:
+    operator = ops.adaptive_max_pool2d if len(args) == 1 else ops.max_pool2d
+    return operator(x, *args, with_codes)
+
+
+def _maxima_indices(codes, x, args) -> Tensor:
+    operator = ops.adaptive_max_pool2d_indices if len(args) == 1 else ops.max_pool2d_indices
+    return operator(codes, x, *args)
+
+
+def _maxima_backward(grad_y, codes, x_size, args, channels_last) -> Tensor:
+    backward = ops.adaptive_max_pool2d_backward if len(args) == 1 else ops.max_pool2d_backward
+    return backward(grad_y, codes, x_size, *args, channels_last)
 
 
 class MaxPool2dIndices(Function):
@@ -34,7 +49,7 @@ class MaxPool2dIndices(Function):
 
     @staticmethod
     def forward(codes, x, args):
-        return ops.max_pool2d_indices(codes, x, *args)
+        return _maxima_indices(codes, x, args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -63,7 +78,7 @@ def max_pool2d_indices(codes: Tensor, x: Tensor, args: tuple) -> Tensor:
     """int64 ih * IW + iw of the maxima of x, from their codes kh * KW + kw."""
     if not torch.compiler.is_compiling() and transforming():
         return MaxPool2dIndices.apply(codes, x, args)
-    return ops.max_pool2d_indices(codes, x, *args)
+    return _maxima_indices(codes, x, args)
 
 
 class MaxPool2d(Function):
@@ -71,7 +86,7 @@ class MaxPool2d(Function):
 
     @staticmethod
     def forward(x, args):
-        return ops.max_pool2d(x, *args, True)
+        return _maxima(x, args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -108,7 +123,7 @@ def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
     rest = (x_size, *args, channels_last)
     if differentiable_backward():
         return MaxPool2dBackward.apply(grad_y, codes, rest)
-    return ops.max_pool2d_backward(grad_y, codes, *rest)
+    return _maxima_backward(grad_y, codes, rest[0], rest[1:-1], rest[-1])
 
 
 class MaxPool2dBackward(Function):
@@ -116,7 +131,7 @@ class MaxPool2dBackward(Function):
 
     @staticmethod
     def forward(grad_y, codes, rest):
-        return ops.max_pool2d_backward(grad_y, codes, *rest)
+        return _maxima_backward(grad_y, codes, rest[0], rest[1:-1], rest[-1])
 
     @staticmethod
     def setup_context(ctx, inputs, output):

@@ -58,7 +58,7 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> t
         first = torch.arange(y.shape[2 + axis], device=x.device) * stride[axis] - padding[axis]
         first = first[:, None] if axis == 0 else first
         places.append((place - first) // dilation[axis])
-    return y, (places[0] * kernel[1] + places[1]).to(ops.code_dtype(kernel))
+    return y, (places[0] * kernel[1] + places[1]).to(ops.code_dtype((kernel, stride)))
 
 
 @register_decomposition(_ops.avg_pool2d.default)
@@ -69,6 +69,20 @@ def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor
     return F.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
 
 
+@register_decomposition(_ops.adaptive_max_pool2d.default)
+def adaptive_max_pool2d(x, output_size, with_codes) -> tuple:
+    if not with_codes:
+        return F.adaptive_max_pool2d(x, output_size), x.new_empty(0, dtype=torch.uint8)
+    y, indices = F.adaptive_max_pool2d_with_indices(x, output_size)
+    places, longest = [], []  # in the window; its longest extent
+    for axis, place in enumerate((indices // x.shape[3], indices % x.shape[3])):
+        extent, out = x.shape[2 + axis], output_size[axis]
+        first = torch.arange(out, device=x.device) * extent // out
+        places.append(place - (first[:, None] if axis == 0 else first))
+        longest.append(extent // out + (0 if extent % out == 0 else 2))
+    return y, (places[0] * longest[1] + places[1]).to(ops.code_dtype((output_size,)))
+
+
 @register_decomposition(_ops.adaptive_avg_pool2d.default)
 def adaptive_avg_pool2d(x, output_size) -> Tensor:
     return F.adaptive_avg_pool2d(x, output_size)
@@ -76,5 +90,11 @@ def adaptive_avg_pool2d(x, output_size) -> Tensor:
 
 _DECOMPOSED = tuple(
     operator.default
-    for operator in (_ops.conv2d, _ops.max_pool2d, _ops.avg_pool2d, _ops.adaptive_avg_pool2d)
+    for operator in (
+        _ops.conv2d,
+        _ops.max_pool2d,
+        _ops.adaptive_max_pool2d,
+        _ops.avg_pool2d,
+        _ops.adaptive_avg_pool2d,
+    )
 )

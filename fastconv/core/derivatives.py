@@ -47,7 +47,8 @@ def _differentiable(function: Callable) -> None:
     _library.impl(name, kernel, "Autograd", with_keyset=True)
 
 
-_library.impl("max_pool2d_indices", torch.library.fallthrough_kernel, "Autograd")
+for _name in ("max_pool2d_indices", "adaptive_max_pool2d_indices"):
+    _library.impl(_name, torch.library.fallthrough_kernel, "Autograd")
 
 
 @_differentiable
@@ -78,6 +79,17 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
 
 @_differentiable
 def max_pool2d_backward(grad_y, codes, *rest):
+    return MaxPool2dBackward.apply(grad_y, codes, rest)
+
+
+@_differentiable
+def adaptive_max_pool2d(x, output_size, with_codes):
+    y, codes = MaxPool2d.apply(x, (output_size,))
+    return y, codes if with_codes else x.new_empty(0, dtype=torch.uint8)
+
+
+@_differentiable
+def adaptive_max_pool2d_backward(grad_y, codes, *rest):
     return MaxPool2dBackward.apply(grad_y, codes, rest)
 
 

@@ -108,7 +108,7 @@ def _pool_planner(arguments: Callable) -> Callable:
         y = ops.new_pooled(x, shape, last)
         codes = None
         if arguments is max_pool2d_args:
-            codes = _prototype(ops.new_pooled(x, shape, last, ops.code_dtype(args[0])))
+            codes = _prototype(ops.new_pooled(x, shape, last, ops.code_dtype(args)))
         extras = _prototype(y), codes, (args, x.shape, last)
         return shape, ops.KERNEL_DTYPES[x.dtype], _ceil_mode(args), extras
 

@@ -41,7 +41,7 @@ def _(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     size = pooled_size(x.shape, kernel, stride, padding, dilation, ceil_mode)
     y = new_tensor(x, size, is_channels_last(x))
     if with_codes:
-        return y, new_tensor(x, size, is_channels_last(x), code_dtype(kernel))
+        return y, new_tensor(x, size, is_channels_last(x), code_dtype((kernel, stride)))
     return y, x.new_empty(0, dtype=torch.uint8)
 
 
@@ -52,6 +52,25 @@ def _(codes, x, kernel, stride, padding, dilation, ceil_mode):
 
 @torch.library.register_fake("fastconv::max_pool2d_backward")
 def _(grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last):
+    return new_tensor(grad_y, x_size, channels_last)
+
+
+@torch.library.register_fake("fastconv::adaptive_max_pool2d")
+def _(x, output_size, with_codes):
+    keep_whole_in_inductor()
+    size, last = (x.shape[0], x.shape[1], *output_size), is_channels_last(x)
+    if with_codes:
+        return new_tensor(x, size, last), new_tensor(x, size, last, code_dtype((output_size,)))
+    return new_tensor(x, size, last), x.new_empty(0, dtype=torch.uint8)
+
+
+@torch.library.register_fake("fastconv::adaptive_max_pool2d_indices")
+def _(codes, x, output_size):
+    return torch.empty_like(codes, dtype=torch.int64)
+
+
+@torch.library.register_fake("fastconv::adaptive_max_pool2d_backward")
+def _(grad_y, codes, x_size, output_size, channels_last):
     return new_tensor(grad_y, x_size, channels_last)
 
 

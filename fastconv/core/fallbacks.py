@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 _NAMES = ("conv1d", "conv2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d",
-          "adaptive_avg_pool2d", "pad")  # fmt: skip
+          "adaptive_avg_pool2d",
+          "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "pad")  # fmt: skip
 # torch's functions as they are now: a user may assign ours to torch.nn.functional later.
 F = SimpleNamespace(**{name: getattr(torch.nn.functional, name) for name in _NAMES})
 

@@ -9,6 +9,7 @@ Where tensors must share a memory format, `channels_last` says so.
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from math import prod
 
 import torch
 from torch import Tensor
@@ -49,7 +50,7 @@ def conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
 
 @lru_cache(maxsize=4096)
 def pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
-    """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,)."""
+    """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,) of adaptive ones."""
     if len(args) == 1:
         return _C.Pool2dShape.adaptive(x_size, args[0], channels_last)
     if len(args) == 5:
@@ -178,17 +179,15 @@ def conv2d_backward_weight(
     return grad_w, grad_bias
 
 
-@_operator(f"(Tensor x, {_MAX}, bool with_codes) -> (Tensor, Tensor)")
-def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
-    args = (kernel, stride, padding, dilation, ceil_mode)
+def _maxima(x, args, with_codes):
     if x.dtype in WIDENED_DTYPES:
-        y, codes = max_pool2d(x.float(), *args, with_codes)
+        y, codes = _maxima(x.float(), args, with_codes)
         return y.to(x.dtype), codes
     channels_last = is_channels_last(x)
     x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
     y = new_pooled(x, shape, channels_last)
     if with_codes:
-        codes = new_pooled(x, shape, channels_last, code_dtype(kernel))
+        codes = new_pooled(x, shape, channels_last, code_dtype(args))
     else:
         codes = x.new_empty(0, dtype=torch.uint8)
     _C.max_pool2d_forward(
@@ -198,38 +197,31 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
     return y, codes
 
 
-def code_dtype(kernel: tuple) -> torch.dtype:
-    """Of the codes kh * KW + kw of max_pool2d."""
-    return torch.uint8 if kernel[0] * kernel[1] <= 256 else torch.int32
+def code_dtype(args: tuple) -> torch.dtype:
+    """Of the codes kh * KW + kw of max pooling; `args`: as for pool2d_shape."""
+    return torch.uint8 if len(args) > 1 and prod(args[0]) <= 256 else torch.int32
 
 
-def _check_codes(codes: Tensor, kernel: tuple) -> None:
-    if codes.dtype is not code_dtype(kernel):
+def _check_codes(codes: Tensor, args: tuple) -> None:
+    if codes.dtype is not code_dtype(args):
         raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
 
 
-@_operator(f"(Tensor codes, Tensor x, {_MAX}) -> Tensor")
-def max_pool2d_indices(codes, x, kernel, stride, padding, dilation, ceil_mode):
-    """int64 ih * IW + iw of the maxima. Only the size of x matters: a traced graph has x at hand,
-    but its extents only as constants."""
-    _check_codes(codes, kernel)
+def _maxima_indices(codes, x, args):
+    _check_codes(codes, args)
     channels_last = not codes.is_contiguous()
     codes = dense(codes, channels_last)
-    shape = pool2d_shape(x.shape, (kernel, stride, padding, dilation, ceil_mode), channels_last)
+    shape = pool2d_shape(x.shape, args, channels_last)
     indices = torch.empty_like(codes, dtype=torch.int64)
     _C.max_pool2d_indices(shape, buffer(codes), buffer(indices), _threads())
     return indices
 
 
-@_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
-def max_pool2d_backward(
-    grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
-):
-    args = (kernel, stride, padding, dilation, ceil_mode)
+def _maxima_backward(grad_y, codes, x_size, args, channels_last):
     if grad_y.dtype in WIDENED_DTYPES:
-        wide = max_pool2d_backward(grad_y.float(), codes, x_size, *args, channels_last)
+        wide = _maxima_backward(grad_y.float(), codes, x_size, args, channels_last)
         return wide.to(grad_y.dtype)
-    _check_codes(codes, kernel)
+    _check_codes(codes, args)
     grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(
@@ -238,6 +230,45 @@ def max_pool2d_backward(
         buffer(grad_x), _threads(),
     )  # fmt: skip
     return grad_x
+
+
+@_operator(f"(Tensor x, {_MAX}, bool with_codes) -> (Tensor, Tensor)")
+def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
+    return _maxima(x, (kernel, stride, padding, dilation, ceil_mode), with_codes)
+
+
+@_operator(f"(Tensor codes, Tensor x, {_MAX}) -> Tensor")
+def max_pool2d_indices(codes, x, kernel, stride, padding, dilation, ceil_mode):
+    """int64 ih * IW + iw of the maxima. Only the size of x matters: a traced graph has x at hand,
+    but its extents only as constants."""
+    return _maxima_indices(codes, x, (kernel, stride, padding, dilation, ceil_mode))
+
+
+@_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
+def max_pool2d_backward(
+    grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
+):
+    args = (kernel, stride, padding, dilation, ceil_mode)
+    return _maxima_backward(grad_y, codes, x_size, args, channels_last)
+
+
+@_operator("(Tensor x, SymInt[2] output_size, bool with_codes) -> (Tensor, Tensor)")
+def adaptive_max_pool2d(x, output_size, with_codes):
+    return _maxima(x, (output_size,), with_codes)
+
+
+@_operator("(Tensor codes, Tensor x, SymInt[2] output_size) -> Tensor")
+def adaptive_max_pool2d_indices(codes, x, output_size):
+    """As max_pool2d_indices."""
+    return _maxima_indices(codes, x, (output_size,))
+
+
+@_operator(
+    "(Tensor grad_y, Tensor codes, SymInt[] x_size, SymInt[2] output_size, bool channels_last)"
+    " -> Tensor"
+)
+def adaptive_max_pool2d_backward(grad_y, codes, x_size, output_size, channels_last):
+    return _maxima_backward(grad_y, codes, x_size, (output_size,), channels_last)
 
 
 def _average(x, args):

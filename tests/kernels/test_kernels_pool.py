@@ -66,6 +66,46 @@ def test_max_pool2d(case, channels_last, data, dtype):
         assert ((ours_grad - x.grad).abs() <= bound).all()
 
 
+ADAPTIVE = [
+    ((2, 3, 8, 8), (4, 2)),
+    ((1, 5, 7, 9), (3, 4)),
+    ((2, 17, 3, 3), (5, 4)),
+    ((3, 4, 6, 5), (1, 1)),
+    ((1, 9, 40, 41), (2, 1)),
+    ((0, 4, 6, 5), (2, 2)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("data", ["normal", "ties", "special"])
+@pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize("size, output", ADAPTIVE)
+def test_adaptive_max_pool2d(size, output, channels_last, data, dtype):
+    x = pool_input(PoolCase("", *size, (1, 1), (1, 1)), dtype, data).requires_grad_()
+    y, indices = F.adaptive_max_pool2d(x, output, return_indices=True)
+    grad_y = torch.randn_like(y)
+    y.backward(grad_y)
+    shape, code = _C.Pool2dShape.adaptive(size, output, channels_last), DTYPES[dtype]
+    raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)
+    for threads in (1, 2):
+        ours, grad_x = unwritten(y.shape, dtype), unwritten(x.shape, dtype)
+        codes = np.full(y.numel(), 77, dtype=np.int32)
+        raw_indices = np.full(y.numel(), -1, dtype=np.int64)
+        _C.max_pool2d_forward(code, shape, buffer(raw_x), buffer(ours), buffer(codes), threads)
+        _C.max_pool2d_indices(shape, buffer(codes), buffer(raw_indices), threads)
+        _C.max_pool2d_backward(
+            code, shape, buffer(raw_grad_y), buffer(codes), buffer(grad_x), threads
+        )
+        torch.testing.assert_close(
+            from_memory(ours, y.shape, channels_last), y.detach(), rtol=0, atol=0, equal_nan=True
+        )
+        ours_indices = from_memory(raw_indices, y.shape, channels_last)
+        np.testing.assert_array_equal(ours_indices.numpy(), indices.numpy())
+        most = grad_y.abs().max() if y.numel() else torch.tensor(0.0)
+        bound = dot_bound(16, 16 * most, dtype)
+        assert ((from_memory(grad_x, x.shape, channels_last) - x.grad).abs() <= bound).all()
+
+
 def test_max_pool2d_backward_ignores_codes_outside_the_window():
     case = PoolCase("k2", 1, 2, 4, 4, (2, 2), (2, 2))
     grad_y, guarded = np.ones((1, 2, 2, 2), np.float32), np.zeros(3 * 32, np.float32)
@@ -100,9 +140,10 @@ def check_average(x, shape, reference, windows, channels_last):
     magnitude = reference(absolute)
     magnitude.backward(torch.where(magnitude < 0, -1, 1) * grad_y.double().abs())
     y, grad_x = (from_memory(*raw, channels_last) for raw in ((y, exact.shape), (grad_x, x.shape)))
-    # One rounding more than terms for each division.
-    assert ((y - exact).abs() <= dot_bound(windows + 2, magnitude.abs(), x.dtype)).all()
-    bound = dot_bound(windows + 2, absolute.grad.abs(), x.dtype)
+    # One rounding more than terms for each division, or for a reciprocal of rows or columns and its
+    # product.
+    assert ((y - exact).abs() <= dot_bound(windows + 4, magnitude.abs(), x.dtype)).all()
+    bound = dot_bound(windows + 4, absolute.grad.abs(), x.dtype)
     assert ((grad_x - exact_x.grad).abs() <= bound).all()
 
 
@@ -123,13 +164,7 @@ def test_avg_pool2d(case, channels_last, dtype):
 @pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "nhwc"])
 @pytest.mark.parametrize(
     "size, output",
-    [
-        ((2, 3, 8, 8), (4, 2)),
-        ((1, 5, 7, 9), (3, 4)),
-        ((2, 17, 3, 3), (5, 4)),
-        ((3, 4, 6, 5), (1, 1)),
-        ((0, 4, 6, 5), (2, 2)),
-    ],
+    ADAPTIVE,
 )
 def test_adaptive_avg_pool2d(size, output, channels_last, dtype):
     shape = _C.Pool2dShape.adaptive(size, output, channels_last)

@@ -179,6 +179,23 @@ POOL_CASES = [
     PoolCase("padding not counted", 1, 3, 8, 9, (3, 3), (2, 2), (1, 1), count_include_pad=False),
     PoolCase("ceil_mode, not counted", 1, 3, 8, 9, (3, 3), (2, 2), (1, 1), (1, 1), True, False),
     PoolCase("no images", 0, 3, 8, 8, (2, 2), (2, 2)),
+    # Small maps as a stream: rows of 1, 2, 4, 8 outputs, and more or fewer of them than lanes.
+    *(
+        PoolCase(f"k2 on {c}x{n}x{2 * n}", 1, c, 2 * n, 2 * n, (2, 2), (2, 2))
+        for n, c in [(1, 1), (1, 37), (2, 3), (2, 11), (4, 1), (4, 5), (8, 3)]
+    ),
+    PoolCase("k2, rows of 7 outputs", 2, 5, 14, 14, (2, 2), (2, 2)),
+    PoolCase("k2, several blocks of rows", 1, 2, 94, 62, (2, 2), (2, 2)),
+    PoolCase("k2 s1", 1, 9, 5, 18, (2, 2), (1, 1)),
+    PoolCase("k2 s2 p1", 1, 8, 9, 16, (2, 2), (2, 2), (1, 1)),
+    PoolCase("k4 s4", 1, 7, 9, 16, (4, 4), (4, 4)),
+    # By rows and columns: lengths that are and are not powers of two, channels around a vector.
+    PoolCase("k5 s1 p2", 2, 16, 13, 13, (5, 5), (1, 1), (2, 2)),
+    PoolCase("k13 s1 p6", 1, 17, 13, 13, (13, 13), (1, 1), (6, 6)),
+    PoolCase("k9 by 4, s1, p4 by 2", 1, 7, 11, 6, (9, 4), (1, 1), (4, 2)),
+    PoolCase("k3 s1, several blocks of rows", 1, 33, 50, 31, (3, 3), (1, 1), (1, 1)),
+    PoolCase("k1 by 11, s1 p0 by 5", 1, 8, 4, 15, (1, 11), (1, 1), (0, 5)),
+    PoolCase("wide k13 by 15, s1", 1, 2, 4, 130, (13, 15), (1, 1), (6, 7)),
 ]
 
 DILATED_POOL_CASES = [

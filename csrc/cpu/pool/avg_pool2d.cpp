@@ -15,20 +15,47 @@ T divisor(const Pool2dShape& s, int64_t oh, int64_t ow) {
                                            : s.rows_divisor(oh) * s.columns_divisor(ow));
 }
 
+bool is_global(const Pool2dShape& s) {
+  return s.OH == 1 && s.OW == 1 && s.rows(0).end - s.rows(0).first == s.IH && s.dilation_h == 1 &&
+         s.columns(0).end - s.columns(0).first == s.IW && s.dilation_w == 1;
+}
+
+// Jobs of a global average: some planes, or channels of an image.
+constexpr int64_t GLOBAL_CHANNELS = 128;  // whole lines, and all the vectors that a sweep sums
+
 template <class T>
-void forward_nhwc(const Pool2dShape& s, const T* x, T* y, int threads) {
+void forward_global(const Pool2dShape& s, const T* x, T* y, int threads) {
   const PoolKernels<T>& k = pool_kernels<T>(isa());
-  parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
-    const int64_t n = job / s.OH, oh = job % s.OH;
-    const Window rows = s.rows(oh);
-    for (int64_t ow = 0; ow < s.OW; ++ow) {
-      const Window columns = s.columns(ow);
-      k.avg_pixel(AvgPoolPixel<T>{
-          PoolPixel<T>{s.C, rows.end - rows.first, columns.end - columns.first, s.IW * s.C, s.C,
-                       x + ((n * s.IH + rows.first) * s.IW + columns.first) * s.C,
-                       y + (job * s.OW + ow) * s.C},
-          divisor<T>(s, oh, ow)});
-    }
+  const T count = divisor<T>(s, 0, 0);
+  const int64_t pixels = s.IH * s.IW;
+  const int64_t block = s.channels_last
+                            ? round_up(max64(1, POOL_JOB_ELEMENTS / pixels), GLOBAL_CHANNELS)
+                            : max64(16, round_up(POOL_JOB_ELEMENTS / pixels, 16));
+  if (s.channels_last) {
+    const int64_t blocks = ceil_div(s.C, block);
+    parallel_jobs(pool_threads(s, threads), s.N * blocks, [&](int64_t job, int) {
+      const int64_t n = job / blocks, c = job % blocks * block;
+      k.pixel_mean(pixels, min64(block, s.C - c), x + n * pixels * s.C + c, s.C, count,
+                   y + n * s.C + c);
+    });
+    return;
+  }
+  const int64_t planes = s.N * s.C;
+  parallel_jobs(pool_threads(s, threads), ceil_div(planes, block), [&](int64_t job, int) {
+    const int64_t first = job * block;
+    k.plane_means(min64(block, planes - first), s.IH, s.IW, x + first * pixels, pixels, s.IW, count,
+                  y + first, 1);
+  });
+}
+
+template <class T>
+void backward_global(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
+  const T count = divisor<T>(s, 0, 0);
+  const int64_t pixels = s.IH * s.IW, planes = s.N * s.C;
+  const int64_t block = max64(1, POOL_JOB_ELEMENTS / pixels);
+  parallel_jobs(pool_threads(s, threads), ceil_div(planes, block), [&](int64_t job, int) {
+    for (int64_t p = job * block; p < min64((job + 1) * block, planes); ++p)
+      std::fill(grad_x + p * pixels, grad_x + (p + 1) * pixels, grad_y[p] / count);
   });
 }
 
@@ -45,11 +72,8 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
         const Window rows = s.rows(oh), columns = s.columns(ow);
         const T count = divisor<T>(s, oh, ow);
         const T* from = x + rows.first * s.IW + columns.first;
-        for (int64_t plane = begin; plane < end; ++plane)
-          y[plane * out + oh * s.OW + ow] =
-              k.window_sum(rows.end - rows.first, columns.end - columns.first, from + plane * in,
-                           s.IW) /
-              count;
+        k.plane_means(end - begin, rows.end - rows.first, columns.end - columns.first,
+                      from + begin * in, in, s.IW, count, y + begin * out + oh * s.OW + ow, out);
       }
   });
 }
@@ -80,32 +104,42 @@ void backward_adaptive(const Pool2dShape& s, const T* grad_y, T* grad_x, int thr
 }  // namespace
 
 template <class T>
-void avg_pool2d_forward(const Pool2dShape& s, const T* x, T* y, int threads) {
-  if (s.y_count() == 0) return;
-  if (s.channels_last) return forward_nhwc(s, x, y, threads);
-  if (s.adaptive) return forward_adaptive(s, x, y, threads);
+void avg_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, int threads) {
+  if (shape.y_count() == 0) return;
+  const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
-  for_row_blocks(
-      s, s.OH, s.IW * s.stride_h, threads, [&](int64_t plane, int64_t first, int64_t end) {
-        k.avg_rows(s, PoolPlane<T>{x + plane * s.IH * s.IW, y + plane * s.OH * s.OW, first, end});
-      });
+  if (is_global(s)) return forward_global(s, x, y, threads);
+  if (s.channels_last)
+    return for_image_rows(s, s.OH, s.IW * s.stride_h, threads, [&](int64_t n, int64_t oh) {
+      k.avg_pixels(s, PoolRow<T>{x + n * s.IH * s.IW * s.C, y + (n * s.OH + oh) * s.OW * s.C, oh});
+    });
+  if (s.adaptive) return forward_adaptive(s, x, y, threads);
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  for_row_blocks(s, s.OH, s.IW * s.stride_h, threads,
+                 [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+                   k.avg_rows(s, PoolPlanes<T>{x + plane * in, y + plane * out, count, first, end,
+                                               x, x + s.x_count()});
+                 });
 }
 
 template <class T>
-void avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
-  if (s.x_count() == 0) return;
+void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, int threads) {
+  if (shape.x_count() == 0) return;
+  const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
-  if (s.adaptive && !s.channels_last) return backward_adaptive(s, grad_y, grad_x, threads);
   if (s.channels_last)
-    return gather_gradient(
-        s, grad_x, threads,
-        [&](int64_t pixel, int64_t from, int64_t oh, int64_t ow, int64_t, T* to) {
-          k.add_quotient(pixel, grad_y + from, divisor<T>(s, oh, ow), to);
-        });
-  for_row_blocks(s, s.IH, s.IW, threads, [&](int64_t plane, int64_t first, int64_t end) {
-    k.avg_gradient_rows(
-        s, PoolPlane<T>{grad_y + plane * s.OH * s.OW, grad_x + plane * s.IH * s.IW, first, end});
-  });
+    return for_image_rows(s, s.IH, s.IW, threads, [&](int64_t n, int64_t ih) {
+      k.avg_gradient_pixels(
+          s, PoolRow<T>{grad_y + n * s.OH * s.OW * s.C, grad_x + (n * s.IH + ih) * s.IW * s.C, ih});
+    });
+  if (s.y_count() > 0 && is_global(s)) return backward_global(s, grad_y, grad_x, threads);
+  if (s.adaptive) return backward_adaptive(s, grad_y, grad_x, threads);
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  for_row_blocks(
+      s, s.IH, s.IW, threads, [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+        k.avg_gradient_rows(s, PoolPlanes<T>{grad_y + plane * out, grad_x + plane * in, count,
+                                             first, end, grad_y, grad_y + s.y_count()});
+      });
 }
 
 #define INSTANTIATE(T)                                                     \

@@ -1,22 +1,45 @@
 // Gradients of pooling on NCHW planes in vectors along a row (windows: ../../core/shape.h):
-//   max   grad_x[ih,iw] = sum of grad_y[oh,ow] over the windows whose maximum, by its code, is there
+//   max   grad_x[ih,iw] = grad_y[oh,ow] of the 2 x 2 window whose maximum, by its code, is there
 //   avg   grad_x[ih,iw] = sum of grad_y[oh,ow] / divisor over the windows that hold (ih, iw)
 // Pixels gather, so no two threads meet: for each vector of pixels, over the output rows above it
 // and the window columns that reach it, worked out once per column of vectors for all rows.
+// Loads and stores are whole, as in rows.inl.
 
-// What one output row adds to the pixels that window element (kh, k) takes from it.
+// What window element (kh, k) adds to the pixels under a vector of outputs. `at`: of lane 0, counted
+// from the first plane.
+template <class T>
+struct OutputsRead {
+  int64_t at;
+  LaneRange<T> range;           // BOUNDED: lanes that may be read
+  Vec<LaneInteger<T>> counted;  // MASKED: lanes that count
+};
+
+template <Reads READS, class T>
+FASTCONV_LEAF Vec<T> read_outputs(const T* grad_y, const OutputsRead<T>& r) {
+  if constexpr (READS == Reads::BOUNDED) return load_range(grad_y + r.at, r.range, T(0));
+  const Vec<T> g = load(grad_y + r.at);
+  if constexpr (READS == Reads::INSIDE) return g;
+  return r.counted ? g : Vec<T>{};
+}
+
 template <class T, class Code>
 struct MaxGradient {
   const T* grad_y;
   const Code* codes;
 
-  FASTCONV_LEAF Vec<T> at(const Pool2dShape& s, int64_t oh, int64_t j0, LaneRange<T> outputs,
-                          int64_t kh, int64_t k) const {
-    const int64_t from = oh * s.OW + j0;
-    const auto selected = load_codes<T>(codes + from, outputs) ==
-                          broadcast(static_cast<LaneInteger<T>>(kh * s.KW + k));
-    const Vec<T> g = load_range(grad_y + from, outputs, T(0));
-    return selected ? g : Vec<T>{};
+  template <Reads READS>
+  FASTCONV_LEAF Vec<T> read(const OutputsRead<T>& r, Vec<T>, int64_t code) const {
+    const Vec<T> g = read_outputs<READS>(grad_y, r);
+    Vec<LaneInteger<T>> there;
+    if constexpr (READS == Reads::BOUNDED)
+      there = load_codes<T>(codes + r.at, r.range);
+    else
+      there = load_codes<T>(codes + r.at);
+    return there == broadcast(static_cast<LaneInteger<T>>(code)) ? g : Vec<T>{};
+  }
+  FASTCONV_LEAF Vec<T> factors(const Pool2dShape&, int64_t) const { return Vec<T>{}; }
+  FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape&, Vec<T> factors, int64_t) const {
+    return factors;
   }
 };
 
@@ -24,104 +47,129 @@ template <class T>
 struct AvgGradient {
   const T* grad_y;
 
-  FASTCONV_LEAF Vec<T> at(const Pool2dShape& s, int64_t oh, int64_t j0, LaneRange<T> outputs,
-                          int64_t, int64_t) const {
-    const Vec<T> g = load_range(grad_y + oh * s.OW + j0, outputs, T(0));
-    return g / (column_divisors<T>(s, j0) * static_cast<T>(row_divisor(s, oh)));
+  template <Reads READS>
+  FASTCONV_LEAF Vec<T> read(const OutputsRead<T>& r, Vec<T> factors, int64_t) const {
+    return read_outputs<READS>(grad_y, r) * factors;
+  }
+  // 1 / extent in columns of the windows of outputs j, j + 1, ...
+  FASTCONV_LEAF Vec<T> factors(const Pool2dShape& s, int64_t j) const {
+    return broadcast(T(1)) / column_divisors<T>(s, j);
+  }
+  FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape& s, Vec<T> factors, int64_t oh) const {
+    return factors / broadcast(static_cast<T>(row_divisor(s, oh)));
   }
 };
 
 // Pixels iw, iw + stride, ... of a row lie under outputs j0, j0 + 1, ... at window column k where
-// j0 * stride = iw + pad_w
-// - k * dilation_w, if that is whole. As for WindowColumns, this is worked out once for all rows.
+// j0 * stride = iw + pad_w - k * dilation_w, if that is whole. As for WindowColumns, this is worked
+// out once for all rows.
 template <class T, int STRIDE, int KW>
 struct CoveringOutputs {
   struct Tap {
     int64_t k, j0;
-    LaneRange<T> outputs;
+    LaneRange<T> range;
+    Vec<LaneInteger<T>> counted;
+    Vec<T> factors;
   };
   int64_t column;  // iw + pad_w
   int64_t stride, dilation, OW, window;
-  int taps = 0;  // those kept, from the right
-  Tap kept[KEPT_RANGES];
+  int64_t low, high;  // columns of outputs [low, high) that whole loads read
+  Reads reads;        // of rows away from the ends of the tensor
+  int taps = 0;       // those kept, from the right
+  Tap kept[KEPT_MASKS];
 
-  FASTCONV_LEAF CoveringOutputs(const Pool2dShape& s, int64_t iw) {
+  // The pixels of `pixels` lanes are in the image.
+  template <class Gradient>
+  FASTCONV_LEAF CoveringOutputs(const Pool2dShape& s, const Gradient& gradient, int64_t iw,
+                                int pixels) {
     column = iw + s.pad_w;
     stride = STRIDE ? STRIDE : s.stride_w;
     dilation = s.dilation_w;
     OW = s.OW;
     window = KW ? KW : s.KW;
-    if (window > KEPT_RANGES) return;
+    low = (column - (window - 1) * dilation) / stride - 1;
+    high = column / stride + LANES<T>;
+    reads = low + 1 >= 0 && column / stride + pixels <= OW ? Reads::INSIDE : Reads::MASKED;
+    if (window > KEPT_MASKS) return;
     for (int64_t k = window - 1; k >= 0; --k)
-      if (covers(k)) kept[taps++] = tap(k);
+      if (covers(k)) kept[taps++] = tap(s, gradient, k);
   }
   FASTCONV_LEAF bool covers(int64_t k) const { return (column - k * dilation) % stride == 0; }
-  FASTCONV_LEAF Tap tap(int64_t k) const {
+  template <class Gradient>
+  FASTCONV_LEAF Tap tap(const Pool2dShape& s, const Gradient& gradient, int64_t k) const {
     const int64_t j0 = (column - k * dilation) / stride;
-    return {k, j0, lane_range<T>(-j0, OW - j0)};
+    const auto j = ramp(LaneInteger<T>(1)) + static_cast<LaneInteger<T>>(j0);
+    return {k, j0, lane_range<T>(-j0, OW - j0), (j >= 0) & (j < static_cast<LaneInteger<T>>(OW)),
+            gradient.factors(s, j0)};
   }
 
   // The sum over output rows, then over window columns from the right: the order of torch.
-  template <class Gradient>
-  FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, Window rows,
-                           int64_t ih) const {
+  template <Reads READS, class Gradient>
+  FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, int64_t plane,
+                           Window rows) const {
     Vec<T> total{};
     for (int64_t oh = rows.first; oh < rows.end; ++oh) {
-      int64_t kh = ih + s.pad_h - oh * s.stride_h;
-      if (s.dilation_h != 1) {
-        if (kh % s.dilation_h != 0) continue;
-        kh /= s.dilation_h;
-      }
+      const int64_t row = plane + oh * OW;
+      Vec<T> of_row{};
       for (int i = 0; i < taps; ++i)
-        total += gradient.at(s, oh, kept[i].j0, kept[i].outputs, kh, kept[i].k);
-      if (window <= KEPT_RANGES) continue;
-      for (int64_t k = window - 1; k >= 0; --k) {
+        of_row += gradient.template read<READS>({row + kept[i].j0, kept[i].range, kept[i].counted},
+                                                kept[i].factors, 0);
+      for (int64_t k = window - 1; k >= 0 && window > KEPT_MASKS; --k) {
         if (!covers(k)) continue;
-        const Tap t = tap(k);
-        total += gradient.at(s, oh, t.j0, t.outputs, kh, k);
+        const Tap t = tap(s, gradient, k);
+        of_row += gradient.template read<READS>({row + t.j0, t.range, t.counted}, t.factors, 0);
       }
+      total += of_row / broadcast(static_cast<T>(row_divisor(s, oh)));
     }
     return total;
   }
-};
-
-// Output rows over an input row, stepped along with it: divisions would cost as much as a row.
-struct CoveringRows {
-  Window rows;
-
-  FASTCONV_LEAF CoveringRows(const Pool2dShape& s, int64_t ih) {
-    const int64_t after = ih + s.pad_h - (s.KH - 1) * s.dilation_h;
-    rows = {after <= 0 ? 0 : ceil_div(after, s.stride_h),
-            min64((ih + s.pad_h) / s.stride_h + 1, s.OH)};
-  }
-  FASTCONV_LEAF void advance_to(const Pool2dShape& s, int64_t ih) {
-    while (rows.first * s.stride_h - s.pad_h + (s.KH - 1) * s.dilation_h < ih) ++rows.first;
-    while (rows.end < s.OH && rows.end * s.stride_h - s.pad_h <= ih) ++rows.end;
+  template <class Gradient>
+  FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, const PoolPlanes<T>& p,
+                           int64_t plane, Window rows) const {
+    const T* x = p.x + plane;
+    if (x + rows.first * OW + low < p.x_begin || x + (rows.end - 1) * OW + high > p.x_end)
+      return sum<Reads::BOUNDED>(s, gradient, plane, rows);
+    if (reads == Reads::INSIDE) return sum<Reads::INSIDE>(s, gradient, plane, rows);
+    return sum<Reads::MASKED>(s, gradient, plane, rows);
   }
 };
+
+// Pixels `row`, of which `left` are of this row.
+template <class T>
+FASTCONV_LEAF void store_pixels(T* row, Vec<T> v, int64_t left, const T* end) {
+  if (left > 0) store_first(row, v, lanes_stored(lanes_left(left, LANES<T>), row, end));
+}
 
 template <class T, int STRIDE, int KW, class Gradient>
-FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p,
+FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes,
                                     const Gradient& gradient) {
   constexpr int L = LANES<T>;
-  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+  const Pool2dShape s = shape;  // copies of our own, which stores cannot change
+  const PoolPlanes<T> p = planes;
   constexpr int STEP = STRIDE == 2 ? 2 : 1;
-  for (int64_t iw = 0; iw < s.IW; iw += STRIDE ? STEP * L : 1) {
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  const T* end = p.y + (p.count - 1) * in + p.end * s.IW;
+  const int64_t width = STRIDE ? STEP * L : 1;
+  for (int64_t iw = (s.IW - 1) / width * width; iw >= 0; iw -= width) {
     if (STRIDE == 0 && iw % (s.stride_w * L) >= s.stride_w) continue;
-    const CoveringOutputs<T, STRIDE, KW> even(s, iw), odd(s, iw + STEP - 1);
-    CoveringRows over(s, p.first);
-    for (int64_t ih = p.first; ih < p.end; ++ih) {
-      over.advance_to(s, ih);
-      T* row = p.y + ih * s.IW + iw;
-      const Vec<T> a = even.sum(s, gradient, over.rows, ih);
-      if constexpr (STRIDE == 1) {
-        store_first(row, a, lanes_left(s.IW - iw, L));
-      } else if constexpr (STRIDE == 2) {
-        const Vec<T> b = odd.sum(s, gradient, over.rows, ih);
-        store_first(row, zip<T, 0>(a, b), lanes_left(s.IW - iw, L));
-        if (s.IW - iw > L) store_first(row + L, zip<T, 1>(a, b), lanes_left(s.IW - iw - L, L));
-      } else {
-        for (int i = 0; i < L && iw + i * s.stride_w < s.IW; ++i) row[i * s.stride_w] = a[i];
+    const int pixels = lanes_left(ceil_div(s.IW - iw, STRIDE ? STEP : s.stride_w), L);
+    const CoveringOutputs<T, STRIDE, KW> even(s, gradient, iw, pixels),
+        odd(s, gradient, iw + STEP - 1, lanes_left((s.IW - iw) / STEP, L));
+    for (int64_t plane = 0; plane < p.count; ++plane) {
+      Window over = s.rows_over(p.first);
+      for (int64_t ih = p.first; ih < p.end; ++ih) {
+        over = s.vertical().over(ih, over);
+        T* row = p.y + plane * in + ih * s.IW + iw;
+        const Vec<T> a = even.sum(s, gradient, p, plane * out, over);
+        if constexpr (STRIDE == 1) {
+          store_pixels(row, a, s.IW - iw, end);
+        } else if constexpr (STRIDE == 2) {
+          const Vec<T> b = odd.sum(s, gradient, p, plane * out, over);
+          store_pixels(row, zip<T, 0>(a, b), s.IW - iw, end);
+          store_pixels(row + L, zip<T, 1>(a, b), s.IW - iw - L, end);
+        } else {
+          for (int i = 0; i < L && iw + i * s.stride_w < s.IW; ++i) row[i * s.stride_w] = a[i];
+        }
       }
     }
   }
@@ -129,52 +177,66 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlane<T>
 
 // Windows of 2 x 2 that tile the image, the commonest pooling: each output is read once and spread
 // over its four inputs.
-template <class T, class Gradient>
-FASTCONV_LEAF void tiled_gradient_rows(const Pool2dShape& shape, const PoolPlane<T>& p,
-                                       const Gradient& gradient) {
-  constexpr int L = LANES<T>;
-  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
-  for (int64_t oh = p.first / 2; oh < ceil_div(p.end, 2); ++oh)
-    for (int64_t iw = 0; iw < s.IW; iw += 2 * L) {
-      const LaneRange<T> outputs = lane_range<T>(0, oh < s.OH ? s.OW - iw / 2 : 0);
+template <Reads READS, class T, class Gradient>
+FASTCONV_LEAF void spread(const Pool2dShape& s, const Gradient& gradient, const OutputsRead<T>& r,
+                          Vec<T> factors, T* row, int64_t rows, int64_t left, const T* end) {
 #pragma GCC unroll 2
-      for (int64_t kh = 0; kh < 2; ++kh) {
-        const Vec<T> a = gradient.at(s, oh, iw / 2, outputs, kh, 0);
-        const Vec<T> b = gradient.at(s, oh, iw / 2, outputs, kh, 1);
-        const int64_t ih = 2 * oh + kh;
-        if (ih < p.first || ih >= p.end) continue;
-        T* row = p.y + ih * s.IW + iw;
-        store_first(row, zip<T, 0>(a, b), lanes_left(s.IW - iw, L));
-        if (s.IW - iw > L) store_first(row + L, zip<T, 1>(a, b), lanes_left(s.IW - iw - L, L));
-      }
-    }
+  for (int64_t kh = 0; kh < 2; ++kh) {
+    const Vec<T> a = gradient.template read<READS>(r, factors, 2 * kh);
+    const Vec<T> b = gradient.template read<READS>(r, factors, 2 * kh + 1);
+    if (kh >= rows) return;
+    store_pixels(row + kh * s.IW, zip<T, 0>(a, b), left, end);
+    store_pixels(row + kh * s.IW + LANES<T>, zip<T, 1>(a, b), left - LANES<T>, end);
+  }
 }
 
 template <class T, class Gradient>
-FASTCONV_LEAF void gradient_rows(const Pool2dShape& s, const PoolPlane<T>& p,
-                                 const Gradient& gradient) {
-  const bool tiles = s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
-                     s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1;
-  if (tiles)
+FASTCONV_LEAF void tiled_gradient_rows(const Pool2dShape& shape, const PoolPlanes<T>& planes,
+                                       const Gradient& gradient) {
+  constexpr int L = LANES<T>;
+  const Pool2dShape s = shape;  // copies of our own, which stores cannot change
+  const PoolPlanes<T> p = planes;
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  const T* end = p.y + (p.count - 1) * in + p.end * s.IW;
+  for (int64_t iw = (s.IW - 1) / (2 * L) * 2 * L; iw >= 0; iw -= 2 * L) {
+    const int64_t j = iw / 2;
+    const auto lane = ramp(LaneInteger<T>(1)) + static_cast<LaneInteger<T>>(j);
+    const auto counted = lane < static_cast<LaneInteger<T>>(s.OW);
+    const bool inside = s.IW - iw >= 2 * L ? j + L <= s.OW : s.IW % 2 == 0;
+    const Vec<T> by_columns = gradient.factors(s, j);
+    for (int64_t plane = 0; plane < p.count; ++plane)
+      for (int64_t oh = p.first / 2; oh < ceil_div(p.end, 2); ++oh) {
+        const OutputsRead<T> r{plane * out + oh * s.OW + j,
+                               lane_range<T>(0, oh < s.OH ? s.OW - j : 0), counted};
+        const Vec<T> factors = gradient.row_factors(s, by_columns, oh);
+        T* row = p.y + plane * in + 2 * oh * s.IW + iw;
+        const int64_t rows = p.end - 2 * oh, left = s.IW - iw;
+        if (oh >= s.OH || p.x + r.at + L > p.x_end)
+          spread<Reads::BOUNDED>(s, gradient, r, factors, row, rows, left, end);
+        else if (inside)
+          spread<Reads::INSIDE>(s, gradient, r, factors, row, rows, left, end);
+        else
+          spread<Reads::MASKED>(s, gradient, r, factors, row, rows, left, end);
+      }
+  }
+}
+
+// Of windows of 2 x 2 that tile the image; all others scatter (scatter.h), because in NCHW a gather
+// costs 25 cycles for each vector and window element.
+template <class T, class Code>
+void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p, const Code* codes) {
+  tiled_gradient_rows(s, p, MaxGradient<T, Code>{p.x, codes});
+}
+
+template <class T>
+void avg_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p) {
+  const AvgGradient<T> gradient{p.x};
+  if (is_2x2_tiling(s))
     tiled_gradient_rows(s, p, gradient);
-  else if (s.stride_w == 2 && s.KW == 2)
-    gradient_rows_at<T, 2, 2>(s, p, gradient);
-  else if (s.stride_w == 2 && s.KW == 3)
-    gradient_rows_at<T, 2, 3>(s, p, gradient);
   else if (s.stride_w == 2)
     gradient_rows_at<T, 2, 0>(s, p, gradient);
   else if (s.stride_w == 1)
     gradient_rows_at<T, 1, 0>(s, p, gradient);
   else
     gradient_rows_at<T, 0, 0>(s, p, gradient);
-}
-
-template <class T, class Code>
-void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlane<T>& p, const Code* codes) {
-  gradient_rows(s, p, MaxGradient<T, Code>{p.x, codes});
-}
-
-template <class T>
-void avg_pool_gradient_rows(const Pool2dShape& s, const PoolPlane<T>& p) {
-  gradient_rows(s, p, AvgGradient<T>{p.x});
 }

@@ -6,13 +6,18 @@
 
 #include "rows.inl"
 #include "gradient_rows.inl"
+#include "tiles.inl"
+#include "separable.inl"
 #include "pixels.inl"
+#include "gradient_pixels.inl"
 #include "sums.inl"
 
 template <class T, class Code>
 constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
-  return {max_pool_rows<T, Code>, max_pool_gradient_rows<T, Code>, max_pool_pixel<T, Code>,
-          add_selected<T, Code>};
+  return {max_pool_rows<T, Code>,      max_pool_gradient_rows<T, Code>,
+          max_pool_pixels<T, Code>,    max_pool_gradient_pixels<T, Code>,
+          max_pool_separable<T, Code>, max_pool_tiles<T, Code>,
+          max_gradient_tiles<T, Code>};
 }
 
 template <class T>
@@ -20,11 +25,13 @@ constexpr PoolKernels<T> make_table() {
   PoolKernels<T> k{};
   k.max_bytes = max_pool_kernels<T, uint8_t>();
   k.max_words = max_pool_kernels<T, int32_t>();
+  k.lanes = LANES<T>;
   k.avg_rows = avg_pool_rows<T>;
   k.avg_gradient_rows = avg_pool_gradient_rows<T>;
-  k.avg_pixel = avg_pool_pixel<T>;
-  k.window_sum = window_sum<T>;
-  k.add_quotient = add_quotient<T>;
+  k.avg_pixels = avg_pool_pixels<T>;
+  k.avg_gradient_pixels = avg_pool_gradient_pixels<T>;
+  k.pixel_mean = pixel_mean<T>;
+  k.plane_means = plane_means<T>;
   return k;
 }
 

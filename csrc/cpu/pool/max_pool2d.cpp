@@ -1,9 +1,12 @@
 // max_pool2d and its gradient (contract: pool2d.h). Layer: cpu, driver.
 //
-// Leaf kernels: NCHW planes row by row (rows.inl), NHWC pixels (pixels.inl).
+// Leaf kernels: NCHW planes row by row (rows.inl), NHWC pixels (pixels.inl), overlapping windows by
+// rows and columns (separable.inl), small NCHW maps as a stream (tiles.inl). Gradients gather
+// (gradient_rows.inl, gradient_pixels.inl) or scatter (scatter.h).
 #include "../../core/dtype.h"
 #include "pool2d.h"
 #include "jobs.h"
+#include "scatter.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -17,112 +20,218 @@ const MaxPoolKernels<T, int32_t>& max_pool_kernels(int32_t) {
   return pool_kernels<T>(isa()).max_words;
 }
 
+// ---- by rows and columns (separable.inl) ---------------------------------------------------------
+
+constexpr int64_t SEPARABLE_WINDOW = 9;          // elements from which it is tried
+constexpr int64_t SEPARABLE_BYTES = 128 * 1024;  // of a block: it stays in L2, beside what is read
+constexpr int64_t SEPARABLE_MOST_BYTES = 1 << 20;  // of the workspace of a thread
+
+// Elements of a pixel of a block.
+template <class T>
+int64_t separable_pixel(const Pool2dShape& s) {
+  return s.channels_last ? pool_kernels<T>(isa()).lanes : 1;
+}
+
+// Output rows of a block. Windows of neighbouring blocks overlap in KH - 1 rows, so at least KH.
+template <class T>
+int64_t separable_rows(const Pool2dShape& s) {
+  const int64_t row = 2 * sizeof(T) * (s.OW + s.KW - 1) * separable_pixel<T>(s);
+  return clamp64(SEPARABLE_BYTES / row - s.KH + 1, min64(s.KH, s.OH), s.OH);
+}
+
+template <class T>
+int64_t separable_bytes(const Pool2dShape& s) {
+  const int64_t lanes = pool_kernels<T>(isa()).lanes;
+  return 2 * sizeof(T) * separable_elements(s, separable_rows<T>(s), separable_pixel<T>(s), lanes);
+}
+
+template <class T>
+bool is_separable(const Pool2dShape& s) {
+  return !s.adaptive && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 &&
+         s.dilation_w == 1 && s.KH * s.KW >= SEPARABLE_WINDOW && s.y_count() > 0 &&
+         separable_bytes<T>(s) <= SEPARABLE_MOST_BYTES;
+}
+
+// A job is a block of a few planes, or of LANES channels of an image.
 template <class T, class Code>
-void forward_nhwc(const Pool2dShape& s, const T* x, T* y, Code* codes, int threads) {
+void forward_separable(const Pool2dShape& s, const T* x, T* y, Code* codes, void* workspace,
+                       int threads) {
   const auto& k = max_pool_kernels<T>(Code{});
-  parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
-    const int64_t n = job / s.OH, oh = job % s.OH;
-    const Window rows = s.rows(oh);
-    const int64_t kh = (rows.first - (oh * s.stride_h - s.pad_h)) / s.dilation_h;
-    for (int64_t ow = 0; ow < s.OW; ++ow) {
-      const Window columns = s.columns(ow);
-      const int64_t kw = (columns.first - (ow * s.stride_w - s.pad_w)) / s.dilation_w;
-      const int64_t at = (job * s.OW + ow) * s.C;
-      k.pixel(PoolPixel<T>{s.C, ceil_div(rows.end - rows.first, s.dilation_h),
-                           ceil_div(columns.end - columns.first, s.dilation_w),
-                           s.dilation_h * s.IW * s.C, s.dilation_w * s.C,
-                           x + ((n * s.IH + rows.first) * s.IW + columns.first) * s.C, y + at},
-              codes ? codes + at : nullptr, kh * s.KW + kw, s.KW);
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  const int64_t rows = separable_rows<T>(s), bands = ceil_div(s.OH, rows);
+  const int64_t lanes = pool_kernels<T>(isa()).lanes, bytes = separable_bytes<T>(s);
+  const int64_t planes = s.channels_last ? s.N * ceil_div(s.C, lanes) : s.N * s.C;
+  const int64_t together =
+      s.channels_last ? 1 : max64(1, POOL_JOB_ELEMENTS / max64(1, rows * s.OW));
+  const int64_t groups = ceil_div(planes, together);
+  parallel_jobs(pool_threads(s, threads), groups * bands, [&](int64_t job, int thread) {
+    T* scratch = reinterpret_cast<T*>(static_cast<char*>(workspace) + thread * bytes);
+    const int64_t first = job % bands * rows, end = min64(first + rows, s.OH);
+    const int64_t group = job / bands * together;
+    for (int64_t plane = group; plane < min64(group + together, planes); ++plane) {
+      int64_t from = plane * in, to = plane * out;
+      int channels = 0;
+      if (s.channels_last) {
+        const int64_t blocks = ceil_div(s.C, lanes), n = plane / blocks;
+        const int64_t c = plane % blocks * lanes;
+        from = n * in * s.C + c;
+        to = n * out * s.C + c;
+        channels = static_cast<int>(min64(lanes, s.C - c));
+      }
+      k.separable(s, PoolPlanes<T>{x + from, y + to, 1, first, end, x, x + s.x_count()}, channels,
+                  scratch, codes ? codes + to : nullptr);
     }
   });
 }
 
-// What a code adds to the index of its window's first element. Bytes are looked up: a division
-// costs more than all the rest of an index.
-template <class Code>
-class CodeOffsets {
- public:
-  explicit CodeOffsets(const Pool2dShape& s) : shape(s) {
-    for (int64_t code = 0; code < TABLED; ++code) table[code] = computed(code);
-  }
-  int64_t operator()(Code code) const {
-    if constexpr (TABLED > 1)
-      return table[code];
-    else
-      return computed(code);
-  }
+// ---- choices -------------------------------------------------------------------------------------
 
- private:
-  static constexpr int64_t TABLED = sizeof(Code) == 1 ? 256 : 1;
-  int64_t computed(int64_t code) const {
-    return code / shape.KW * shape.dilation_h * shape.IW + code % shape.KW * shape.dilation_w;
-  }
-  const Pool2dShape& shape;
-  int64_t table[TABLED];
-};
+// A gather compares the codes of each output over a vector of pixels; a scatter looks at each output
+// once, an element at a time. In NCHW only windows that tile gather.
+constexpr int64_t GATHERED_OUTPUTS = 5;  // over a pixel, at most
+bool scatters(const Pool2dShape& s) {
+  if (!s.channels_last) return s.adaptive || !is_2x2_tiling(s);
+  return !s.adaptive && s.KH * s.KW > GATHERED_OUTPUTS * s.stride_h * s.stride_w;
+}
+
+// Windows of 2 x 2 that tile maps whose rows of outputs divide a vector (tiles.inl).
+template <class T>
+bool is_stream_of_tiles(const Pool2dShape& s) {
+  return !s.channels_last && !s.adaptive && is_2x2_tiling(s) && s.IH == 2 * s.OH &&
+         s.IW == 2 * s.OW && s.OW < pool_kernels<T>(isa()).lanes && (s.OW & (s.OW - 1)) == 0;
+}
+
+// Calls f(first, count) for parts of all outputs.
+template <class F>
+void for_outputs(const Pool2dShape& s, int threads, const F& f) {
+  const int64_t all = s.y_count();
+  parallel_jobs(pool_threads(s, threads), ceil_div(all, POOL_JOB_ELEMENTS), [&](int64_t job, int) {
+    const int64_t first = job * POOL_JOB_ELEMENTS;
+    f(first, min64(POOL_JOB_ELEMENTS, all - first));
+  });
+}
+
+// Adaptive windows of NCHW planes, which have no constant stride, are scanned one by one.
+template <class T, class Code>
+void forward_adaptive(const Pool2dShape& s, const T* x, T* y, Code* codes, int threads) {
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  parallel_jobs(pool_threads(s, threads), s.N * s.C, [&](int64_t plane, int) {
+    for (int64_t oh = 0; oh < s.OH; ++oh)
+      for (int64_t ow = 0; ow < s.OW; ++ow) {
+        const Window rows = s.rows(oh), columns = s.columns(ow);
+        const T* image = x + plane * in;
+        T best = image[rows.first * s.IW + columns.first];
+        int64_t code = 0;
+        for (int64_t ih = rows.first; ih < rows.end; ++ih)
+          for (int64_t iw = columns.first; iw < columns.end; ++iw) {
+            const T other = image[ih * s.IW + iw];
+            if (!(other > best || other != other)) continue;
+            best = other;
+            code = (ih - rows.first) * s.KW + iw - columns.first;
+          }
+        const int64_t to = plane * out + oh * s.OW + ow;
+        y[to] = best;
+        if (codes) codes[to] = static_cast<Code>(code);
+      }
+  });
+}
 
 }  // namespace
 
 template <class Code>
 void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indices, int threads) {
   if (s.y_count() == 0) return;
-  const CodeOffsets<Code> offset(s);
+  const CodePlaces<Code> places(s, 1);
   const auto first_of = [&](int64_t oh, int64_t ow) {
-    return (oh * s.stride_h - s.pad_h) * s.IW + ow * s.stride_w - s.pad_w;
+    return s.row_start(oh) * s.IW + s.column_start(ow);
   };
   if (s.channels_last) {
     parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
       for (int64_t ow = 0; ow < s.OW; ++ow) {
         const int64_t first = first_of(job % s.OH, ow), at = (job * s.OW + ow) * s.C;
-        for (int64_t c = at; c < at + s.C; ++c) indices[c] = first + offset(codes[c]);
+        for (int64_t c = at; c < at + s.C; ++c) indices[c] = first + places.distance(codes[c]);
       }
     });
     return;
   }
-  for_row_blocks(s, s.OH, s.OW, threads, [&](int64_t plane, int64_t first, int64_t end) {
-    for (int64_t oh = first; oh < end; ++oh) {
-      const int64_t at = (plane * s.OH + oh) * s.OW;
-      for (int64_t ow = 0; ow < s.OW; ++ow)
-        indices[at + ow] = first_of(oh, ow) + offset(codes[at + ow]);
-    }
-  });
+  for_row_blocks(s, s.OH, s.OW, threads,
+                 [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+                   for (int64_t p = plane; p < plane + count; ++p)
+                     for (int64_t oh = first; oh < end; ++oh) {
+                       const int64_t at = (p * s.OH + oh) * s.OW;
+                       for (int64_t ow = 0; ow < s.OW; ++ow)
+                         indices[at + ow] = first_of(oh, ow) + places.distance(codes[at + ow]);
+                     }
+                 });
+}
+
+template <class T>
+int64_t max_pool2d_forward_workspace(const Pool2dShape& shape, int threads) {
+  const Pool2dShape s = tiled(shape);
+  return is_separable<T>(s) ? separable_bytes<T>(s) * pool_threads(s, threads) : 0;
 }
 
 template <class T, class Code>
-void max_pool2d_forward(const Pool2dShape& s, const T* x, T* y, Code* codes, int threads) {
-  if (s.y_count() == 0) return;
-  if (s.channels_last) return forward_nhwc(s, x, y, codes, threads);
+void max_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, Code* codes, void* workspace,
+                        int threads) {
+  if (shape.y_count() == 0) return;
+  const Pool2dShape s = tiled(shape);
   const auto& k = max_pool_kernels<T>(Code{});
-  const int64_t input = s.IH * s.IW, output = s.OH * s.OW;
+  const auto codes_at = [&](int64_t i) { return codes ? codes + i : nullptr; };
+  if (is_separable<T>(s)) return forward_separable(s, x, y, codes, workspace, threads);
+  if (s.channels_last)
+    return for_image_rows(s, s.OH, s.IW * s.stride_h, threads, [&](int64_t n, int64_t oh) {
+      const int64_t to = (n * s.OH + oh) * s.OW * s.C;
+      k.pixels(s, PoolRow<T>{x + n * s.IH * s.IW * s.C, y + to, oh}, codes_at(to));
+    });
+  if (s.adaptive) return forward_adaptive(s, x, y, codes, threads);
+  if (is_stream_of_tiles<T>(s))
+    return for_outputs(s, threads, [&](int64_t first, int64_t count) {
+      k.tiles(s.OW, count, x + 4 * first, y + first, codes_at(first));
+    });
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
   for_row_blocks(s, s.OH, s.IW * s.stride_h, threads,
-                 [&](int64_t plane, int64_t first, int64_t end) {
-                   k.rows(s, PoolPlane<T>{x + plane * input, y + plane * output, first, end},
-                          codes ? codes + plane * output : nullptr);
+                 [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+                   k.rows(s,
+                          PoolPlanes<T>{x + plane * in, y + plane * out, count, first, end, x,
+                                        x + s.x_count()},
+                          codes_at(plane * out));
                  });
 }
 
 template <class T, class Code>
-void max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const Code* codes, T* grad_x,
+void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* codes, T* grad_x,
                          int threads) {
-  if (s.x_count() == 0) return;
+  if (shape.x_count() == 0) return;
+  const Pool2dShape s = tiled(shape);
   const auto& k = max_pool_kernels<T>(Code{});
+  if (scatters(s)) return scatter_gradient(s, grad_y, codes, grad_x, threads);
+  if (is_stream_of_tiles<T>(s))
+    return for_outputs(s, threads, [&](int64_t first, int64_t count) {
+      k.gradient_tiles(s.OW, count, grad_y + first, codes + first, grad_x + 4 * first);
+    });
   if (s.channels_last)
-    return gather_gradient(s, grad_x, threads,
-                           [&](int64_t C, int64_t from, int64_t, int64_t, int64_t code, T* to) {
-                             k.add_selected(C, grad_y + from, codes + from, code, to);
-                           });
-  const int64_t input = s.IH * s.IW, output = s.OH * s.OW;
-  for_row_blocks(s, s.IH, s.IW, threads, [&](int64_t plane, int64_t first, int64_t end) {
-    k.gradient_rows(s, PoolPlane<T>{grad_y + plane * output, grad_x + plane * input, first, end},
-                    codes + plane * output);
-  });
+    return for_image_rows(s, s.IH, s.IW, threads, [&](int64_t n, int64_t ih) {
+      const int64_t image = n * s.OH * s.OW * s.C;
+      k.gradient_pixels(s, PoolRow<T>{grad_y + image, grad_x + (n * s.IH + ih) * s.IW * s.C, ih},
+                        codes + image);
+    });
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  for_row_blocks(s, s.IH, s.IW, threads,
+                 [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+                   k.gradient_rows(s,
+                                   PoolPlanes<T>{grad_y + plane * out, grad_x + plane * in, count,
+                                                 first, end, grad_y, grad_y + s.y_count()},
+                                   codes + plane * out);
+                 });
 }
 
-#define INSTANTIATE_CODE(T, CODE)                                                 \
-  template void max_pool2d_forward(const Pool2dShape&, const T*, T*, CODE*, int); \
+#define INSTANTIATE_CODE(T, CODE)                                                        \
+  template void max_pool2d_forward(const Pool2dShape&, const T*, T*, CODE*, void*, int); \
   template void max_pool2d_backward(const Pool2dShape&, const T*, const CODE*, T*, int);
-#define INSTANTIATE(T)         \
-  INSTANTIATE_CODE(T, uint8_t) \
+#define INSTANTIATE(T)                                                       \
+  template int64_t max_pool2d_forward_workspace<T>(const Pool2dShape&, int); \
+  INSTANTIATE_CODE(T, uint8_t)                                               \
   INSTANTIATE_CODE(T, int32_t)
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 template void max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*, int);

@@ -1,50 +1,125 @@
-// Pooling of NHWC images: lanes are the channels of one pixel (formulas: ../../core/shape.h).
+// Pooling of NHWC images, a row of the output at a time: lanes are the channels of one pixel
+// (formulas: ../../core/shape.h). Windows are cut off at the edges, so every tap is in the image.
 
-template <class T, class Code>
-void max_pool_pixel(const PoolPixel<T>& p, Code* codes, int64_t first, int64_t KW) {
+// The taps of one output: (r, k) is at x + r * row + k * column.
+template <class T>
+struct Taps {
+  const T* x;
+  int64_t rows, columns, row, column;
+};
+
+template <class T>
+FASTCONV_LEAF Taps<T> taps_of(const Pool2dShape& s, const T* image, Window rows, Window columns) {
+  return {image + (rows.first * s.IW + columns.first) * s.C,
+          ceil_div(rows.end - rows.first, s.dilation_h),
+          ceil_div(columns.end - columns.first, s.dilation_w), s.dilation_h * s.IW * s.C,
+          s.dilation_w * s.C};
+}
+
+// `first`: the code of tap (0, 0). ROWS, COLUMNS are 0 where only known at run time.
+template <class T, class Code, int ROWS, int COLUMNS>
+FASTCONV_LEAF void max_pool_pixel(const Taps<T>& taps, int64_t C, int64_t KW, int64_t first,
+                                  T* __restrict__ y, Code* __restrict__ codes) {
   using Integer = LaneInteger<T>;
-  for (int64_t c = 0; c < p.C; c += LANES<T>) {
-    const int count = lanes_left(p.C - c, LANES<T>);
-    Best<T> best{broadcast(static_cast<T>(-__builtin_inf())),
-                 broadcast(static_cast<Integer>(first))};
-    for (int64_t r = 0; r < p.rows; ++r)
-      for (int64_t k = 0; k < p.columns; ++k)
-        best.offer(load_first(p.x + r * p.row + k * p.column + c, count),
-                   broadcast(static_cast<Integer>(first + r * KW + k)));
-    store_first(p.y + c, best.value, count);
+  const int64_t rows = ROWS ? ROWS : taps.rows, columns = COLUMNS ? COLUMNS : taps.columns;
+  const auto first_code = broadcast(static_cast<Integer>(first));
+  for (int64_t c = 0; c < C; c += LANES<T>) {
+    const int count = lanes_left(C - c, LANES<T>);
+    const T* from = taps.x + c;
+    Best<T> best{load_first(from, count), first_code};
+    const int64_t row = taps.row, column = taps.column;
+#pragma GCC unroll 3
+    for (int64_t r = 0; r < rows; ++r) {
+      auto code = first_code + static_cast<Integer>(r * KW);
+#pragma GCC unroll 3
+      for (int64_t k = 0; k < columns; ++k, code += Integer(1))
+        if (r + k > 0) best.offer(load_first(from + r * row + k * column, count), code);
+    }
+    store_first(y + c, best.value, count);
     if (codes) store_codes<T>(codes + c, best.code, count);
   }
 }
 
-template <class T>
-void avg_pool_pixel(const AvgPoolPixel<T>& t) {
-  const PoolPixel<T>& p = t.pool;
-  for (int64_t c = 0; c < p.C; c += LANES<T>) {
-    const int count = lanes_left(p.C - c, LANES<T>);
-    Vec<T> sum{};
-    for (int64_t r = 0; r < p.rows; ++r)
-      for (int64_t s = 0; s < p.columns; ++s)
-        sum += load_first(p.x + r * p.row + s * p.column + c, count);
-    store_first(p.y + c, sum / broadcast(t.divisor), count);
-  }
-}
-
-template <class T>
-void add_quotient(int64_t count, const T* __restrict__ in, T divisor, T* __restrict__ out) {
-  int64_t i = 0;
-  for (; i + LANES<T> <= count; i += LANES<T>)
-    store(out + i, load(out + i) + load(in + i) / broadcast(divisor));
-  for (; i < count; ++i) out[i] += in[i] / divisor;
-}
-
 template <class T, class Code>
-void add_selected(int64_t count, const T* __restrict__ in, const Code* __restrict__ codes,
-                  int64_t code, T* __restrict__ out) {
-  const auto wanted = broadcast(static_cast<LaneInteger<T>>(code));
-  for (int64_t i = 0; i < count; i += LANES<T>) {
-    const LaneRange<T> lanes = lane_range<T>(0, count - i);
-    const Vec<T> g = load_range(in + i, lanes, T(0));
-    const Vec<T> part = load_codes<T>(codes + i, lanes) == wanted ? g : Vec<T>{};
-    store_first(out + i, load_range(out + i, lanes, T(0)) + part, lanes_left(count - i, LANES<T>));
+FASTCONV_LEAF void max_pool_row(const Pool2dShape& shape, const PoolRow<T>& p, Code* codes) {
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+  const Window rows = s.rows(p.at);
+  const int64_t kh = (rows.first - s.row_start(p.at)) / s.dilation_h;
+  for (int64_t ow = 0; ow < s.OW; ++ow) {
+    const Window columns = s.columns(ow);
+    const int64_t skipped = columns.first - s.column_start(ow);
+    const int64_t first = kh * s.KW + (skipped == 0 ? 0 : skipped / s.dilation_w);
+    const Taps<T> taps = taps_of(s, p.x, rows, columns);
+    T* y = p.y + ow * s.C;
+    Code* at = codes ? codes + ow * s.C : nullptr;
+    if (taps.rows == 2 && taps.columns == 2)
+      max_pool_pixel<T, Code, 2, 2>(taps, s.C, s.KW, first, y, at);
+    else if (taps.rows == 3 && taps.columns == 3)
+      max_pool_pixel<T, Code, 3, 3>(taps, s.C, s.KW, first, y, at);
+    else
+      max_pool_pixel<T, Code, 0, 0>(taps, s.C, s.KW, first, y, at);
   }
+}
+
+// Values alone take fewer registers.
+template <class T, class Code>
+void max_pool_pixels(const Pool2dShape& s, const PoolRow<T>& p, Code* codes) {
+  if (codes)
+    max_pool_row<T, Code>(s, p, codes);
+  else
+    max_pool_row<T, Code>(s, p, static_cast<Code*>(nullptr));
+}
+
+// Sums of VECTORS * LANES channels over a window that is whole pixels apart; a group of vectors at
+// a time, so that large windows are read in whole lines.
+template <class T, int VECTORS, int ROWS, int COLUMNS>
+FASTCONV_LEAF void avg_pool_channels(const Taps<T>& taps, int count, T divisor, int64_t c, T* y) {
+  constexpr int L = LANES<T>;
+  const int64_t rows = ROWS ? ROWS : taps.rows, columns = COLUMNS ? COLUMNS : taps.columns;
+  Vec<T> sums[VECTORS] = {};
+#pragma GCC unroll 3
+  for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 3
+    for (int64_t k = 0; k < columns; ++k) {
+      const T* from = taps.x + r * taps.row + k * taps.column + c;
+#pragma GCC unroll 8
+      for (int v = 0; v < VECTORS; ++v)
+        sums[v] += VECTORS == 1 ? load_first(from, count) : load(from + v * L);
+    }
+#pragma GCC unroll 8
+  for (int v = 0; v < VECTORS; ++v)
+    store_first(y + c + v * L, sums[v] / broadcast(divisor), VECTORS == 1 ? count : L);
+}
+
+template <class T, int ROWS, int COLUMNS>
+FASTCONV_LEAF void avg_pool_pixel(const Taps<T>& taps, int64_t C, T divisor, T* y) {
+  constexpr int L = LANES<T>, VECTORS = ROWS ? 4 : 8;
+  int64_t c = 0;
+  for (; c + VECTORS * L <= C; c += VECTORS * L)
+    avg_pool_channels<T, VECTORS, ROWS, COLUMNS>(taps, L, divisor, c, y);
+  for (; c < C; c += L)
+    avg_pool_channels<T, 1, ROWS, COLUMNS>(taps, lanes_left(C - c, L), divisor, c, y);
+}
+
+template <class T>
+void avg_pool_pixels(const Pool2dShape& shape, const PoolRow<T>& p) {
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+  const Window rows = s.rows(p.at);
+  const int64_t by_rows = row_divisor(s, p.at);
+  for (int64_t ow = 0; ow < s.OW; ++ow) {
+    const Taps<T> taps = taps_of(s, p.x, rows, s.columns(ow));
+    const T divisor = static_cast<T>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(ow)));
+    T* y = p.y + ow * s.C;
+    if (taps.rows == 2 && taps.columns == 2)
+      avg_pool_pixel<T, 2, 2>(taps, s.C, divisor, y);
+    else if (taps.rows == 3 && taps.columns == 3)
+      avg_pool_pixel<T, 3, 3>(taps, s.C, divisor, y);
+    else
+      avg_pool_pixel<T, 0, 0>(taps, s.C, divisor, y);
+  }
+}
+
+template <class T>
+void pixel_mean(int64_t count, int64_t channels, const T* x, int64_t row, T divisor, T* y) {
+  avg_pool_pixel<T, 0, 0>({x, 1, count, 0, row}, channels, divisor, y);
 }

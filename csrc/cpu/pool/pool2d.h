@@ -1,5 +1,5 @@
 // Contract of max_pool2d and avg_pool2d on raw pointers (formulas: ../../core/shape.h). Layer: cpu.
-// Results do not depend on `threads`. No workspace is needed.
+// Results do not depend on `threads`.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,11 @@ namespace fastconv::cpu {
 // codes[n,c,oh,ow] = kh * KW + kw of the maximum in its window; null: not wanted. Code is uint8_t,
 // or int32_t where shape.byte_codes() is false.
 template <class T, class Code>
-void max_pool2d_forward(const Pool2dShape&, const T* x, T* y, Code* codes, int threads);
+void max_pool2d_forward(const Pool2dShape&, const T* x, T* y, Code* codes, void* workspace,
+                        int threads);
+// Bytes of its workspace.
+template <class T>
+int64_t max_pool2d_forward_workspace(const Pool2dShape&, int threads);
 
 // indices[n,c,oh,ow] = ih * IW + iw of the maximum that a code stands for.
 template <class Code>

@@ -3,10 +3,16 @@
 //
 // A vector of outputs at column j reads, for window column k, every stride_w-th element from j *
 // stride_w - pad_w + k * dilation_w on: one load at stride 1, two loads and a shuffle at stride 2,
-// single elements beyond. What falls outside the image is masked; masks depend on columns alone, so
-// they are made once for all rows.
+// single elements beyond. Loads are whole: what they read beyond a row is another row's, and a mask
+// of lanes replaces it where a lane counts. Masks depend on columns alone, so they are made once for
+// all rows and planes. Only rows at the ends of the tensor load within bounds.
+//
+// Columns of vectors go from right to left, rows and planes from first to last. So a whole store may
+// write beyond its row: what is there is written later.
 
-constexpr int64_t KEPT_RANGES = 16;  // masks kept for this many window columns; more are made anew
+constexpr int64_t KEPT_MASKS = 16;  // for this many window columns; more are made anew
+
+enum class Reads { INSIDE, MASKED, BOUNDED };  // whole; whole and masked; within the tensor
 
 template <class T>
 struct Best {
@@ -20,6 +26,16 @@ struct Best {
   }
 };
 
+FASTCONV_LEAF int lanes_left(int64_t count, int lanes) {
+  return static_cast<int>(count < lanes ? count : lanes);
+}
+
+// How many lanes to store: the `count` lanes left of a row, or all where the job has yet to write what is behind.
+template <class T>
+FASTCONV_LEAF int lanes_stored(int count, const T* to, const T* end) {
+  return end - to >= LANES<T> ? LANES<T> : count;
+}
+
 // What one vector of outputs reads of the rows under it. STRIDE and KW are 0 where only known at
 // run time.
 template <class T, int STRIDE, int KW>
@@ -28,7 +44,9 @@ struct WindowColumns {
   int64_t stride;  // STRIDE, or the stride where STRIDE is 0
   int64_t count;   // of window columns
   int64_t IW, dilation;
-  LaneRange<T> low[KEPT_RANGES], high[KEPT_RANGES];
+  int64_t reach;  // elements from `start` on that whole loads read
+  Reads reads;    // of rows away from the ends of the tensor
+  Vec<LaneInteger<T>> kept[KEPT_MASKS];
 
   FASTCONV_LEAF WindowColumns(const Pool2dShape& s, int64_t j) {
     stride = STRIDE ? STRIDE : s.stride_w;
@@ -36,17 +54,26 @@ struct WindowColumns {
     IW = s.IW;
     dilation = s.dilation_w;
     count = KW ? KW : s.KW;
-    for (int64_t k = 0; k < count && k < KEPT_RANGES; ++k) {
-      low[k] = range(k, 0);
-      high[k] = range(k, LANES<T>);
-    }
+    reach = (count - 1) * dilation + STRIDE * LANES<T>;
+    const int64_t last = start + (lanes_left(s.OW - j, LANES<T>) - 1) * stride;
+    const bool inside = start >= 0 && last + (count - 1) * dilation < IW;
+    reads = inside ? Reads::INSIDE : Reads::MASKED;
+    for (int64_t k = 0; k < count && k < KEPT_MASKS && !inside; ++k) kept[k] = mask(k);
   }
-  // The elements at and after `lane` of the row under window column k, as far as inside the image.
-  FASTCONV_LEAF LaneRange<T> range(int64_t k, int64_t lane) const {
-    const int64_t at = start + k * dilation + lane;
-    return lane_range<T>(-at, IW - at);
+  // Which lanes of window column k are inside the image.
+  FASTCONV_LEAF Vec<LaneInteger<T>> mask(int64_t k) const {
+    using Integer = LaneInteger<T>;
+    const auto at = ramp(static_cast<Integer>(stride)) + static_cast<Integer>(start + k * dilation);
+    return (at >= 0) & (at < static_cast<Integer>(IW));
+  }
+  // Reads of the rows of a window of plane `x`.
+  FASTCONV_LEAF Reads reads_of(const PoolPlanes<T>& p, const T* x, Window rows) const {
+    if (rows.end <= rows.first) return reads;
+    const T *first = x + rows.first * IW + start, *last = x + (rows.end - 1) * IW + start;
+    return first < p.x_begin || last + reach > p.x_end ? Reads::BOUNDED : reads;
   }
   // Window column k of `row`; `fill` outside the image.
+  template <Reads READS>
   FASTCONV_LEAF Vec<T> read(const T* row, int64_t k, T fill) const {
     constexpr int L = LANES<T>;
     const int64_t at = start + k * dilation;
@@ -56,27 +83,61 @@ struct WindowColumns {
       for (int i = 0; i < L; ++i)
         if (at + i * stride >= 0 && at + i * stride < IW) v[i] = from[i * stride];
       return v;
-    } else {
-      const bool kept = k < KEPT_RANGES;
-      const Vec<T> a = load_range(from, kept ? low[k] : range(k, 0), fill);
+    } else if constexpr (READS == Reads::BOUNDED) {
+      const Vec<T> a = load_range(from, lane_range<T>(-at, IW - at), fill);
       if constexpr (STRIDE == 1) return a;
-      return even_lanes<T>(a, load_range(from + L, kept ? high[k] : range(k, L), fill));
+      return even_lanes<T>(a, load_range(from + L, lane_range<T>(-at - L, IW - at - L), fill));
+    } else {
+      Vec<T> v = load(from);
+      if constexpr (STRIDE == 2) v = even_lanes<T>(v, load(from + L));
+      if constexpr (READS == Reads::INSIDE) return v;
+      return (k < KEPT_MASKS ? kept[k] : mask(k)) ? v : broadcast(fill);
     }
   }
 };
 
-FASTCONV_LEAF int lanes_left(int64_t count, int lanes) {
-  return static_cast<int>(count < lanes ? count : lanes);
+// `rows`: input rows of the window that begins at row_start; `best` has the first element's code.
+template <Reads READS, class T, int STRIDE, int KW>
+FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns,
+                                     const Pool2dShape& s, const T* x, Window rows, int64_t code,
+                                     Best<T> best) {
+  using Integer = LaneInteger<T>;
+  constexpr T LOWEST = -__builtin_inf();
+  for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {
+    const T* row = x + ih * s.IW;
+    Best<T> of_row{columns.template read<READS>(row, 0, LOWEST),
+                   broadcast(static_cast<Integer>(code))};
+#pragma GCC unroll 4
+    for (int64_t k = 1; k < columns.count; ++k)
+      of_row.offer(columns.template read<READS>(row, k, LOWEST),
+                   broadcast(static_cast<Integer>(code + k)));
+    best.offer(of_row.value, of_row.code);  // row by row: a shorter chain of comparisons
+  }
+  return best;
+}
+
+// Columns of vectors jump from row to row, which the hardware does not foresee: each vector fetches
+// what the next job, behind this one in memory, reads and writes at its place.
+template <class T>
+FASTCONV_LEAF void fetch_next_job(const Pool2dShape& s, const PoolPlanes<T>& p, int64_t from,
+                                  int64_t to) {
+  const int64_t outputs = p.count * (p.end - p.first) * s.OW;
+  const int64_t inputs = p.count * (p.end - p.first) * s.stride_h * s.IW;
+  for (int64_t r = 0; r < s.stride_h; ++r) __builtin_prefetch(p.x + from + r * s.IW + inputs);
+  __builtin_prefetch(p.y + to + outputs, 1);
 }
 
 template <class T, class Code, int STRIDE, int KW>
-void max_pool_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p, Code* codes) {
-  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Code* codes) {
+  const Pool2dShape s = shape;  // copies of our own, which stores cannot change
+  const PoolPlanes<T> p = planes;
   using Integer = LaneInteger<T>;
-  constexpr T LOWEST = -__builtin_inf();
-  for (int64_t j = 0; j < s.OW; j += LANES<T>) {
+  constexpr int L = LANES<T>;
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  const T* end = p.y + (p.count - 1) * out + p.end * s.OW;
+  for (int64_t j = (s.OW - 1) / L * L; j >= 0; j -= L) {
     const WindowColumns<T, STRIDE, KW> columns(s, j);
-    const int count = lanes_left(s.OW - j, LANES<T>);
+    const int count = lanes_left(s.OW - j, L);
     Vec<Integer> first_k{};  // the first window column inside the image
     Vec<Integer> at = ramp(static_cast<Integer>(s.stride_w)) + static_cast<Integer>(columns.start);
     if (columns.start < 0)
@@ -84,28 +145,34 @@ void max_pool_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p, Code* cod
         first_k = at < 0 ? first_k + Integer(1) : first_k;
         at = at < 0 ? at + static_cast<Integer>(s.dilation_w) : at;
       }
-    for (int64_t oh = p.first; oh < p.end; ++oh) {
-      const Window rows = s.rows(oh);
-      int64_t code = 0;  // of the row's first window element
-      for (int64_t ih = oh * s.stride_h - s.pad_h; ih < rows.first; ih += s.dilation_h)
-        code += columns.count;
-      Best<T> best{broadcast(LOWEST), first_k + static_cast<Integer>(code)};
-      for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {
-        const T* row = p.x + ih * s.IW;
-        Best<T> of_row{columns.read(row, 0, LOWEST), broadcast(static_cast<Integer>(code))};
-#pragma GCC unroll 4
-        for (int64_t k = 1; k < columns.count; ++k)
-          of_row.offer(columns.read(row, k, LOWEST), broadcast(static_cast<Integer>(code + k)));
-        best.offer(of_row.value, of_row.code);  // row by row: a shorter chain of comparisons
+    for (int64_t plane = 0; plane < p.count; ++plane) {
+      const T* x = p.x + plane * in;
+      for (int64_t oh = p.first; oh < p.end; ++oh) {
+        const Window rows = s.rows(oh);
+        int64_t code = 0;  // of the first row inside the image
+        for (int64_t ih = s.row_start(oh); ih < rows.first; ih += s.dilation_h)
+          code += columns.count;
+        Best<T> best{broadcast(static_cast<T>(-__builtin_inf())),
+                     first_k + static_cast<Integer>(code)};
+        const Reads reads = columns.reads_of(p, x, rows);
+        if (reads == Reads::INSIDE)
+          best = best_of_window<Reads::INSIDE>(columns, s, x, rows, code, best);
+        else if (reads == Reads::MASKED)
+          best = best_of_window<Reads::MASKED>(columns, s, x, rows, code, best);
+        else
+          best = best_of_window<Reads::BOUNDED>(columns, s, x, rows, code, best);
+        const int64_t to = plane * out + oh * s.OW + j;
+        const int lanes = lanes_stored(count, p.y + to, end);
+        fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);
+        store_first(p.y + to, best.value, lanes);
+        if (codes) store_codes<T>(codes + to, best.code, lanes);
       }
-      store_first(p.y + oh * s.OW + j, best.value, count);
-      if (codes) store_codes<T>(codes + oh * s.OW + j, best.code, count);
     }
   }
 }
 
 template <class T, class Code>
-void max_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p, Code* codes) {
+void max_pool_rows(const Pool2dShape& s, const PoolPlanes<T>& p, Code* codes) {
   if (s.stride_w == 2 && s.KW == 2)
     max_pool_rows_at<T, Code, 2, 2>(s, p, codes);
   else if (s.stride_w == 2 && s.KW == 3)
@@ -141,29 +208,52 @@ FASTCONV_LEAF int64_t row_divisor(const Pool2dShape& s, int64_t oh) {
   return s.divisor_override ? s.divisor_override : s.rows_divisor(oh);
 }
 
+template <Reads READS, class T, int STRIDE, int KW>
+FASTCONV_LEAF Vec<T> sum_of_window(const WindowColumns<T, STRIDE, KW>& columns, int64_t IW,
+                                   const T* x, Window rows) {
+  Vec<T> sum{};
+  for (int64_t ih = rows.first; ih < rows.end; ++ih) {
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < columns.count; ++k)
+      sum += columns.template read<READS>(x + ih * IW, k, T(0));
+  }
+  return sum;
+}
+
 template <class T, int STRIDE, int KW>
-void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlane<T>& p) {
-  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
-  for (int64_t j = 0; j < s.OW; j += LANES<T>) {
+void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes) {
+  const Pool2dShape s = shape;  // copies of our own, which stores cannot change
+  const PoolPlanes<T> p = planes;
+  constexpr int L = LANES<T>;
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
+  const T* end = p.y + (p.count - 1) * out + p.end * s.OW;
+  for (int64_t j = (s.OW - 1) / L * L; j >= 0; j -= L) {
     const WindowColumns<T, STRIDE, KW> columns(s, j);
     const Vec<T> by_columns = column_divisors<T>(s, j);
-    const int count = lanes_left(s.OW - j, LANES<T>);
-    for (int64_t oh = p.first; oh < p.end; ++oh) {
-      const Window rows = s.rows(oh);
-      Vec<T> sum{};
-      for (int64_t ih = rows.first; ih < rows.end; ++ih) {
-        const T* row = p.x + ih * s.IW;
-#pragma GCC unroll 4
-        for (int64_t k = 0; k < columns.count; ++k) sum += columns.read(row, k, T(0));
+    const int count = lanes_left(s.OW - j, L);
+    for (int64_t plane = 0; plane < p.count; ++plane) {
+      const T* x = p.x + plane * in;
+      for (int64_t oh = p.first; oh < p.end; ++oh) {
+        const Window rows = s.rows(oh);
+        const Reads reads = columns.reads_of(p, x, rows);
+        Vec<T> sum;
+        if (reads == Reads::INSIDE)
+          sum = sum_of_window<Reads::INSIDE>(columns, s.IW, x, rows);
+        else if (reads == Reads::MASKED)
+          sum = sum_of_window<Reads::MASKED>(columns, s.IW, x, rows);
+        else
+          sum = sum_of_window<Reads::BOUNDED>(columns, s.IW, x, rows);
+        sum /= by_columns * static_cast<T>(row_divisor(s, oh));
+        const int64_t to = plane * out + oh * s.OW + j;
+        store_first(p.y + to, sum, lanes_stored(count, p.y + to, end));
+        fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);
       }
-      sum /= by_columns * static_cast<T>(row_divisor(s, oh));
-      store_first(p.y + oh * s.OW + j, sum, count);
     }
   }
 }
 
 template <class T>
-void avg_pool_rows(const Pool2dShape& s, const PoolPlane<T>& p) {
+void avg_pool_rows(const Pool2dShape& s, const PoolPlanes<T>& p) {
   if (s.stride_w == 2 && s.KW == 2)
     avg_pool_rows_at<T, 2, 2>(s, p);
   else if (s.stride_w == 2 && s.KW == 3)

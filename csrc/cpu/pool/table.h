@@ -9,54 +9,74 @@
 
 namespace fastconv::cpu {
 
-// One pooled pixel of an NHWC image; lanes = channels. Window element (r, s) is x + r * row + s *
-// column.
+// Windows of 2 x 2 that tile the image, the commonest pooling. The last row or column may be left over.
+constexpr bool is_2x2_tiling(const Pool2dShape& s) {
+  return s.KH == 2 && s.KW == 2 && s.stride_h == 2 && s.stride_w == 2 && s.pad_h == 0 &&
+         s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1;
+}
+
+// Rows [first, end) of the output (forward) or of the input gradient (backward) of `count` NCHW planes
+// that lie one behind the other; count > 1 only with all rows. A job: what is behind y in these rows is
+// written by nobody else.
 template <class T>
-struct PoolPixel {
-  int64_t C;
-  int64_t rows, columns;  // window inside the image
-  int64_t row, column;
-  const T* x;
-  T* y;
-};
-template <class T>
-struct AvgPoolPixel {
-  PoolPixel<T> pool;
-  T divisor;
+struct PoolPlanes {
+  const T* x;  // first plane; of grad_y in backward
+  T* y;        // first plane; of grad_x in backward
+  int64_t count, first, end;
+  const T *x_begin, *x_end;  // the whole tensor: what may be read
 };
 
-// Rows [first, end) of the output (forward) or of the input gradient (backward) of one NCHW plane.
+// One row of an NHWC image: row `at` of the output (forward) or of the input gradient (backward).
 template <class T>
-struct PoolPlane {
-  const T* x;  // plane; grad_y in backward
-  T* y;        // plane; grad_x in backward
-  int64_t first, end;
+struct PoolRow {
+  const T* x;  // image; of grad_y in backward
+  T* y;        // row; of grad_x in backward
+  int64_t at;
 };
 
 // Max pooling. Code: uint8_t or int32_t, where in its window a maximum is, kh * KW + kw; may be
 // null in forward.
 template <class T, class Code>
 struct MaxPoolKernels {
-  // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row.
-  void (*rows)(const Pool2dShape&, const PoolPlane<T>&, Code* codes);
-  void (*gradient_rows)(const Pool2dShape&, const PoolPlane<T>&, const Code* codes);
-  // NHWC; lanes = channels. The window's first element inside the image has code `first`.
-  void (*pixel)(const PoolPixel<T>&, Code* codes, int64_t first, int64_t KW);
-  // out[i] += in[i] where codes[i] == code
-  void (*add_selected)(int64_t count, const T* in, const Code* codes, int64_t code, T* out);
+  // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row. `codes`: of the first plane.
+  void (*rows)(const Pool2dShape&, const PoolPlanes<T>&, Code* codes);
+  void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&,
+                        const Code* codes);  // 2 x 2 tiling
+  // NHWC; lanes = channels. `codes`: of the row of outputs; of the image.
+  void (*pixels)(const Pool2dShape&, const PoolRow<T>&, Code* codes);
+  void (*gradient_pixels)(const Pool2dShape&, const PoolRow<T>&, const Code* codes);
+  // Stride 1, no dilation. Output rows of one NCHW plane (channels = 0), or of 1 to LANES channels of
+  // an NHWC image. `scratch`: 2 * separable_elements.
+  void (*separable)(const Pool2dShape&, const PoolPlanes<T>&, int channels, T* scratch,
+                    Code* codes);
+  // 2 x 2 windows that tile NCHW maps of OW = 1, 2, 4 ... < lanes outputs a row.
+  void (*tiles)(int64_t OW, int64_t outputs, const T* x, T* y, Code* codes);
+  void (*gradient_tiles)(int64_t OW, int64_t outputs, const T* grad_y, const Code* codes,
+                         T* grad_x);
 };
+
+// Elements of the values, and of the places, of a block of separable.inl; pixels of `pixel` elements.
+constexpr int64_t separable_elements(const Pool2dShape& s, int64_t outputs, int64_t pixel,
+                                     int64_t lanes) {
+  const int64_t pitch = (s.OW + s.KW - 1) * pixel;
+  return round_up((outputs + s.KH - 1) * pitch + s.KW * pixel + 2 * lanes, lanes);
+}
 
 template <class T>
 struct PoolKernels {
+  int lanes;
   MaxPoolKernels<T, uint8_t> max_bytes;
   MaxPoolKernels<T, int32_t> max_words;
-  void (*avg_rows)(const Pool2dShape&, const PoolPlane<T>&);
-  void (*avg_gradient_rows)(const Pool2dShape&, const PoolPlane<T>&);
-  void (*avg_pixel)(const AvgPoolPixel<T>&);
-  // The sum of x[r * row + c] over r < rows, c < columns.
-  T (*window_sum)(int64_t rows, int64_t columns, const T* x, int64_t row);
-  // out[i] += in[i] / divisor
-  void (*add_quotient)(int64_t count, const T* in, T divisor, T* out);
+  void (*avg_rows)(const Pool2dShape&, const PoolPlanes<T>&);
+  void (*avg_gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&);
+  void (*avg_pixels)(const Pool2dShape&, const PoolRow<T>&);
+  void (*avg_gradient_pixels)(const Pool2dShape&, const PoolRow<T>&);
+  // NHWC: y[c] = sum of x[i * row + c] over i < count, divided, for c < channels
+  void (*pixel_mean)(int64_t count, int64_t channels, const T* x, int64_t row, T divisor, T* y);
+  // NCHW: y[i * y_step] = the sum over r < rows, c < columns of x[i * plane + r * row + c], divided,
+  // for i < planes
+  void (*plane_means)(int64_t planes, int64_t rows, int64_t columns, const T* x, int64_t plane,
+                      int64_t row, T divisor, T* y, int64_t y_step);
 };
 
 FASTCONV_TABLE(PoolKernels, pool_kernels)

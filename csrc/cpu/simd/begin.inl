@@ -64,3 +64,4 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 
 #include "vec.inl"
 #include "shuffles.inl"
+#include "codes.inl"

@@ -52,6 +52,27 @@ FASTCONV_LEAF Vec<T> two_of_four(Vec<T> a, Vec<T> b) {
   return two_of_four<T, FIRST>(a, b, AllLanes<T>{});
 }
 
+// Of a followed by b, cut into blocks of BLOCK lanes: the blocks with even (WHICH = 0) or odd numbers.
+template <class T, int BLOCK, int WHICH, int... I>
+FASTCONV_LEAF Vec<T> every_second_block(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, ((I / BLOCK * 2 + WHICH) * BLOCK + I % BLOCK)...>(a, b);
+}
+template <class T, int BLOCK, int WHICH>
+FASTCONV_LEAF Vec<T> every_second_block(Vec<T> a, Vec<T> b) {
+  return every_second_block<T, BLOCK, WHICH>(a, b, AllLanes<T>{});
+}
+
+// The inverse: blocks of a and of b in turns, the lower (HIGH = 0) or upper (HIGH = 1) half of them.
+template <class T, int BLOCK, int HIGH, int... I>
+FASTCONV_LEAF Vec<T> zip_blocks(Vec<T> a, Vec<T> b, Lanes<I...>) {
+  return shuffle<T, (HIGH * LANES<T> / 2 + I / BLOCK / 2 * BLOCK + I % BLOCK +
+                     I / BLOCK % 2 * LANES<T>)...>(a, b);
+}
+template <class T, int BLOCK, int HIGH>
+FASTCONV_LEAF Vec<T> zip_blocks(Vec<T> a, Vec<T> b) {
+  return zip_blocks<T, BLOCK, HIGH>(a, b, AllLanes<T>{});
+}
+
 // zip within every group of four neighbouring lanes.
 template <class T, int HIGH, int... I>
 FASTCONV_LEAF Vec<T> zip_quads(Vec<T> a, Vec<T> b, Lanes<I...>) {

@@ -1,0 +1,136 @@
+// The gradient of max pooling by scattering, for windows that overlap much and for adaptive ones:
+//   grad_x[place of codes[oh,ow]] += grad_y[oh,ow], outputs in their order, which is torch's
+// Layer: cpu/pool, for drivers.
+//
+// A job is some NCHW planes, or channels of one NHWC image, so no two threads meet.
+#pragma once
+
+#include <algorithm>
+
+#include "jobs.h"
+
+namespace fastconv::cpu {
+
+constexpr int64_t SCATTER_CHANNELS = 256;  // of a job in NHWC: fewer read memory in short pieces
+
+// Where codes lie from the first element of their window: its column, and the distance in elements
+// where neighbouring pixels are `pixel` elements apart.
+template <class Code>
+class CodePlaces {
+ public:
+  CodePlaces(const Pool2dShape& s, int64_t pixel_step) : shape(s), pixel(pixel_step) {
+    for (int64_t code = 0; code < TABLED; ++code) {
+      columns[code] = column_of(code);
+      distances[code] = distance_of(code);
+    }
+  }
+  // Bytes are looked up: a division costs more than all the rest of an index.
+  int64_t column(Code code) const { return TABLED > 1 ? columns[code] : column_of(code); }
+  int64_t distance(Code code) const { return TABLED > 1 ? distances[code] : distance_of(code); }
+
+ private:
+  static constexpr int64_t TABLED = sizeof(Code) == 1 ? 256 : 1;
+  int64_t column_of(int64_t code) const { return code % shape.KW; }
+  int64_t distance_of(int64_t code) const {
+    return (code / shape.KW * shape.dilation_h * shape.IW + code % shape.KW * shape.dilation_w) *
+           pixel;
+  }
+  const Pool2dShape& shape;
+  int64_t pixel;
+  int64_t columns[TABLED], distances[TABLED];
+};
+
+// Window elements [first, end) of one axis that are inside the image, for output o.
+inline Window taps_inside(const PoolAxis& axis, int64_t o) {
+  const Window inside = axis.window(o);
+  const int64_t start = axis.start(o);
+  if (axis.dilation == 1) return {inside.first - start, inside.end - start};  // without divisions
+  return {(inside.first - start) / axis.dilation, ceil_div(inside.end - start, axis.dilation)};
+}
+
+// `count` outputs, neighbours in grad_y, whose windows begin `step` elements apart from `to` on. Codes
+// that forward does not give, of taps outside of `codes_inside` and `columns`, add nothing.
+template <bool CLIPPED, class T, class Code>
+void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* grad_y,
+                     const Code* codes, Window codes_inside, Window columns, T* to, int64_t step) {
+  const uint64_t many = static_cast<uint64_t>(codes_inside.end - codes_inside.first);
+  for (int64_t i = 0; i < count; ++i, to += step) {
+    const Code code = codes[i];
+    if (static_cast<uint64_t>(code - codes_inside.first) >= many) continue;
+    if (CLIPPED && (places.column(code) < columns.first || places.column(code) >= columns.end))
+      continue;
+    to[places.distance(code)] += grad_y[i];
+  }
+}
+
+// `count` channels of an NHWC image, an output after the other.
+template <class T, class Code>
+void scatter_channels(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
+                      const Code* codes, T* grad_x, int64_t count) {
+  for (int64_t i = 0; i < s.IH * s.IW; ++i)
+    std::fill(grad_x + i * s.C, grad_x + i * s.C + count, T(0));
+  for (int64_t oh = 0; oh < s.OH; ++oh) {
+    const Window rows = taps_inside(s.vertical(), oh);
+    const Window codes_inside{rows.first * s.KW, rows.end * s.KW};
+    for (int64_t ow = 0; ow < s.OW; ++ow) {
+      const Window columns = taps_inside(s.horizontal(), ow);
+      const int64_t from = (oh * s.OW + ow) * s.C;
+      T* to = grad_x + (s.row_start(oh) * s.IW + s.column_start(ow)) * s.C;
+      if (columns.first == 0 && columns.end >= s.KW)
+        scatter_outputs<false>(places, count, grad_y + from, codes + from, codes_inside, columns,
+                               to, 1);
+      else
+        scatter_outputs<true>(places, count, grad_y + from, codes + from, codes_inside, columns, to,
+                              1);
+    }
+  }
+}
+
+// One NCHW plane. The outputs of a row whose windows have all columns inside the image go together.
+template <class T, class Code>
+void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
+                   const Code* codes, T* grad_x) {
+  std::fill(grad_x, grad_x + s.IH * s.IW, T(0));
+  const int64_t last_start = s.IW - 1 - (s.KW - 1) * s.dilation_w;  // of a window inside
+  const Window whole{ceil_div(s.pad_w, s.stride_w),
+                     last_start < 0 ? 0 : min64(s.OW, (last_start + s.pad_w) / s.stride_w + 1)};
+  for (int64_t oh = 0; oh < s.OH; ++oh) {
+    const Window rows = taps_inside(s.vertical(), oh);
+    const Window codes_inside{rows.first * s.KW, rows.end * s.KW};
+    for (int64_t ow = 0, many = 1; ow < s.OW; ow += many) {
+      const int64_t from = oh * s.OW + ow;
+      T* to = grad_x + s.row_start(oh) * s.IW + s.column_start(ow);
+      const bool together = !s.adaptive && ow == whole.first && ow < whole.end;
+      many = together ? whole.end - ow : 1;
+      if (together)
+        scatter_outputs<false>(places, many, grad_y + from, codes + from, codes_inside, {0, s.KW},
+                               to, s.stride_w);
+      else
+        scatter_outputs<true>(places, 1, grad_y + from, codes + from, codes_inside,
+                              taps_inside(s.horizontal(), ow), to, 0);
+    }
+  }
+}
+
+template <class T, class Code>
+void scatter_gradient(const Pool2dShape& s, const T* grad_y, const Code* codes, T* grad_x,
+                      int threads) {
+  const CodePlaces<Code> places(s, s.channels_last ? s.C : 1);
+  const int64_t in = s.IH * s.IW, out = s.OH * s.OW, planes = s.N * s.C;
+  if (!s.channels_last) {
+    const int64_t together = max64(1, POOL_JOB_ELEMENTS / max64(1, in));
+    parallel_jobs(pool_threads(s, threads), ceil_div(planes, together), [&](int64_t job, int) {
+      for (int64_t p = job * together; p < min64((job + 1) * together, planes); ++p)
+        scatter_plane(s, places, grad_y + p * out, codes + p * out, grad_x + p * in);
+    });
+    return;
+  }
+  const int64_t blocks = ceil_div(s.C, SCATTER_CHANNELS);
+  parallel_jobs(pool_threads(s, threads), s.N * blocks, [&](int64_t job, int) {
+    const int64_t n = job / blocks, c = job % blocks * SCATTER_CHANNELS;
+    scatter_channels(s, places, grad_y + n * out * s.C + c, codes + n * out * s.C + c,
+                     grad_x + n * in * s.C + c, min64(SCATTER_CHANNELS, s.C - c));
+  });
+}
+
+}  // namespace fastconv::cpu
