@@ -20,6 +20,7 @@ from fastconv.core.tensors import (
     is_channels_last,
     is_output_channels_last,
 )
+from fastconv.tables import table
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -86,9 +87,7 @@ class Explanation:
             elif measured:
                 line += [f"{1e3 * r.seconds:.3f}", f"{r.ratio:.2f}", f"{100 * r.roofline:.0f} %"]
             lines.append([*line, r.why])
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-        return "\n".join([table[0], "  ".join("-" * w for w in widths), *table[1:]])
+        return table(lines)
 
 
 @dataclass(frozen=True)

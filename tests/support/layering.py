@@ -55,11 +55,20 @@ CORE = [
     "eager",
 ]
 PUBLIC = [
+    "tables",
     "flags",
+    "functional.dim2",
+    "functional.dim1",
+    "functional.dim3",
+    "functional.lp",
+    "functional.transposed",
+    "functional.others",
     "functional",
-    "functional1d",
     "routing",
     "modules",
+    "modules_conv",
+    "modules_pool",
+    "conversion",
     "tools",
     "timing",
     "explain",
@@ -67,7 +76,7 @@ PUBLIC = [
 ]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
-FOR_APPLICATION = {"modules", "functional", "explain", "info"}
+FOR_APPLICATION = {"modules", "functional", "conversion", "explain", "info", "timing"}
 USERS_OF_C = {"core.ops", "core.eager", "flags", "explain", "info"}
 
 
