@@ -4,6 +4,8 @@ Same constructors, initial values from the same seed, state_dict, repr and pickl
 torch.nn parents.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,10 @@ F = torch.nn.functional
 
 class Layer:
     """What all layers share."""
+
+    if TYPE_CHECKING:  # of torch.nn.Module it says Any
+
+        def __call__(self, input: Tensor) -> Tensor: ...
 
     def __prepare_scriptable__(self) -> torch.nn.Module:
         raise NotImplementedError(
@@ -141,6 +147,10 @@ class Conv2dSame(SameSize, Conv2d):
 
 class MaxPool2d(Layer, torch.nn.MaxPool2d):
     """2-D max pooling: :class:`torch.nn.MaxPool2d` with only the computation replaced."""
+
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return functional.max_pool2d(

@@ -2,6 +2,8 @@
 Layer: modules, over functional.
 """
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from fastconv import functional
@@ -47,6 +49,10 @@ class ConvTranspose1d(Layer, nn.ConvTranspose1d):
         :func:`fastconv.functional.conv_transpose1d`
     """
 
+    if TYPE_CHECKING:
+
+        def __call__(self, input: Tensor, output_size: list[int] | None = None) -> Tensor: ...
+
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         return _transposed(self, input, output_size, functional.conv_transpose1d)
 
@@ -58,6 +64,10 @@ class ConvTranspose2d(Layer, nn.ConvTranspose2d):
         input: (N, IC, IH, IW) or (IC, IH, IW); output: (N, OC, OH, OW) as in
         :func:`fastconv.functional.conv_transpose2d`
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, input: Tensor, output_size: list[int] | None = None) -> Tensor: ...
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         return _transposed(self, input, output_size, functional.conv_transpose2d)

@@ -2,6 +2,8 @@
 replaced. Layer: modules, over functional.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from torch import Tensor, nn
 
 from fastconv import functional
@@ -13,6 +15,10 @@ Pooled = Tensor | tuple[Tensor, Tensor]
 class MaxPool1d(Layer, nn.MaxPool1d):
     """1-D max pooling: :class:`torch.nn.MaxPool1d` with only the computation replaced."""
 
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
+
     def forward(self, input: Tensor) -> Pooled:
         return functional.max_pool1d(
             input, self.kernel_size, self.stride, self.padding, self.dilation,
@@ -22,6 +28,10 @@ class MaxPool1d(Layer, nn.MaxPool1d):
 
 class MaxPool3d(Layer, nn.MaxPool3d):
     """3-D max pooling: :class:`torch.nn.MaxPool3d` with only the computation replaced."""
+
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
 
     def forward(self, input: Tensor) -> Pooled:
         return functional.max_pool3d(
@@ -67,6 +77,10 @@ class AdaptiveAvgPool3d(Layer, nn.AdaptiveAvgPool3d):
 class AdaptiveMaxPool1d(Layer, nn.AdaptiveMaxPool1d):
     """1-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool1d`, computation replaced where
     the output's extent divides the input's."""
+
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
 
     def forward(self, input: Tensor) -> Pooled:
         return functional.adaptive_max_pool1d(input, self.output_size, self.return_indices)
