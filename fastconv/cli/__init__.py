@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastconv
-from fastconv.cli import evaluate, explain, filters, info, models, show, streams, summary, train
+from fastconv.cli import (
+    bench,
+    evaluate,
+    explain,
+    filters,
+    info,
+    models,
+    show,
+    streams,
+    summary,
+    train,
+)
 from fastconv.cli.streams import fail
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
@@ -20,7 +31,7 @@ from fastconv.train.config import TrainError
 
 # In the order of the help. A command is a module with add(commands), which adds its parser and
 # names run, and run(options, arguments) -> exit code.
-COMMANDS = (train, evaluate, show, filters, models, summary, explain, info)
+COMMANDS = (train, evaluate, show, filters, models, summary, explain, bench, info)
 
 # What commands need beyond torch. Name of the module: name of the package, extra that brings it.
 OPTIONAL_PACKAGES = {

@@ -76,7 +76,7 @@ PUBLIC = [
 ]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
-FOR_APPLICATION = {"modules", "functional", "conversion", "explain", "info", "timing"}
+FOR_APPLICATION = {"modules", "functional", "conversion", "explain", "info", "tables"}
 USERS_OF_C = {"core.ops", "core.eager", "flags", "explain", "info"}
 
 
