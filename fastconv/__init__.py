@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from fastconv import functional, tools
+from fastconv.conversion import Report, ReportRow, convert, report, revert
 from fastconv.core import (  # noqa: F401  (they register what they know)
     decompositions,
     derivatives,
@@ -20,8 +21,28 @@ from fastconv.modules import (
     Conv2d,
     Conv2dSame,
     MaxPool2d,
-    convert,
-    revert,
+)
+from fastconv.modules_conv import (
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+)
+from fastconv.modules_pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AvgPool1d,
+    AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
+    MaxPool1d,
+    MaxPool3d,
 )
 from fastconv.routing import disable, enable, enabled
 
@@ -31,13 +52,33 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "Conv1d",
     "Conv2d",
     "Conv2dSame",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
+    "Report",
+    "ReportRow",
     "__version__",
     "clear_filter_cache",
     "convert",
@@ -50,6 +91,7 @@ __all__ = [
     "functional",
     "handovers",
     "keep_memory",
+    "report",
     "revert",
     "tools",
 ]

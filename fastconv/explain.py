@@ -6,7 +6,7 @@ and pool that it sees, the path lists of csrc/ are asked, in each direction, wit
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from fastconv.core.tensors import (
     is_channels_last,
     is_output_channels_last,
 )
+from fastconv.tables import table
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -30,9 +31,10 @@ class Row:
 
     Attributes:
         layer: the module's name in the model, "" for the model itself.
-        operator: "conv2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d" or
+        operator: "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d" or
             "adaptive_avg_pool2d".
-        shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1".
+        shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1"; of a transposed
+            convolution those of the convolution that it is the gradient of.
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
             "backward" of pools.
         path: name of the path, "pool", or "torch" where the layer is left to torch.
@@ -87,9 +89,7 @@ class Explanation:
             elif measured:
                 line += [f"{1e3 * r.seconds:.3f}", f"{r.ratio:.2f}", f"{100 * r.roofline:.0f} %"]
             lines.append([*line, r.why])
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-        return "\n".join([table[0], "  ".join("-" * w for w in widths), *table[1:]])
+        return table(lines)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ class Call:
     tensors: tuple[Tensor, ...]  # on the meta device, with strides
     arguments: tuple
     left_to_torch: str = ""  # why
+    transposed: bool = False  # forward is backward_input of the convolution that the rest describes
+
+
+# Direction of a transposed convolution -> that of the convolution whose kernels run it.
+_TRANSPOSED = {"forward": "backward_input", "backward_input": "forward",
+               "backward_weight": "backward_weight"}  # fmt: skip
 
 
 # aten's operators that a fastconv layer would have taken: name -> the operator of ours.
@@ -131,6 +137,8 @@ class _Watch(TorchDispatchMode):
         if namespace == "fastconv" and name in _OURS:
             count = 3 if name == "conv2d" else 1
             self._add(name, args[:count], args[count:])
+        elif namespace == "fastconv" and name == "conv2d_backward_input":
+            self._add_transposed(*args[:3], args[3:7], args[7])
         elif _ATEN.get(f"{namespace}::{name}"):
             ours = _ATEN[f"{namespace}::{name}"]
             count = 3 if ours == "conv2d" else 1
@@ -141,6 +149,12 @@ class _Watch(TorchDispatchMode):
         kept = tuple(t.detach().to("meta") if isinstance(t, Tensor) else None for t in tensors)
         layer = self.names[-1] if self.names else ""
         self.calls.append(Call(layer, operator, kept, tuple(map(_tuple, rest)), why))
+
+    def _add_transposed(self, x: Tensor, w: Tensor, y_size, args: tuple, last: bool) -> None:
+        memory_format = torch.channels_last if last else torch.contiguous_format
+        y = torch.empty(tuple(y_size), dtype=x.dtype, device="meta", memory_format=memory_format)
+        self._add("conv2d", (y, w, None), args)
+        self.calls[-1] = replace(self.calls[-1], transposed=True)
 
     @staticmethod
     def _why_torch(x: Tensor, args: tuple) -> str:
@@ -227,11 +241,12 @@ def _rows_of(call: Call) -> list[Row]:
     if call.operator == "conv2d":
         shape, number = _conv_shape(call), _dtype_number(x.dtype)
         counts = x.numel() + call.tensors[1].numel() + shape.N * shape.OC * shape.OH * shape.OW
-        rows = []
-        for direction in DIRECTIONS:
+        operator, rows = "conv_transpose2d" if call.transposed else "conv2d", []
+        for of_layer in DIRECTIONS:
+            direction = _TRANSPOSED[of_layer] if call.transposed else of_layer
             path, why = path_and_why(direction, number, shape)
             workspace = _C.conv2d_workspace_bytes(direction, number, shape, threads)
-            rows.append(Row(call.layer, "conv2d", str(shape), direction, path, why, workspace,
+            rows.append(Row(call.layer, operator, str(shape), of_layer, path, why, workspace,
                             shape.multiply_adds, counts * size))  # fmt: skip
         return rows
     adaptive = call.operator.startswith("adaptive")
@@ -242,6 +257,10 @@ def _rows_of(call: Call) -> list[Row]:
     window = x.numel() if adaptive else y * shape.KH * shape.KW
     return [Row(call.layer, call.operator, str(shape), direction, "pool", "", 0, window,
                 (x.numel() + y) * size) for direction in ("forward", "backward")]  # fmt: skip
+
+
+def _direction(row: Row, call: Call) -> str:
+    return _TRANSPOSED[row.direction] if call.transposed else row.direction
 
 
 def explain(
@@ -280,7 +299,12 @@ def explain(
 
         machine = timing.Machine.measured()
         pairs = [
-            (call, row if row.path == "torch" else timing.measured(row, call, machine))
+            (
+                call,
+                row
+                if row.path == "torch"
+                else timing.measured(row, _direction(row, call), call, machine),
+            )
             for call, row in (progress or iter)(pairs)
         ]
     return Explanation(tuple(row for _, row in pairs))

@@ -4,18 +4,23 @@ Same constructors, initial values from the same seed, state_dict, repr and pickl
 torch.nn parents.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
-from fastconv import functional, routing
+from fastconv import functional
 from fastconv.core.tensors import size_of
-from fastconv.functional1d import conv1d
 
 F = torch.nn.functional
 
 
-class _Layer:
+class Layer:
     """What all layers share."""
+
+    if TYPE_CHECKING:  # of torch.nn.Module it says Any
+
+        def __call__(self, input: Tensor) -> Tensor: ...
 
     def __prepare_scriptable__(self) -> torch.nn.Module:
         raise NotImplementedError(
@@ -25,7 +30,7 @@ class _Layer:
         )
 
 
-class Conv1d(_Layer, torch.nn.Conv1d):
+class Conv1d(Layer, torch.nn.Conv1d):
     """1-D convolution: :class:`torch.nn.Conv1d` with only the computation replaced.
 
     Shapes:
@@ -36,11 +41,13 @@ class Conv1d(_Layer, torch.nn.Conv1d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = _padded(self, input)
-        return conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        input, padding = padded(self, input)
+        return functional.conv1d(
+            input, weight, bias, self.stride, padding, self.dilation, self.groups
+        )
 
 
-class Conv2d(_Layer, torch.nn.Conv2d):
+class Conv2d(Layer, torch.nn.Conv2d):
     """2-D convolution: :class:`torch.nn.Conv2d` with only the computation replaced.
 
     Shapes:
@@ -51,13 +58,13 @@ class Conv2d(_Layer, torch.nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = _padded(self, input)
+        input, padding = padded(self, input)
         return functional.conv2d(
             input, weight, bias, self.stride, padding, self.dilation, self.groups
         )
 
 
-def _padded(conv: torch.nn.Module, input: Tensor) -> tuple[Tensor, int | str | tuple[int, ...]]:
+def padded(conv: torch.nn.Module, input: Tensor) -> tuple[Tensor, int | str | tuple[int, ...]]:
     """The input of a convolution layer and the zeros that remain to be put around it."""
     if conv.padding_mode == "zeros":
         return input, conv.padding
@@ -138,8 +145,12 @@ class Conv2dSame(SameSize, Conv2d):
     conv2d = staticmethod(functional.conv2d)
 
 
-class MaxPool2d(_Layer, torch.nn.MaxPool2d):
+class MaxPool2d(Layer, torch.nn.MaxPool2d):
     """2-D max pooling: :class:`torch.nn.MaxPool2d` with only the computation replaced."""
+
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return functional.max_pool2d(
@@ -153,7 +164,7 @@ class MaxPool2d(_Layer, torch.nn.MaxPool2d):
         )
 
 
-class AvgPool2d(_Layer, torch.nn.AvgPool2d):
+class AvgPool2d(Layer, torch.nn.AvgPool2d):
     """2-D average pooling: :class:`torch.nn.AvgPool2d` with only the computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -168,7 +179,7 @@ class AvgPool2d(_Layer, torch.nn.AvgPool2d):
         )
 
 
-class AdaptiveMaxPool2d(_Layer, torch.nn.AdaptiveMaxPool2d):
+class AdaptiveMaxPool2d(Layer, torch.nn.AdaptiveMaxPool2d):
     """2-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool2d`, computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -177,50 +188,8 @@ class AdaptiveMaxPool2d(_Layer, torch.nn.AdaptiveMaxPool2d):
         )
 
 
-class AdaptiveAvgPool2d(_Layer, torch.nn.AdaptiveAvgPool2d):
+class AdaptiveAvgPool2d(Layer, torch.nn.AdaptiveAvgPool2d):
     """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced."""
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.adaptive_avg_pool2d(input, self.output_size)
-
-
-_TWINS = {
-    torch.nn.Conv1d: Conv1d,
-    torch.nn.Conv2d: Conv2d,
-    torch.nn.MaxPool2d: MaxPool2d,
-    torch.nn.AvgPool2d: AvgPool2d,
-    torch.nn.AdaptiveMaxPool2d: AdaptiveMaxPool2d,
-    torch.nn.AdaptiveAvgPool2d: AdaptiveAvgPool2d,
-}
-
-
-def _swap(model: torch.nn.Module, classes: dict[type, type]) -> torch.nn.Module:
-    for module in model.modules():
-        if type(module) in classes:
-            module.__class__ = classes[type(module)]
-    return model
-
-
-def convert(model: torch.nn.Module, *, mode: str = "classes") -> torch.nn.Module:
-    """Makes every convolution and pooling layer of `model` that fastconv has a twin of that twin,
-    in place.
-
-    Parameters, hooks, training flags and optimizers stay as they are; only exact torch.nn classes
-    change, not classes derived from them. Returns `model`. :func:`fastconv.revert` undoes it.
-
-    Args:
-        mode: "classes", or "functions": classes stay torch's own, and every forward run of `model`
-            is a block of :func:`fastconv.enabled`. Derived classes, functional calls and tools that
-            want exactly ``torch.nn.Conv2d`` are served that way.
-    """
-    if mode == "functions":
-        return routing.route(model)
-    if mode != "classes":
-        raise ValueError(f"mode must be 'classes' or 'functions', got {mode!r}")
-    return _swap(model, _TWINS)
-
-
-def revert(model: torch.nn.Module) -> torch.nn.Module:
-    """Makes every fastconv layer of `model` its torch.nn parent again, in place."""
-    parents = {ours: parent for parent, ours in _TWINS.items()}
-    return routing.unroute(_swap(model, {**parents, Conv2dSame: torch.nn.Conv2d}))

@@ -17,30 +17,30 @@ from torch.overrides import TorchFunctionMode
 
 from fastconv import functional
 from fastconv.core.fallbacks import F
-from fastconv.functional1d import conv1d
 
+_NAMES = [name for name in functional.__all__ if hasattr(F, name)]
 # torch's function -> ours, which takes the same arguments.
 ROUTES: dict[Callable, Callable] = {
-    F.conv1d: conv1d,
-    F.conv2d: functional.conv2d,
-    F.max_pool2d: functional.max_pool2d,
-    F.avg_pool2d: functional.avg_pool2d,
-    F.adaptive_avg_pool2d: functional.adaptive_avg_pool2d,
-    F.adaptive_max_pool2d: functional.adaptive_max_pool2d,
+    **{getattr(F, name): getattr(functional, name) for name in _NAMES},
+    torch.max_pool1d: functional.max_pool1d,
     torch.max_pool2d: functional.max_pool2d,
+    torch.max_pool3d: functional.max_pool3d,
 }
 
 
-def _with_indices(*args: Any, **kwargs: Any) -> Any:
-    return functional.max_pool2d(*args, **{**kwargs, "return_indices": True})
+def _with_indices(ours: Callable) -> Callable:
+    @functools.wraps(ours)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return ours(*args, **{**kwargs, "return_indices": True})
+
+    return function
 
 
-def _adaptive_with_indices(*args: Any, **kwargs: Any) -> Any:
-    return functional.adaptive_max_pool2d(*args, **{**kwargs, "return_indices": True})
-
-
-ROUTES[F.max_pool2d_with_indices] = _with_indices
-ROUTES[F.adaptive_max_pool2d_with_indices] = _adaptive_with_indices
+for _name in _NAMES:  # functions that give indices, too, have a second name
+    if hasattr(F, f"{_name}_with_indices"):
+        ROUTES[getattr(F, f"{_name}_with_indices")] = _with_indices(getattr(functional, _name))
+ROUTES[torch.max_pool1d_with_indices] = ROUTES[F.max_pool1d_with_indices]
+ROUTES[torch.adaptive_max_pool1d] = ROUTES[F.adaptive_max_pool1d_with_indices]
 
 
 class _Routes(TorchFunctionMode):
@@ -77,11 +77,10 @@ def _leave() -> None:
 class enabled(ContextDecorator):
     """Inside ``with fastconv.enabled():`` torch's functions are computed by fastconv.
 
-    A context manager and a decorator. ``torch.nn.functional.conv1d``, ``conv2d``, ``max_pool2d``,
-    ``avg_pool2d``, ``adaptive_max_pool2d`` and ``adaptive_avg_pool2d``, and the layers of
-    ``torch.nn`` that call them, run :mod:`fastconv.functional`, with its gradients, types and
-    fallbacks. Backward passes may run outside of the block. The switch holds for the thread that
-    enters the block.
+    A context manager and a decorator. The convolutions and pools of ``torch.nn.functional``, and
+    the layers of ``torch.nn`` that call them, run :mod:`fastconv.functional`, with its gradients,
+    types and fallbacks. Backward passes may run
+    outside of the block. The switch holds for the thread that enters the block.
 
     A routed call of a tiny conv2d takes twice the time of ``fastconv.functional.conv2d`` and three
     quarters of torch's (9.6, 5.0 and 12.7 microseconds on a Zen 1). Tensor subclasses are left to
@@ -114,13 +113,13 @@ def _forward(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return type(model).forward(model, *args, **kwargs)
 
 
-def _is_routed(model: nn.Module) -> bool:
+def is_routed(model: nn.Module) -> bool:
     return getattr(vars(model).get("forward"), "func", None) is _forward
 
 
 def route(model: nn.Module) -> nn.Module:
     """Lets every forward run of `model` be a block of `enabled`; a copied or pickled model too."""
-    if not _is_routed(model):
+    if not is_routed(model):
         if "forward" in vars(model):
             raise ValueError("convert(mode='functions'): the model's forward was replaced already")
         model.forward = functools.partial(_forward, model)
@@ -130,6 +129,6 @@ def route(model: nn.Module) -> nn.Module:
 def unroute(model: nn.Module) -> nn.Module:
     """The inverse, for `model` and the modules in it."""
     for module in model.modules():
-        if _is_routed(module):
+        if is_routed(module):
             del module.forward
     return model

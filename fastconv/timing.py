@@ -157,11 +157,12 @@ def _pool(operator: str, direction: str, x: Tensor, args: tuple):
     return lambda: backward(y, size, *args, last), lambda: their_backward(y, x, *args)
 
 
-def measured(row: Any, call: Any, machine: Machine) -> Any:
-    """A row of fastconv.explain with its times, for the call that it belongs to."""
-    ours, theirs = pair_of(call.operator, row.direction, call.tensors, call.arguments)
+def measured(row: Any, direction: str, call: Any, machine: Machine) -> Any:
+    """A row of fastconv.explain with its times, for the call that it belongs to and the direction
+    of the kernels."""
+    ours, theirs = pair_of(call.operator, direction, call.tensors, call.arguments)
     seconds, torch_seconds = in_turns(ours, theirs)
-    least = machine.least_seconds(row.multiply_adds, row.bytes, row.operator == "conv2d")
+    least = machine.least_seconds(row.multiply_adds, row.bytes, call.operator == "conv2d")
     return replace(
         row, seconds=seconds, torch_seconds=torch_seconds, roofline=min(1.0, least / seconds)
     )

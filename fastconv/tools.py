@@ -1,4 +1,4 @@
-"""What counters of multiply-adds outside torch need to know. Layer: public, over modules.
+"""What counters of multiply-adds outside torch need to know. Layer: public, over conversion.
 
 torch's own counter and torchinfo know it already. docs/ecosystem.md has the table of tools.
 """
@@ -6,7 +6,7 @@ torch's own counter and torchinfo know it already. docs/ecosystem.md has the tab
 from collections.abc import Callable
 from typing import Any
 
-from fastconv import modules
+from fastconv import conversion
 
 
 def fvcore_handles() -> dict[str, Callable]:
@@ -41,4 +41,5 @@ def thop_ops() -> dict[type, Callable]:
     """
     from thop.profile import register_hooks
 
-    return {ours: register_hooks[torchs] for torchs, ours in modules._TWINS.items()}
+    twins = conversion.TWINS.items()
+    return {ours: register_hooks[torchs] for torchs, ours in twins if torchs in register_hooks}

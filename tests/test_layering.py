@@ -31,7 +31,7 @@ PLANTED = [
     ("csrc/elsewhere/new.h", "", "lies in no room"),
     ("fastconv/core/tensors.py", "from fastconv.core import ops", "imports fastconv.core.ops"),
     ("fastconv/core/autograd.py", "from fastconv import functional", "imports fastconv.functional"),
-    ("fastconv/functional.py", "from fastconv.modules import Conv2d", "imports fastconv.modules"),
+    ("fastconv/functional/lp.py", "from fastconv import modules", "imports fastconv.modules"),
     ("fastconv/modules.py", "from fastconv import models", "imports fastconv.models"),
     ("fastconv/models/lenet.py", "from fastconv.core import eager", "imports fastconv.core"),
     ("fastconv/data/idx.py", "import fastconv.core.autograd", "imports fastconv.core"),

@@ -4,11 +4,25 @@ Layer: the top; a command imports what needs an optional package only when it ru
 """
 
 import argparse
+import difflib
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import fastconv
-from fastconv.cli import evaluate, explain, filters, info, models, show, streams, summary, train
+from fastconv.cli import (
+    bench,
+    evaluate,
+    explain,
+    filters,
+    info,
+    models,
+    show,
+    streams,
+    summary,
+    train,
+)
 from fastconv.cli.streams import fail
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
@@ -18,7 +32,7 @@ from fastconv.train.config import TrainError
 
 # In the order of the help. A command is a module with add(commands), which adds its parser and
 # names run, and run(options, arguments) -> exit code.
-COMMANDS = (train, evaluate, show, filters, models, summary, explain, info)
+COMMANDS = (train, evaluate, show, filters, models, summary, explain, bench, info)
 
 # What commands need beyond torch. Name of the module: name of the package, extra that brings it.
 OPTIONAL_PACKAGES = {
@@ -62,8 +76,24 @@ def _run(arguments: list[str]) -> int:
         return fail(str(error) or "interrupted", 130)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says which choice is near one that is not there. Parsers of commands are of this class, too.
+
+    argparse has this from Python 3.14 on (`suggest_on_error`), off by default.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if wrong:
+            choices = re.findall(r"[\w-]+", wrong[2])
+            near = difflib.get_close_matches(wrong[1], choices, n=1)
+            if near:
+                message = f"{message}; did you mean {near[0]!r}?"
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fastconv", description="Fast convolution and pooling for PyTorch on CPUs."
     )
     parser.add_argument("--version", action="version", version=fastconv.__version__)

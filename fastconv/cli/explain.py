@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from fastconv.cli.summary import _positive
+from fastconv.conversion import report
 from fastconv.explain import explain
 from fastconv.models import LAYER_SETS, MODELS, build
 
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         progress = tqdm
     model = build(options.model, layers=options.layers)
     explanation = explain(model, images, measure=options.measure, progress=progress)
-    print(explanation)
+    print(f"{explanation}\n\n{report(model).summary()}")
     if options.picture:
         from fastconv.plots.explanation import draw
 

@@ -15,7 +15,7 @@ from fastconv.core.tensors import conv2d_output_size, pooled_size, size_of
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _MAX_INT = 2**63 - 1  # of torch
-_DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
+DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
 
 
 def refusal(*tensors: object) -> str | None:
@@ -25,7 +25,7 @@ def refusal(*tensors: object) -> str | None:
             return "arguments"
         if t.layout is not torch.strided or t.is_nested:
             return "layout"
-        if t.dtype not in _DTYPES or t.dtype is not tensors[0].dtype:
+        if t.dtype not in DTYPES or t.dtype is not tensors[0].dtype:
             return "dtype"
         if not t.is_cpu:
             return "device"
@@ -42,7 +42,7 @@ def _too_large(x_size: tuple, *numbers: int) -> bool:
     return max(known) >= _MAX_EXTENT
 
 
-def _pair(value: object) -> tuple | None:
+def pair(value: object) -> tuple | None:
     """(v, v) or (v, w) of what torch takes as int[2]; None of anything else."""
     if type(value) is int:
         return value, value
@@ -69,13 +69,13 @@ def _sides(padding: object, w_size: tuple, stride: tuple, dilation: tuple) -> tu
             total = d * (k - 1)  # an odd one goes to the bottom or right
             sides += [total // 2, total - total // 2]
         return tuple(sides)
-    pair = _pair(padding)
-    return None if pair is None else (pair[0], pair[0], pair[1], pair[1])
+    both = pair(padding)
+    return None if both is None else (both[0], both[0], both[1], both[1])
 
 
 def conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) -> tuple | None:
     """(stride, four paddings, dilation, groups) if the kernels take this; None otherwise."""
-    stride, dilation = _pair(stride), _pair(dilation)
+    stride, dilation = pair(stride), pair(dilation)
     if len(w_size) != 4 or len(x_size) != 4 or stride is None or dilation is None:
         return None
     sides = _sides(padding, w_size, stride, dilation)
@@ -123,10 +123,10 @@ def batched_size(input: Tensor) -> tuple:
 
 
 def max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
-    kernel = _pair(kernel_size)
+    kernel = pair(kernel_size)
     empty = isinstance(stride, (tuple, list)) and len(stride) == 0
-    stride = kernel if stride is None or empty else _pair(stride)
-    padding, dilation = _pair(padding), _pair(dilation)
+    stride = kernel if stride is None or empty else pair(stride)
+    padding, dilation = pair(padding), pair(dilation)
     if (
         len(x_size) != 4
         or None in (kernel, stride, padding, dilation)
@@ -161,7 +161,7 @@ def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
         output_size = tuple(extent if out is None else out for out, extent in given)
     elif not isinstance(output_size, (int, torch.SymInt)):
         return None
-    size = _pair(output_size)
+    size = pair(output_size)
     if size is None or min(size) < 1 or _too_large(x_size, *size):
         return None
     if not torch.compiler.is_compiling() and prod((*x_size[:2], *size)) >= _MAX_PRODUCT:

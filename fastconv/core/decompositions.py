@@ -47,6 +47,24 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False) -
     return F.conv2d(F.pad(x, (left, right, top, bottom)), w, bias, stride, 0, dilation, groups)
 
 
+@register_decomposition(_ops.conv2d_backward_input.default)
+def conv2d_backward_input(
+    grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last
+) -> Tensor:
+    """A transposed convolution, cropped where the padding differs from side to side."""
+    top, bottom, left, right = padding
+    more = []  # rows and columns beyond the last that grad_y reaches
+    for axis, sides in ((0, top + bottom), (1, left + right)):
+        reached = (grad_y.shape[2 + axis] - 1) * stride[axis]
+        reached += dilation[axis] * (w.shape[2 + axis] - 1) + 1
+        more.append(x_size[2 + axis] + sides - reached)
+    rest = more, groups, dilation
+    if top == bottom and left == right:
+        return F.conv_transpose2d(grad_y, w, None, stride, (top, left), *rest)
+    whole = F.conv_transpose2d(grad_y, w, None, stride, 0, *rest)
+    return whole[:, :, top : top + x_size[2], left : left + x_size[3]]
+
+
 @register_decomposition(_ops.max_pool2d.default)
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> tuple:
     given = (x, kernel, stride, padding, dilation, ceil_mode)
@@ -92,6 +110,7 @@ _DECOMPOSED = tuple(
     operator.default
     for operator in (
         _ops.conv2d,
+        _ops.conv2d_backward_input,
         _ops.max_pool2d,
         _ops.adaptive_max_pool2d,
         _ops.avg_pool2d,

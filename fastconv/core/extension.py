@@ -25,6 +25,8 @@ def load() -> ModuleType:
 
 
 def explain_failure(error: ImportError, package: Path) -> str:
+    if str(error).startswith("FASTCONV_ISA="):  # the library was found, and says what is wrong
+        return str(error)
     built = sorted(p.name for p in package.glob("_C*") if p.suffix in {".so", ".pyd"})
     python = f"Python {sys.version.split()[0]} looks for _C{sysconfig.get_config_var('EXT_SUFFIX')}"
     if built:

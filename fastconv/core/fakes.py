@@ -27,6 +27,7 @@ def _(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
 
 @torch.library.register_fake("fastconv::conv2d_backward_input")
 def _(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
+    keep_whole_in_inductor()
     return new_tensor(grad_y, x_size, x_channels_last)
 
 

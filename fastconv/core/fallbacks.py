@@ -12,11 +12,17 @@ from typing import Any
 
 import torch
 
-_NAMES = ("conv1d", "conv2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d",
-          "adaptive_avg_pool2d",
-          "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "pad")  # fmt: skip
+_FAMILIES = ("conv{}d", "conv_transpose{}d", "max_pool{}d", "max_pool{}d_with_indices",
+             "avg_pool{}d", "lp_pool{}d", "adaptive_avg_pool{}d", "adaptive_max_pool{}d",
+             "adaptive_max_pool{}d_with_indices", "max_unpool{}d")  # fmt: skip
+_FRACTIONAL = ("fractional_max_pool{}d", "fractional_max_pool{}d_with_indices")
+_NAMES = [name.format(n) for n in (1, 2, 3) for name in _FAMILIES]
+_NAMES += [name.format(n) for n in (2, 3) for name in _FRACTIONAL] + ["pad"]
 # torch's functions as they are now: a user may assign ours to torch.nn.functional later.
-F = SimpleNamespace(**{name: getattr(torch.nn.functional, name) for name in _NAMES})
+F = SimpleNamespace(
+    **{name: getattr(torch.nn.functional, name) for name in _NAMES
+       if hasattr(torch.nn.functional, name)}
+)  # fmt: skip
 
 _counts: Counter[tuple[str, str]] = Counter()
 
@@ -38,7 +44,9 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
 
     The reasons are "dtype" (not a floating type of 16 to 64 bits, or mixed types), "device" (the
     device has no kernels), "layout" (not a strided tensor), "arguments" (torch accepts them and the
-    kernels do not, for instance an input without channels) and "export" (torch.onnx is tracing).
+    kernels do not, for instance an input without channels), "not covered" (no kernels for this
+    function), "tracing" (torch.jit.trace records a transposed or 3-D function) and "export"
+    (torch.onnx is tracing).
     """
     counts = dict(_counts)
     if reset:

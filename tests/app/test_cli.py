@@ -25,6 +25,20 @@ USERS = (
 QUICK = ("--epochs", "2", "--batch-size", "256", "--threads", "1")
 
 
+@pytest.mark.parametrize(
+    "arguments, near",
+    [("trian", "train"), ("summary resnet81", "resnet18"), ("explain lenet55", "lenet5")],
+)
+def test_mistyped_names_get_a_suggestion(arguments: str, near: str, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments.split())
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.strip().endswith(f"; did you mean '{near}'?")
+    with pytest.raises(SystemExit):
+        main(["zzz"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def test_help_states_commands_and_defaults(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])

@@ -87,3 +87,4 @@ def test_unknown_instruction_set_is_one_clear_sentence():
     assert failed.returncode != 0
     last = failed.stderr.strip().splitlines()[-1]
     assert "FASTCONV_ISA=sse9 is not one of generic, avx2, avx512; unset it" in last
+    assert last.endswith("unset it to let fastconv choose")  # no advice on building

@@ -56,11 +56,20 @@ CORE = [
 ]
 PUBLIC = [
     "memory",
+    "tables",
     "flags",
+    "functional.dim2",
+    "functional.dim1",
+    "functional.dim3",
+    "functional.lp",
+    "functional.transposed",
+    "functional.others",
     "functional",
-    "functional1d",
     "routing",
     "modules",
+    "modules_conv",
+    "modules_pool",
+    "conversion",
     "tools",
     "timing",
     "explain",
@@ -68,7 +77,15 @@ PUBLIC = [
 ]
 RANKS = [*(f"core.{name}" for name in CORE), *PUBLIC]
 APPLICATION = {"models", "data", "train", "plots", "cli", "__main__"}
-FOR_APPLICATION = {"modules", "functional", "explain", "info", "memory"}
+FOR_APPLICATION = {
+    "modules",
+    "functional",
+    "conversion",
+    "explain",
+    "info",
+    "memory",
+    "tables",
+}
 USERS_OF_C = {"core.ops", "core.eager", "flags", "explain", "info"}
 
 

@@ -11,7 +11,7 @@ from tensors import whole
 from torch import Tensor, nn
 
 import fastconv
-from fastconv.functional1d import conv1d
+from fastconv.functional import conv1d
 
 F = nn.functional
 

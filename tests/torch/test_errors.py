@@ -7,7 +7,7 @@ import torch
 from wrong_calls import B, W, X, raised, t
 
 from fastconv import functional
-from fastconv.functional1d import conv1d
+from fastconv.functional import conv1d
 
 F = torch.nn.functional
 

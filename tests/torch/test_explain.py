@@ -178,3 +178,13 @@ def test_results_stay_right_whatever_is_disabled(off):
         said = fastconv.explain(x, w)["forward"]
     assert said.split(",")[0] not in off
     torch.testing.assert_close(y, torch.nn.functional.conv2d(x, w), rtol=1e-5, atol=1e-4)
+
+
+def test_transposed_convolutions_are_rows_in_the_directions_of_the_layer():
+    layer = fastconv.ConvTranspose2d(8, 4, 3, stride=2)
+    for measure in (False, True):
+        rows = fastconv.explain(layer, torch.randn(1, 8, 6, 6), measure=measure).rows
+        assert [row.operator for row in rows] == ["conv_transpose2d"] * 3
+        assert [row.direction for row in rows] == ["forward", "backward_input", "backward_weight"]
+        assert len({row.multiply_adds for row in rows}) == 1
+    assert all(row.ratio > 0 for row in rows)

@@ -35,11 +35,32 @@ MODULES = {
     "adaptive": ("AdaptiveAvgPool2d", ((None, 5),), {}),
     "adaptive_int": ("AdaptiveAvgPool2d", (1,), {}),
 }
+# Layers of rows, of volumes and transposed ones: (class, arguments, keywords, input size)
+MORE = {
+    "conv3d": ("Conv3d", (4, 6, 3), {"padding": 1, "stride": (1, 2, 1)}, (2, 4, 5, 6, 7)),
+    "conv3d_mode": ("Conv3d", (2, 3, 3), {"padding": 1, "padding_mode": "circular"},
+                    (2, 2, 4, 5, 6)),
+    "transposed1d": ("ConvTranspose1d", (4, 6, 3), {"stride": 2, "groups": 2}, (2, 4, 9)),
+    "transposed2d": ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "output_padding": 1, "padding": 1},
+                     (2, 4, 5, 6)),
+    "max1d": ("MaxPool1d", (3,), {"stride": 2, "padding": 1}, (2, 3, 13)),
+    "max1d_indices": ("MaxPool1d", (3,), {"return_indices": True}, (2, 3, 13)),
+    "max3d": ("MaxPool3d", ((2, 3, 2),), {"ceil_mode": True}, (2, 3, 7, 8, 9)),
+    "avg1d": ("AvgPool1d", (4,), {"stride": 2}, (2, 3, 13)),
+    "avg3d": ("AvgPool3d", (2,), {"padding": 1}, (2, 3, 7, 8, 9)),
+    "adaptive1d": ("AdaptiveAvgPool1d", (4,), {}, (2, 3, 16)),
+    "adaptive3d": ("AdaptiveAvgPool3d", ((4, None, 2),), {}, (2, 3, 8, 8, 8)),
+    "adaptive_max1d": ("AdaptiveMaxPool1d", (4,), {"return_indices": True}, (2, 3, 12)),
+    "lp1d": ("LPPool1d", (1, 2), {}, (2, 3, 12)),
+    "lp2d": ("LPPool2d", (1, (2, 2)), {"stride": 1}, (2, 3, 7, 8)),
+    "lp3d": ("LPPool3d", (1, 2), {}, (2, 3, 4, 6, 8)),
+}  # fmt: skip
+ALL = {**MODULES, **{f"more_{name}": entry[:3] for name, entry in MORE.items()}}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", ALL)
 def test_attributes_and_repr(name: str):
-    kind, args, kwargs = MODULES[name]
+    kind, args, kwargs = ALL[name]
     ours, torchs = getattr(fastconv, kind)(*args, **kwargs), getattr(nn, kind)(*args, **kwargs)
     assert isinstance(ours, type(torchs)) and repr(ours) == repr(torchs)
     assert ours.__constants__ == torchs.__constants__
@@ -62,9 +83,9 @@ def test_positional_arguments_are_in_torchs_order():
         assert average.ceil_mode and average.divisor_override == 5
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("conv")])
+@pytest.mark.parametrize("name", [name for name, entry in ALL.items() if "Conv" in entry[0]])
 def test_same_seed_gives_the_same_weights(name: str):
-    kind, args, kwargs = MODULES[name]
+    kind, args, kwargs = ALL[name]
     modules = []
     for package in (fastconv, nn):
         torch.manual_seed(3)
@@ -149,6 +170,53 @@ def test_forward_and_backward_equal_torchs(name: str):
             assert (a - b).abs().max() <= dot_bound(80, 3 * 3, a.dtype)  # numbers up to 3, squared
     else:
         assert_all_equal(*results)
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_layers_of_rows_and_volumes_and_transposed_ones(name: str, no_handovers):
+    kind, args, kwargs, size = MORE[name]
+    x, results = whole(*size).abs(), []
+    ours, torchs = (fill(getattr(p, kind)(*args, **kwargs)) for p in (fastconv, nn))
+    for module in (ours, torchs, copy.deepcopy(ours), pickle.loads(pickle.dumps(ours)),
+                   fastconv.convert(copy.deepcopy(torchs))):  # fmt: skip
+        if "return_indices" in kwargs:
+            results.append([*module(x), *module(x[0])])
+        else:
+            results.append([*step(module, x, module.parameters()), module(x[0])])
+    assert [type(m).__module__.startswith("fastconv") for m in (ours, torchs)] == [True, False]
+    assert type(fastconv.revert(copy.deepcopy(ours))) is type(torchs)
+    for others in (results[0], *results[2:]):
+        assert_all_equal(others, results[1])
+    assert fastconv.fallbacks() == {}
+
+
+def test_transposed_layers_take_an_output_size():
+    for kind, size, wanted in (("ConvTranspose1d", (2, 4, 9), [18]),
+                               ("ConvTranspose2d", (2, 4, 5, 6), [10, 11])):  # fmt: skip
+        ours, torchs = (
+            fill(getattr(p, kind)(4, 3, 3, stride=2, padding=1)) for p in (fastconv, nn)
+        )
+        x = whole(*size)
+        assert torch.equal(ours(x, wanted), torchs(x, output_size=wanted))
+        for module in (ours, torchs):
+            with pytest.raises(ValueError, match="requested an output size"):
+                module(x, [99] * len(wanted))
+
+
+@pytest.mark.parametrize(
+    "kind", ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d"]
+)
+def test_lazy_layers_become_ours(kind: str):
+    x = torch.ones(1, 2, *[5] * int(kind[-2]))
+    ours, torchs = getattr(fastconv, f"Lazy{kind}")(3, 2), getattr(nn, f"Lazy{kind}")(3, 2)
+    converted = fastconv.convert(copy.deepcopy(torchs))
+    assert type(converted) is type(ours) and repr(converted) == repr(torchs)
+    for module in (ours, converted, pickle.loads(pickle.dumps(converted))):
+        module(x)
+        assert type(module) is getattr(fastconv, kind)
+    reverted = fastconv.revert(fastconv.convert(torchs))
+    reverted(x)
+    assert type(reverted) is getattr(nn, kind)
 
 
 @pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate", "circular"])

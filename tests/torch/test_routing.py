@@ -206,9 +206,9 @@ def test_compiled_code_takes_the_kernels_too():
 def test_ours_assigned_to_torchs_name_does_not_call_itself():
     code = """
 import torch, torch.nn.functional as F, fastconv
-for name in ("conv1d", "conv2d", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"):
-    ours = fastconv.functional1d.conv1d if name == "conv1d" else getattr(fastconv.functional, name)
-    setattr(F, name, ours)
+for name in fastconv.functional.__all__:
+    if hasattr(F, name):
+        setattr(F, name, getattr(fastconv.functional, name))
 print(F.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)).item())
 print(F.conv2d(*(torch.ones(1, 1, 3, 3, device="meta"),) * 2).device)
 print(F.max_pool2d(torch.ones(1, 4, 4, dtype=torch.int32), 2).shape)

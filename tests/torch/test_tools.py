@@ -32,7 +32,22 @@ class Pools(nn.Module):
         return self.pool(self.row(x.mean(2)).unsqueeze(2)).flatten(1)
 
 
+class Upsampling(nn.Sequential):
+    """What a U-Net's way up has, and pools of rows."""
+
+    def __init__(self):
+        super().__init__(
+            nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1, output_padding=1),
+            nn.ConvTranspose2d(4, 4, (2, 3), groups=2, dilation=2),
+            nn.Flatten(2),
+            nn.ConvTranspose1d(4, 2, 3, stride=2),
+            nn.MaxPool1d(3, 2, 1),
+            nn.AvgPool1d(2),
+        )
+
+
 MODELS = {
+    "upsampling": (Upsampling, (3, 9, 8)),
     "pools": (Pools, (3, 25, 27)),
     "divisor": (lambda: Pools(3), (3, 25, 27)),
     "lenet5": (lambda: models.build("lenet5"), (1, 32, 32)),
@@ -68,7 +83,7 @@ def test_onnx_has_the_standard_nodes_and_the_same_results(name, dynamo):
     graph = onnx.load_from_string(content)
     onnx.checker.check_model(graph)
     assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx"}
-    assert "Conv" in {node.op_type for node in graph.graph.node}
+    assert any(node.op_type.startswith("Conv") for node in graph.graph.node)
     session = runtime.InferenceSession(content)
     (result,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     assert abs(result - expected).max() <= 1e-4 * abs(expected).max()

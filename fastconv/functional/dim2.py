@@ -1,5 +1,5 @@
-"""conv2d and pooling with the signatures of torch.nn.functional. Layer: functional, over
-autograd.py.
+"""conv2d and pooling of images, with the signatures of torch.nn.functional. Layer: functional,
+over core/autograd.py.
 
 What the kernels take: strided CPU tensors of one floating type, 3-D (unbatched) or 4-D. Everything
 else is left to torch by `to_torch`, counted (see fallbacks.py); wrong arguments are among it, so
@@ -34,7 +34,7 @@ IntOrPair = int | tuple[int, ...] | list[int]
 _compiling = torch.compiler.is_compiling
 
 
-def _autocast(*tensors: Tensor | None) -> tuple:
+def autocast(*tensors: Tensor | None) -> tuple:
     """The tensors as torch's autocast would hand them to conv2d: low precision, but for float64."""
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
@@ -91,7 +91,7 @@ def conv2d(
     given = (input, weight) if bias is None else (input, weight, bias)
     reason = refusal(*given)
     if reason in (None, "dtype"):
-        x, w, b = _autocast(input, weight, bias)
+        x, w, b = autocast(input, weight, bias)
         reason = refusal(x, w) or (None if b is None else refusal(x, b))
     args = None
     if reason is None:

@@ -1,0 +1,66 @@
+"""Convolution and pooling with the signatures of torch.nn.functional. Layer: functional, over
+core.
+
+The kernels are two-dimensional. dim2.py calls them; dim1.py, dim3.py, transposed.py and lp.py make
+calls of dim2.py, or of its operators; others.py has what is left to torch, counted.
+"""
+
+from fastconv.functional.dim1 import (
+    adaptive_avg_pool1d,
+    adaptive_max_pool1d,
+    avg_pool1d,
+    conv1d,
+    max_pool1d,
+)
+from fastconv.functional.dim2 import (
+    IntOrPair,
+    adaptive_avg_pool2d,
+    adaptive_max_pool2d,
+    avg_pool2d,
+    conv2d,
+    max_pool2d,
+    tracked,
+)
+from fastconv.functional.dim3 import adaptive_avg_pool3d, avg_pool3d, conv3d, max_pool3d
+from fastconv.functional.lp import lp_pool1d, lp_pool2d, lp_pool3d
+from fastconv.functional.others import (
+    adaptive_max_pool3d,
+    conv_transpose3d,
+    fractional_max_pool2d,
+    fractional_max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
+from fastconv.functional.transposed import conv_transpose1d, conv_transpose2d
+
+__all__ = [
+    "IntOrPair",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "tracked",
+]
