@@ -18,8 +18,8 @@ def same(pad):
     return pad, pad, pad, pad
 
 
-# Around the tiles of the kernels: 64 pixels, 64 channels, 16 terms; 32 channels of a warp, vectors of
-# 2, 4 and 8 channels, 9 and 25 taps, 4 rows.
+# Around the tiles of the kernels: 64 pixels, 64 channels, 16 terms; 32 channels of a warp, vectors
+# of 2, 4 and 8 channels, 9 and 25 taps, 4 rows.
 TILE_CASES = [
     *(ConvCase(f"{n} pixels, {n} channels", 1, 3, 1, n, n, 1, 1) for n in (63, 64, 65)),
     *(ConvCase(f"{n} terms", 1, n, 3, 3, 5, 1, 1) for n in (15, 16, 17, 31, 33)),
@@ -86,7 +86,8 @@ def check(shim, case, dtype, lasts, schedule=0, with_bias=True, **how):
     x, w, bias, gy = tensors(case, dtype, lasts, with_bias)
     got = conv2d(shim, case, x, w, bias, gy, lasts, **how)
     want, limits = reference(case, x, w, bias, gy)
-    for name, g, r, limit in zip(("y", "grad_x", "grad_w", "grad_bias"), got, want, limits, strict=True):  # fmt: skip
+    names = ("y", "grad_x", "grad_w", "grad_bias")
+    for name, g, r, limit in zip(names, got, want, limits, strict=True):
         if g is not None:
             assert_rounded_once(g, r, limit, f"{case.name}, {name}")
     return got
@@ -109,7 +110,9 @@ def test_other_types(shim, case, dtype, last):
 
 
 @pytest.mark.parametrize("lasts", [(True, False, False), (False, True, True), (True, False, True)])
-@pytest.mark.parametrize("case", [c for c in TILE_CASES if c.IW > 1][-9:] + CONV_CASES[10:15], **ids)
+@pytest.mark.parametrize(
+    "case", [c for c in TILE_CASES if c.IW > 1][-9:] + CONV_CASES[10:15], **ids
+)
 def test_mixed_layouts(shim, case, lasts):
     check(shim, case, torch.float32, lasts, with_bias=False)
 
@@ -134,7 +137,28 @@ def test_split_sums(shim, case, splits, last):
     check(shim, case, torch.float32, (last,) * 3, tuning=Tuning(splits=splits), family=CHOSEN)
 
 
-@pytest.mark.parametrize("case", [TILE_CASES[1], TILE_CASES[8], TILE_CASES[16], TILE_CASES[18]], **ids)
+TENSOR_CASES = [
+    ConvCase("8 channels, one pixel", 1, 8, 1, 1, 8, 1, 1),
+    *(ConvCase(f"{n} pixels, {n} channels", 1, 16, 1, n, n, 1, 1) for n in (63, 64, 65)),
+    *(ConvCase(f"{n} terms", 1, n, 3, 3, 5, 1, 1) for n in (24, 32, 40, 64, 72)),
+    ConvCase("3x3", 2, 8, 9, 7, 17, 3, 3, padding=same(1)),
+    ConvCase("3x3, stride 2", 1, 40, 9, 9, 8, 3, 3, (2, 2), same(1)),
+    ConvCase("dilated, uneven", 1, 8, 11, 9, 6, 3, 2, (1, 2), (2, 1, 0, 3), (2, 3)),
+    ConvCase("3 groups", 1, 24, 6, 6, 15, 3, 3, padding=same(1), groups=3),
+    ConvCase("7 channels, which have no vectors", 1, 7, 6, 6, 8, 3, 3),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], **ids)
+@pytest.mark.parametrize("case", TENSOR_CASES, **ids)
+def test_tensor_cores(shim, case, dtype):
+    tuning = Tuning(tensor_cores=1)
+    check(shim, case, dtype, (True,) * 3, len(case.name), tuning=tuning, family=GEMM)
+
+
+@pytest.mark.parametrize(
+    "case", [TILE_CASES[1], TILE_CASES[8], TILE_CASES[16], TILE_CASES[18]], **ids
+)
 def test_results_do_not_depend_on_the_schedule(shim, case):
     results = [
         check(shim, case, torch.float32, (True,) * 3, schedule, tuning=Tuning(splits=4))

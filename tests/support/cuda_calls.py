@@ -24,8 +24,9 @@ def dense(size, dtype, channels_last: bool, generator=None) -> Tensor:
 
 
 def conv_shape(case: ConvCase, x_last: bool, w_last: bool, y_last: bool) -> Conv2dShape:
-    return Conv2dShape(case.N, case.IC, case.IH, case.IW, case.OC, case.KH, case.KW, *case.stride,
-                       *case.padding, *case.dilation, case.groups, x_last, w_last, y_last)  # fmt: skip
+    extents = (case.N, case.IC, case.IH, case.IW, case.OC, case.KH, case.KW)
+    windows = (*case.stride, *case.padding, *case.dilation)
+    return Conv2dShape(*extents, *windows, case.groups, x_last, w_last, y_last)
 
 
 def pool_shape(case: PoolCase | AdaptiveCase, channels_last: bool) -> Pool2dShape:

@@ -11,8 +11,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
-// An array of dims in shared memory: FC_SHARED(float, tile, [8][33]).
-#define FC_SHARED(T, name, dims) __shared__ T name dims
+// An array of dims in shared memory, aligned to 128 bytes: FC_SHARED(float, tile, [8][33]).
+#define FC_SHARED(T, name, dims) __shared__ __align__(128) T name dims
 // The first statement of a kernel: the threads that it is compiled for, as in __launch_bounds__.
 #define FC_BLOCK(threads) static_assert((threads) <= 1024, "a block has at most 1024 threads")
 
@@ -37,7 +37,9 @@ __device__ __forceinline__ uint16_t float_to_half(float value) {
 }
 __device__ __forceinline__ uint32_t float_bits(float value) { return __float_as_uint(value); }
 __device__ __forceinline__ float bits_float(uint32_t bits) { return __uint_as_float(bits); }
-__device__ __forceinline__ uint64_t multiply_high(uint64_t a, uint64_t b) { return __umul64hi(a, b); }
+__device__ __forceinline__ uint64_t multiply_high(uint64_t a, uint64_t b) {
+  return __umul64hi(a, b);
+}
 
 // Queues a kernel on a stream. Grids have one axis: the others end at 65,535 blocks.
 template <class... P, class... A>
@@ -66,8 +68,8 @@ cudaError_t launch(const char*, void (*kernel)(P...), int64_t blocks, int thread
 #define blockDim (::simt::block_extents())
 #define gridDim (::simt::grid_extents())
 #define __syncthreads() ::simt::barrier(::simt::Place::here())
-#define FC_SHARED(T, name, dims)  \
-  using name##_array = T dims;    \
+#define FC_SHARED(T, name, dims) \
+  using name##_array = T dims;   \
   name##_array& name = ::simt::shared<name##_array, T>(#name, ::simt::Place::here())
 #define FC_BLOCK(threads) ::simt::expect_block((threads), ::simt::Place::here())
 
@@ -75,6 +77,10 @@ using dim3 = simt::Dim;
 using cudaStream_t = void*;
 using cudaError_t = int;
 constexpr cudaError_t cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9;
+
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error ? "a kernel failed on the SIMT shim" : "no error";
+}
 
 namespace fastconv::cuda {
 

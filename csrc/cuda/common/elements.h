@@ -62,10 +62,14 @@ struct alignas(sizeof(T) * V) Vector {
 template <class F>
 cudaError_t with_element(int32_t dtype, const F& f) {
   switch (static_cast<DType>(dtype)) {
-    case DType::float32: return f(float{});
-    case DType::float64: return f(double{});
-    case DType::float16: return f(Half{});
-    case DType::bfloat16: return f(BFloat16{});
+    case DType::float32:
+      return f(float{});
+    case DType::float64:
+      return f(double{});
+    case DType::float16:
+      return f(Half{});
+    case DType::bfloat16:
+      return f(BFloat16{});
   }
   return cudaErrorInvalidValue;
 }

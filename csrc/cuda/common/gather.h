@@ -48,9 +48,9 @@ inline Gather forward_gather(const Conv2dShape& s) {
 
 // One axis of one phase.
 struct AxisPhase {
-  int64_t first, count;                // pixels first, first + stride, ...
-  int64_t first_tap, taps, tap_step;   // the filter's taps that they use
-  int64_t position, position_step;     // of the first pixel's first tap in grad_y; of the next tap
+  int64_t first, count;               // pixels first, first + stride, ...
+  int64_t first_tap, taps, tap_step;  // the filter's taps that they use
+  int64_t position, position_step;    // of the first pixel's first tap in grad_y; of the next tap
 };
 
 inline AxisPhase axis_phase(int64_t phase, int64_t I, int64_t K, int64_t stride, int64_t pad,

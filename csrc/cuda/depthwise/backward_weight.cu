@@ -16,12 +16,13 @@ namespace fastconv::cuda {
 namespace {
 
 constexpr int THREADS = 256, LANES = 32, WARPS = THREADS / LANES;
-constexpr int64_t LEAST_PIXELS = 8 * THREADS;  // of a range: below, the second stage costs more
+constexpr int64_t LEAST_PIXELS = 8 * THREADS;   // of a range: below, the second stage costs more
 constexpr int SMALL_TAPS = 9, LARGE_TAPS = 25;  // sums in registers: 3x3, 5x5
 
 struct Work {
-  int64_t pixels, range;              // n,oh,ow together; pixels of a block
-  int64_t channel_blocks, tap_blocks;  // blockIdx.x = (split * tap_blocks + tap block) * channel_blocks + ...
+  int64_t pixels, range;  // n,oh,ow together; pixels of a block
+  int64_t channel_blocks,
+      tap_blocks;  // blockIdx.x = (split * tap_blocks + tap block) * channel_blocks + ...
   int64_t OC, taps;
 };
 
@@ -36,8 +37,8 @@ struct Operands {
 // Adds the terms of one pixel to the sums of taps [first_tap, first_tap + TAPS).
 template <int TAPS, class T, class Index>
 __device__ __forceinline__ void add_pixel(const Operands<T, Index>& o, Index pixel, int64_t oc,
-                                          int64_t ic, int64_t first_kh, int64_t first_kw,
-                                          int64_t taps, SumOf<T> (&sums)[TAPS]) {
+                                          int64_t ic, int first_kh, int first_kw, int taps,
+                                          SumOf<T> (&sums)[TAPS]) {
   const auto [line, ow] = o.OW(pixel);
   const auto [n, oh] = o.OH(line);
   const SumOf<T> g = widen(o.grad_y[int64_t(n) * o.y_strides.n + oc * o.y_strides.c +
@@ -47,15 +48,16 @@ __device__ __forceinline__ void add_pixel(const Operands<T, Index>& o, Index pix
     return;
   }
   const T* plane = o.x + int64_t(n) * o.x_strides.n + ic * o.x_strides.c;
-  const int64_t top = int64_t(oh) * o.s.stride_h - o.s.pad_top;
-  const int64_t left = int64_t(ow) * o.s.stride_w - o.s.pad_left;
-  int64_t kh = first_kh, kw = first_kw;
+  const int top = int(oh) * int(o.s.stride_h) - int(o.s.pad_top);
+  const int left = int(ow) * int(o.s.stride_w) - int(o.s.pad_left);
+  const int IH = int(o.s.IH), IW = int(o.s.IW);
+  int kh = first_kh, kw = first_kw;
 #pragma unroll
   for (int t = 0; t < TAPS; ++t) {
-    const int64_t ih = top + kh * o.s.dilation_h, iw = left + kw * o.s.dilation_w;
-    if (t < taps && ih >= 0 && ih < o.s.IH && iw >= 0 && iw < o.s.IW)
+    const int ih = top + kh * int(o.s.dilation_h), iw = left + kw * int(o.s.dilation_w);
+    if (t < taps && ih >= 0 && ih < IH && iw >= 0 && iw < IW)
       sums[t] += g * widen(plane[ih * o.x_strides.h + iw * o.x_strides.w]);
-    if (++kw == o.s.KW) kw = 0, ++kh;
+    if (++kw == int(o.s.KW)) kw = 0, ++kh;
   }
 }
 
@@ -68,10 +70,11 @@ __global__ void __launch_bounds__(THREADS)
   const int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
   const int64_t above = blockIdx.x / work.channel_blocks;
   const int64_t channel_block = blockIdx.x - above * work.channel_blocks;
-  const int64_t split = above / work.tap_blocks, first_tap = (above - split * work.tap_blocks) * TAPS;
+  const int64_t split = above / work.tap_blocks,
+                first_tap = (above - split * work.tap_blocks) * TAPS;
   const int64_t oc = LAST ? channel_block * LANES + lane : channel_block;
-  const int64_t taps = min64(TAPS, work.taps - first_tap);
-  const int64_t first_kh = first_tap / o.s.KW, first_kw = first_tap - first_kh * o.s.KW;
+  const int taps = int(min64(TAPS, work.taps - first_tap));
+  const int first_kh = int(first_tap / o.s.KW), first_kw = int(first_tap - first_kh * o.s.KW);
   Sum sums[TAPS] = {};
   if (oc < work.OC) {
     const int64_t ic = oc / o.s.group_OC();
@@ -120,7 +123,7 @@ Plan plan_of(const Conv2dShape& s, bool bias, const Tuning& tuning) {
   p.last = s.y_channels_last && s.OC > 1;
   p.taps = bias ? 1 : s.KH * s.KW;
   p.block_taps = bias ? 1 : p.taps <= SMALL_TAPS ? SMALL_TAPS : LARGE_TAPS;
-  p.work = {s.N * s.OH() * s.OW(), 0, p.last ? ceil_div(s.OC, LANES) : s.OC,
+  p.work = {s.N * s.OH() * s.OW(),          0,    p.last ? ceil_div(s.OC, LANES) : s.OC,
             ceil_div(p.taps, p.block_taps), s.OC, p.taps};
   const int64_t blocks = p.work.channel_blocks * p.work.tap_blocks;
   p.splits = tuning.splits > 0 ? min64(tuning.splits, MAX_SPLITS)
@@ -135,8 +138,10 @@ cudaError_t launch_ranges(const Plan& p, const Operands<T, Index>& o, SumOf<T>* 
   const int64_t blocks = p.work.channel_blocks * p.work.tap_blocks * p.splits;
   const char* name = "sum over pixels";
   if (p.last)
-    return launch(name, sum_ranges<T, Index, TAPS, true>, blocks, THREADS, stream, p.work, o, partials);
-  return launch(name, sum_ranges<T, Index, TAPS, false>, blocks, THREADS, stream, p.work, o, partials);
+    return launch(name, sum_ranges<T, Index, TAPS, true>, blocks, THREADS, stream, p.work, o,
+                  partials);
+  return launch(name, sum_ranges<T, Index, TAPS, false>, blocks, THREADS, stream, p.work, o,
+                partials);
 }
 
 template <class T, class Index>
@@ -144,8 +149,8 @@ cudaError_t run_ranges(const Conv2dShape& s, const Plan& p, const T* grad_y, con
                        void* workspace, cudaStream_t stream) {
   if (p.work.OC * p.taps == 0) return cudaSuccess;
   auto* partials = static_cast<SumOf<T>*>(workspace);
-  const Operands<T, Index> o{s, s.x_strides(), s.y_strides(), Divider<Index>(s.OW()),
-                             Divider<Index>(s.OH()), grad_y, x};
+  const Operands<T, Index> o{
+      s, s.x_strides(), s.y_strides(), Divider<Index>(s.OW()), Divider<Index>(s.OH()), grad_y, x};
   const cudaError_t error = p.block_taps == 1 ? launch_ranges<1>(p, o, partials, stream)
                             : p.block_taps == SMALL_TAPS
                                 ? launch_ranges<SMALL_TAPS>(p, o, partials, stream)
@@ -189,12 +194,12 @@ cudaError_t backward_bias(const Conv2dShape& s, const T* grad_y, T* grad_bias, v
   return run<T>(s, true, grad_y, nullptr, grad_bias, workspace, tuning, stream);
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template int64_t depthwise_weight_workspace<T>(const Conv2dShape&, const Tuning&);            \
-  template cudaError_t depthwise_backward_weight(const Conv2dShape&, const T*, const T*, T*,    \
-                                                 void*, const Tuning&, cudaStream_t);           \
-  template int64_t bias_workspace<T>(const Conv2dShape&, const Tuning&);                        \
-  template cudaError_t backward_bias(const Conv2dShape&, const T*, T*, void*, const Tuning&,    \
+#define INSTANTIATE(T)                                                                       \
+  template int64_t depthwise_weight_workspace<T>(const Conv2dShape&, const Tuning&);         \
+  template cudaError_t depthwise_backward_weight(const Conv2dShape&, const T*, const T*, T*, \
+                                                 void*, const Tuning&, cudaStream_t);        \
+  template int64_t bias_workspace<T>(const Conv2dShape&, const Tuning&);                     \
+  template cudaError_t backward_bias(const Conv2dShape&, const T*, T*, void*, const Tuning&, \
                                      cudaStream_t);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -16,7 +16,7 @@ constexpr int ROWS = 4;  // with 3x3 filters and stride 1, 6 rows of x serve 4 r
 
 template <class Index>
 struct Decoder {
-  int64_t count;                   // threads that have work
+  int64_t count;                     // threads that have work
   Divider<Index> inner, mid, outer;  // of the linear index of a thread
 };
 
@@ -32,10 +32,11 @@ __global__ void __launch_bounds__(THREADS)
   const auto [plane, rb] = d.mid(above);
   const auto [n, ch] = d.outer(plane);
   const int64_t group = g.columns == 1 ? int64_t(ch) : int64_t(ch) / g.columns;
-  const int64_t column = int64_t(ch) - group * g.columns, first_row = int64_t(rb) * ROWS;
-  const int64_t JH = K ? K : g.JH, JW = K ? K : g.JW;
-  const int64_t top = g.first_h + first_row * g.row_step_h;
-  const int64_t left = g.first_w + int64_t(rw) * g.row_step_w;
+  const int64_t column = int64_t(ch) - group * g.columns;
+  const int first_row = int(rb) * ROWS, rows = int(g.RH);
+  const int JH = K ? K : int(g.JH), JW = K ? K : int(g.JW);
+  const int top = int(g.first_h + first_row * g.row_step_h);
+  const int left = int(g.first_w) + int(rw) * int(g.row_step_w);
   w += g.weight_first + group * g.weight_group + column * g.weight_column;
   in += int64_t(n) * g.in.n + group * g.C * g.in.c;
   SumOf<T> sums[ROWS];
@@ -43,23 +44,23 @@ __global__ void __launch_bounds__(THREADS)
   for (int r = 0; r < ROWS; ++r) sums[r] = bias ? widen(bias[ch]) : SumOf<T>(0);
   for (int64_t c = 0; c < g.C; ++c)
 #pragma unroll
-    for (int64_t jh = 0; jh < JH; ++jh)
+    for (int jh = 0; jh < JH; ++jh)
 #pragma unroll
-      for (int64_t jw = 0; jw < JW; ++jw) {
+      for (int jw = 0; jw < JW; ++jw) {
         const SumOf<T> weight = widen(w[c * g.weight_c + jh * g.weight_h + jw * g.weight_w]);
-        const int64_t iw = left + jw * g.tap_step_w;
-        if (iw < 0 || iw >= g.IW) continue;
+        const int iw = left + jw * int(g.tap_step_w);
+        if (iw < 0 || iw >= int(g.IW)) continue;
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
-          const int64_t ih = top + r * g.row_step_h + jh * g.tap_step_h;
-          if (ih >= 0 && ih < g.IH && first_row + r < g.RH)
+          const int ih = top + r * int(g.row_step_h) + jh * int(g.tap_step_h);
+          if (ih >= 0 && ih < int(g.IH) && first_row + r < rows)
             sums[r] += weight * widen(in[c * g.in.c + ih * g.in.h + iw * g.in.w]);
         }
       }
   out += g.out_first + int64_t(n) * g.out.n + int64_t(ch) * g.out.c + int64_t(rw) * g.out.w;
 #pragma unroll
   for (int r = 0; r < ROWS; ++r)
-    if (first_row + r < g.RH) out[(first_row + r) * g.out.h] = narrow<T>(sums[r]);
+    if (first_row + r < rows) out[(first_row + r) * g.out.h] = narrow<T>(sums[r]);
 }
 
 // V > 1: C = columns = 1, and all addresses are multiples of V elements.
@@ -70,14 +71,15 @@ __global__ void __launch_bounds__(THREADS)
   FC_BLOCK(THREADS);
   const int64_t thread = int64_t(blockIdx.x) * THREADS + threadIdx.x;
   if (thread >= d.count) return;
-  const auto [above, cv] = d.inner(Index(thread));  // ((n * RH + rh) * RW + rw) * (channels / V) + cv
+  const auto [above, cv] =
+      d.inner(Index(thread));  // ((n * RH + rh) * RW + rw) * (channels / V) + cv
   const auto [line, rw] = d.mid(above);
   const auto [n, rh] = d.outer(line);
   const int64_t ch = int64_t(cv) * V;
   const int64_t group = g.columns == 1 ? ch : ch / g.columns, column = ch - group * g.columns;
-  const int64_t JH = K ? K : g.JH, JW = K ? K : g.JW;
-  const int64_t top = g.first_h + int64_t(rh) * g.row_step_h;
-  const int64_t left = g.first_w + int64_t(rw) * g.row_step_w;
+  const int JH = K ? K : int(g.JH), JW = K ? K : int(g.JW);
+  const int top = int(g.first_h) + int(rh) * int(g.row_step_h);
+  const int left = int(g.first_w) + int(rw) * int(g.row_step_w);
   w += g.weight_first + group * g.weight_group + column * g.weight_column;
   in += int64_t(n) * g.in.n + group * g.C * g.in.c;
   SumOf<T> sums[V];
@@ -85,13 +87,13 @@ __global__ void __launch_bounds__(THREADS)
   for (int v = 0; v < V; ++v) sums[v] = bias ? widen(bias[ch + v]) : SumOf<T>(0);
   for (int64_t c = 0; c < g.C; ++c)
 #pragma unroll
-    for (int64_t jh = 0; jh < JH; ++jh) {
-      const int64_t ih = top + jh * g.tap_step_h;
-      if (ih < 0 || ih >= g.IH) continue;
+    for (int jh = 0; jh < JH; ++jh) {
+      const int ih = top + jh * int(g.tap_step_h);
+      if (ih < 0 || ih >= int(g.IH)) continue;
 #pragma unroll
-      for (int64_t jw = 0; jw < JW; ++jw) {
-        const int64_t iw = left + jw * g.tap_step_w;
-        if (iw < 0 || iw >= g.IW) continue;
+      for (int jw = 0; jw < JW; ++jw) {
+        const int iw = left + jw * int(g.tap_step_w);
+        if (iw < 0 || iw >= int(g.IW)) continue;
         const T* from = in + c * g.in.c + ih * g.in.h + iw * g.in.w;
         const T* weight = w + c * g.weight_c + jh * g.weight_h + jw * g.weight_w;
         Vector<T, V> x;
@@ -156,8 +158,7 @@ cudaError_t depthwise_backward_input(const Conv2dShape& s, const T* grad_y, cons
   for (int64_t h = 0; h < s.stride_h; ++h)
     for (int64_t v = 0; v < s.stride_w; ++v) {
       const Gather g = backward_input_gather(s, h, v);
-      const cudaError_t error =
-          run_gather<T>(g, grad_y, w, nullptr, grad_x, tuning, stream);
+      const cudaError_t error = run_gather<T>(g, grad_y, w, nullptr, grad_x, tuning, stream);
       if (error != cudaSuccess) return error;
     }
   return cudaSuccess;

@@ -26,19 +26,21 @@ struct Work {
 };
 
 struct Pixel {
-  int64_t x, y, h, w;  // offsets in x and grad_y; place of tap (0, 0)
+  int64_t x, y;  // offsets in x and grad_y
+  int h, w;      // place of tap (0, 0)
 };
 __device__ __forceinline__ Pixel pixel_of(const Work& p, int64_t pixel) {
   const auto [line, ow] = p.OW(uint64_t(pixel));
   const auto [n, oh] = p.OH(line);
-  const int64_t h = int64_t(oh) * p.s.stride_h - p.s.pad_top;
-  const int64_t w = int64_t(ow) * p.s.stride_w - p.s.pad_left;
+  const int h = int(oh) * int(p.s.stride_h) - int(p.s.pad_top);
+  const int w = int(ow) * int(p.s.stride_w) - int(p.s.pad_left);
   return {int64_t(n) * p.x.n + h * p.x.h + w * p.x.w,
           int64_t(n) * p.y.n + int64_t(oh) * p.y.h + int64_t(ow) * p.y.w, h, w};
 }
 
 struct Tap {
-  int64_t x, w, h, v;  // offsets in x and grad_w; place relative to tap (0, 0)
+  int64_t x, w;  // offsets in x and grad_w
+  int h, v;      // place relative to tap (0, 0)
   bool exists;
 };
 template <bool LAST>
@@ -48,7 +50,7 @@ __device__ __forceinline__ Tap tap_of(const Work& p, int64_t tap) {
   const int64_t above = tap / inner, s = tap - above * inner, q = above / outer;
   const int64_t r = above - q * outer;
   const int64_t c = LAST ? s : q, kh = LAST ? q : r, kw = LAST ? r : s;
-  const int64_t h = kh * p.s.dilation_h, v = kw * p.s.dilation_w;
+  const int h = int(kh * p.s.dilation_h), v = int(kw * p.s.dilation_w);
   return {c * p.x.c + h * p.x.h + v * p.x.w, c * p.w.c + kh * p.w.h + kw * p.w.w, h, v, true};
 }
 
@@ -84,9 +86,11 @@ __global__ void __launch_bounds__(GEMM_THREADS)
       if (LAST && i > 0) pixel = pixel_of(p, first_k + at.k);
       const Tap& tap = taps[LAST ? 0 : i];
       const bool exists = first_k + at.k < end;
-      const int64_t oc = first_m + at.m, h = pixel.h + tap.h, w = pixel.w + tap.v;
+      const int64_t oc = first_m + at.m;
+      const int h = pixel.h + tap.h, w = pixel.w + tap.v;
       of_a[i] = exists && oc < group_OC ? widen(of_y[pixel.y + oc * p.y.c]) : Sum(0);
-      const bool inside = exists && tap.exists && h >= 0 && h < p.s.IH && w >= 0 && w < p.s.IW;
+      const bool inside =
+          exists && tap.exists && h >= 0 && h < int(p.s.IH) && w >= 0 && w < int(p.s.IW);
       of_b[i] = inside ? widen(of_x[pixel.x + tap.x]) : Sum(0);
     }
   };
@@ -139,10 +143,11 @@ cudaError_t gemm_backward_weight(const Conv2dShape& s, const T* grad_y, const T*
   const Plan plan = plan_of(s, tuning);
   auto* partials = static_cast<SumOf<T>*>(workspace);
   const char* name = "implicit product of gradients";
-  const cudaError_t error =
-      s.x_channels_last
-          ? launch(name, weight_product<T, true>, plan.blocks, GEMM_THREADS, stream, plan.work, grad_y, x, partials)
-          : launch(name, weight_product<T, false>, plan.blocks, GEMM_THREADS, stream, plan.work, grad_y, x, partials);
+  const cudaError_t error = s.x_channels_last
+                                ? launch(name, weight_product<T, true>, plan.blocks, GEMM_THREADS,
+                                         stream, plan.work, grad_y, x, partials)
+                                : launch(name, weight_product<T, false>, plan.blocks, GEMM_THREADS,
+                                         stream, plan.work, grad_y, x, partials);
   if (error != cudaSuccess) return error;
   return launch_sum_partials(s.w_count(), plan.splits, partials, grad_w, stream);
 }

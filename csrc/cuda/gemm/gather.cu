@@ -9,6 +9,7 @@
 #include "gemm.h"
 
 #include "../common/gather.h"
+#include "rows.cuh"
 #include "tile.cuh"
 
 namespace fastconv::cuda {
@@ -21,27 +22,17 @@ struct Tiles {
 };
 
 struct Tap {
-  int64_t offset, weight, h, w;
+  int64_t offset, weight;
+  int h, w;
 };
 template <bool LAST>
 __device__ __forceinline__ Tap tap_of(const Gather& g, const Tiles& t, int64_t k) {
   const auto [above, s] = t.inner(uint32_t(k));
   const auto [q, r] = t.outer(above);
   const int64_t c = LAST ? s : q, jh = LAST ? q : r, jw = LAST ? r : s;
-  const int64_t h = jh * g.tap_step_h, w = jw * g.tap_step_w;
-  return {c * g.in.c + h * g.in.h + w * g.in.w,
-          c * g.weight_c + jh * g.weight_h + jw * g.weight_w, h, w};
-}
-
-struct Row {
-  int64_t offset, h, w;  // h is beyond every image for rows that do not exist
-};
-__device__ __forceinline__ Row row_of(const Gather& g, int64_t row, int64_t group) {
-  if (row >= g.rows()) return {0, INT64_MIN / 2, 0};
-  const int64_t line = row / g.RW, n = line / g.RH;
-  const int64_t h = g.first_h + (line - n * g.RH) * g.row_step_h;
-  const int64_t w = g.first_w + (row - line * g.RW) * g.row_step_w;
-  return {n * g.in.n + group * g.C * g.in.c + h * g.in.h + w * g.in.w, h, w};
+  const int h = int(jh * g.tap_step_h), w = int(jw * g.tap_step_w);
+  return {c * g.in.c + h * g.in.h + w * g.in.w, c * g.weight_c + jh * g.weight_h + jw * g.weight_w,
+          h, w};
 }
 
 template <class T, bool LAST>
@@ -72,8 +63,8 @@ __global__ void __launch_bounds__(GEMM_THREADS)
       const int64_t k = first_k + fetch_place<!LAST>(thread, i).k;
       const Tap tap = LAST ? own : tap_of<LAST>(g, t, k);
       const Row& row = rows[LAST ? i : 0];
-      const int64_t h = row.h + tap.h, w = row.w + tap.w;
-      const bool inside = k < t.terms && h >= 0 && h < g.IH && w >= 0 && w < g.IW;
+      const int h = row.h + tap.h, w = row.w + tap.w;
+      const bool inside = k < t.terms && h >= 0 && h < int(g.IH) && w >= 0 && w < int(g.IW);
       of_a[i] = inside ? widen(in[row.offset + tap.offset]) : Sum(0);
       const int64_t column = first_column + fetch_place<false>(thread, i).m;
       const bool exists = own_k < t.terms && column < g.columns;
@@ -114,17 +105,21 @@ cudaError_t run_gather(const Gather& g, const T* in, const T* w, const T* bias, 
   t.outer = Divider<uint32_t>(g.channels_last ? g.JW : g.JH);
   const int64_t blocks = ceil_div(g.rows(), TILE_M) * g.groups * t.columns;
   const char* name = "implicit matrix product";
-  return g.channels_last
-             ? launch(name, gather_product<T, true>, blocks, GEMM_THREADS, stream, g, t, in, w, bias, out)
-             : launch(name, gather_product<T, false>, blocks, GEMM_THREADS, stream, g, t, in, w, bias, out);
+  return g.channels_last ? launch(name, gather_product<T, true>, blocks, GEMM_THREADS, stream, g, t,
+                                  in, w, bias, out)
+                         : launch(name, gather_product<T, false>, blocks, GEMM_THREADS, stream, g,
+                                  t, in, w, bias, out);
 }
 
 }  // namespace
 
 template <class T>
 cudaError_t gemm_forward(const Conv2dShape& s, const T* x, const T* w, const T* bias, T* y,
-                         cudaStream_t stream) {
-  return run_gather(forward_gather(s), x, w, bias, y, stream);
+                         const Tuning& tuning, cudaStream_t stream) {
+  const Gather g = forward_gather(s);
+  if (tuning.tensor_cores && tensor_cores_support<T>(g, x, w))
+    return tensor_gather(g, x, w, bias, y, stream);
+  return run_gather(g, x, w, bias, y, stream);
 }
 
 template <class T>
@@ -139,10 +134,10 @@ cudaError_t gemm_backward_input(const Conv2dShape& s, const T* grad_y, const T* 
   return cudaSuccess;
 }
 
-#define INSTANTIATE(T)                                                                           \
-  template cudaError_t gemm_forward(const Conv2dShape&, const T*, const T*, const T*, T*,        \
-                                    cudaStream_t);                                               \
-  template cudaError_t gemm_backward_input(const Conv2dShape&, const T*, const T*, T*,           \
+#define INSTANTIATE(T)                                                                    \
+  template cudaError_t gemm_forward(const Conv2dShape&, const T*, const T*, const T*, T*, \
+                                    const Tuning&, cudaStream_t);                         \
+  template cudaError_t gemm_backward_input(const Conv2dShape&, const T*, const T*, T*,    \
                                            cudaStream_t);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -11,8 +11,9 @@
 namespace fastconv::cuda {
 
 constexpr int GEMM_THREADS = 256, TILE_M = 64, TILE_N = 64, TILE_K = 16, PER_THREAD = 4;
-constexpr int LOADS = TILE_K * TILE_M / GEMM_THREADS;  // elements of each tile that a thread fetches
-constexpr int SIDE = TILE_M / PER_THREAD;              // threads along each side of the results
+constexpr int LOADS =
+    TILE_K * TILE_M / GEMM_THREADS;        // elements of each tile that a thread fetches
+constexpr int SIDE = TILE_M / PER_THREAD;  // threads along each side of the results
 // Rows are padded: a multiple of 16 bytes that puts neighbouring k into other banks.
 constexpr int PADDED = TILE_M + 4;
 static_assert(TILE_M == TILE_N && SIDE * SIDE == GEMM_THREADS, "a thread for every 4 x 4 results");
@@ -62,7 +63,8 @@ template <bool WIDE_A, bool WIDE_B, class Sum, class F>
 __device__ __forceinline__ void multiply_tiles(int64_t first_k, int64_t end_k, int m, int n,
                                                Sum (&a)[2][TILE_K][PADDED],
                                                Sum (&b)[2][TILE_K][PADDED],
-                                               Sum (&sums)[PER_THREAD][PER_THREAD], const F& fetch) {
+                                               Sum (&sums)[PER_THREAD][PER_THREAD],
+                                               const F& fetch) {
   const int thread = threadIdx.x;
   Sum of_a[LOADS], of_b[LOADS];
   const auto store = [&](int stage) {
@@ -83,7 +85,7 @@ __device__ __forceinline__ void multiply_tiles(int64_t first_k, int64_t end_k, i
     multiply_tile(a[stage], b[stage], m, n, sums);
     if (!more) break;
     stage ^= 1;
-    store(stage);  // nobody reads this stage: all passed the barrier after its last product
+    store(stage);     // nobody reads this stage: all passed the barrier after its last product
     __syncthreads();  // the next tiles are written
   }
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "../../core/shape.h"
-#include "../common/compat.h"
 #include "../common/tuning.h"
 
 namespace fastconv::cuda {
@@ -12,6 +11,9 @@ enum class Family : int32_t { chosen = 0, depthwise = 1, gemm = 2 };
 }  // namespace fastconv::cuda
 
 #define FASTCONV_CUDA_API extern "C" __attribute__((visibility("default")))
+
+// What CUDA says of an error's number.
+FASTCONV_CUDA_API const char* fastconv_cuda_error_text(int error);
 
 FASTCONV_CUDA_API int fastconv_cuda_conv2d_forward(int dtype, const fastconv::Conv2dShape*,
                                                    const void* x, const void* w, const void* bias,
@@ -28,27 +30,21 @@ FASTCONV_CUDA_API int64_t fastconv_cuda_conv2d_weight_workspace(int dtype,
                                                                 int family,
                                                                 const fastconv::cuda::Tuning*);
 // grad_bias may be null. workspace: as many bytes as the query says, aligned to 8.
-FASTCONV_CUDA_API int fastconv_cuda_conv2d_backward_weight(int dtype, const fastconv::Conv2dShape*,
-                                                           const void* grad_y, const void* x,
-                                                           void* grad_w, void* grad_bias,
-                                                           void* workspace, int family,
-                                                           const fastconv::cuda::Tuning*,
-                                                           void* stream);
+FASTCONV_CUDA_API int fastconv_cuda_conv2d_backward_weight(
+    int dtype, const fastconv::Conv2dShape*, const void* grad_y, const void* x, void* grad_w,
+    void* grad_bias, void* workspace, int family, const fastconv::cuda::Tuning*, void* stream);
 // codes: bytes, or int32 where shape.byte_codes() is false; null: not wanted, as indices.
 FASTCONV_CUDA_API int fastconv_cuda_max_pool2d_forward(int dtype, const fastconv::Pool2dShape*,
                                                        const void* x, void* y, void* codes,
                                                        int64_t* indices,
-                                                       const fastconv::cuda::Tuning*,
-                                                       void* stream);
+                                                       const fastconv::cuda::Tuning*, void* stream);
 FASTCONV_CUDA_API int fastconv_cuda_max_pool2d_backward(int dtype, const fastconv::Pool2dShape*,
                                                         const void* grad_y, const void* codes,
-                                                        void* grad_x,
-                                                        const fastconv::cuda::Tuning*,
+                                                        void* grad_x, const fastconv::cuda::Tuning*,
                                                         void* stream);
 FASTCONV_CUDA_API int fastconv_cuda_avg_pool2d_forward(int dtype, const fastconv::Pool2dShape*,
                                                        const void* x, void* y,
-                                                       const fastconv::cuda::Tuning*,
-                                                       void* stream);
+                                                       const fastconv::cuda::Tuning*, void* stream);
 FASTCONV_CUDA_API int fastconv_cuda_avg_pool2d_backward(int dtype, const fastconv::Pool2dShape*,
                                                         const void* grad_y, void* grad_x,
                                                         const fastconv::cuda::Tuning*,

@@ -11,9 +11,8 @@ namespace {
 // Calls f(T{}, Code{}) with the types of elements and of codes.
 template <class F>
 cudaError_t with_types(int dtype, const Pool2dShape& s, const F& f) {
-  return with_element(dtype, [&](auto zero) {
-    return s.byte_codes() ? f(zero, uint8_t{}) : f(zero, int32_t{});
-  });
+  return with_element(
+      dtype, [&](auto zero) { return s.byte_codes() ? f(zero, uint8_t{}) : f(zero, int32_t{}); });
 }
 cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
 

@@ -81,8 +81,8 @@ cudaError_t avg_pool2d_forward(const Pool2dShape& s, const T* x, T* y, const Tun
     using Index = decltype(zero);
     const Pooling<Index> p(s);
     if (warps)
-      return launch_elements("avg_pool2d forward", avg_forward_warps<T, Index>,
-                             s.y_count() * LANES, stream, p, x, y);
+      return launch_elements("avg_pool2d forward", avg_forward_warps<T, Index>, s.y_count() * LANES,
+                             stream, p, x, y);
     return launch_elements("avg_pool2d forward", avg_forward<T, Index>, s.y_count(), stream, p, x,
                            y);
   });
@@ -98,10 +98,10 @@ cudaError_t avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x
   });
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template cudaError_t avg_pool2d_forward(const Pool2dShape&, const T*, T*, const Tuning&,      \
-                                          cudaStream_t);                                        \
-  template cudaError_t avg_pool2d_backward(const Pool2dShape&, const T*, T*, const Tuning&,     \
+#define INSTANTIATE(T)                                                                      \
+  template cudaError_t avg_pool2d_forward(const Pool2dShape&, const T*, T*, const Tuning&,  \
+                                          cudaStream_t);                                    \
+  template cudaError_t avg_pool2d_backward(const Pool2dShape&, const T*, T*, const Tuning&, \
                                            cudaStream_t);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -98,30 +98,30 @@ cudaError_t max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t*
 }
 
 template <class T, class Code>
-cudaError_t max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const Code* codes,
-                                T* grad_x, const Tuning& tuning, cudaStream_t stream) {
+cudaError_t max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const Code* codes, T* grad_x,
+                                const Tuning& tuning, cudaStream_t stream) {
   return with_index(s, tuning, [&](auto zero) {
     using Index = decltype(zero);
-    return launch_elements("max_pool2d backward", max_backward<T, Index, Code>, s.x_count(),
-                           stream, Pooling<Index>(s), grad_y, codes, grad_x);
+    return launch_elements("max_pool2d backward", max_backward<T, Index, Code>, s.x_count(), stream,
+                           Pooling<Index>(s), grad_y, codes, grad_x);
   });
 }
 
-#define INSTANTIATE_CODE(T, Code)                                                           \
-  template cudaError_t max_pool2d_forward(const Pool2dShape&, const T*, T*, Code*,          \
-                                          const Tuning&, cudaStream_t);                     \
-  template cudaError_t max_pool2d_backward(const Pool2dShape&, const T*, const Code*, T*,   \
+#define INSTANTIATE_CODE(T, Code)                                                                 \
+  template cudaError_t max_pool2d_forward(const Pool2dShape&, const T*, T*, Code*, const Tuning&, \
+                                          cudaStream_t);                                          \
+  template cudaError_t max_pool2d_backward(const Pool2dShape&, const T*, const Code*, T*,         \
                                            const Tuning&, cudaStream_t);
-#define INSTANTIATE(T)           \
-  INSTANTIATE_CODE(T, uint8_t)   \
+#define INSTANTIATE(T)         \
+  INSTANTIATE_CODE(T, uint8_t) \
   INSTANTIATE_CODE(T, int32_t)
 INSTANTIATE(float)
 INSTANTIATE(double)
 INSTANTIATE(Half)
 INSTANTIATE(BFloat16)
-template cudaError_t max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*,
-                                        const Tuning&, cudaStream_t);
-template cudaError_t max_pool2d_indices(const Pool2dShape&, const int32_t*, int64_t*,
-                                        const Tuning&, cudaStream_t);
+template cudaError_t max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*, const Tuning&,
+                                        cudaStream_t);
+template cudaError_t max_pool2d_indices(const Pool2dShape&, const int32_t*, int64_t*, const Tuning&,
+                                        cudaStream_t);
 
 }  // namespace fastconv::cuda

@@ -18,11 +18,20 @@ struct Axis {
   Divider<uint64_t> by_I, by_O, by_stride, by_dilation;
 
   Axis(const Pool2dShape& s, bool rows)
-      : I(rows ? s.IH : s.IW), O(rows ? s.OH : s.OW), K(rows ? s.KH : s.KW),
-        stride(rows ? s.stride_h : s.stride_w), pad(rows ? s.pad_h : s.pad_w),
-        dilation(s.adaptive ? 1 : rows ? s.dilation_h : s.dilation_w),
-        adaptive(s.adaptive), count_pad(s.count_include_pad),
-        by_I(I), by_O(O), by_stride(stride), by_dilation(dilation) {}
+      : I(rows ? s.IH : s.IW),
+        O(rows ? s.OH : s.OW),
+        K(rows ? s.KH : s.KW),
+        stride(rows ? s.stride_h : s.stride_w),
+        pad(rows ? s.pad_h : s.pad_w),
+        dilation(s.adaptive ? 1
+                 : rows     ? s.dilation_h
+                            : s.dilation_w),
+        adaptive(s.adaptive),
+        count_pad(s.count_include_pad),
+        by_I(I),
+        by_O(O),
+        by_stride(stride),
+        by_dilation(dilation) {}
 
   // The window of output o: its first place, maybe outside of the image, and how many taps it has.
   __device__ __forceinline__ int64_t start(int64_t o) const {
@@ -41,7 +50,8 @@ struct Axis {
   // The outputs whose windows hold input i: [first, end).
   __device__ __forceinline__ Window over(int64_t i) const {
     if (adaptive)
-      return {int64_t(by_I.divide(uint64_t(i * O))), int64_t(by_I.divide(uint64_t((i + 1) * O + I - 1)))};
+      return {int64_t(by_I.divide(uint64_t(i * O))),
+              int64_t(by_I.divide(uint64_t((i + 1) * O + I - 1)))};
     const int64_t after = i + pad - (K - 1) * dilation;
     return {after <= 0 ? 0 : int64_t(by_stride.divide(uint64_t(after + stride - 1))),
             min64(int64_t(by_stride.divide(uint64_t(i + pad))) + 1, O)};
@@ -88,9 +98,13 @@ struct Pooling {
   int64_t divisor_override;
 
   explicit Pooling(const Pool2dShape& s)
-      : rows(s, true), columns(s, false), outputs(s, s.OH, s.OW), inputs(s, s.IH, s.IW),
+      : rows(s, true),
+        columns(s, false),
+        outputs(s, s.OH, s.OW),
+        inputs(s, s.IH, s.IW),
         x(dense_strides(s.channels_last, s.C, s.IH, s.IW)),
-        y(dense_strides(s.channels_last, s.C, s.OH, s.OW)), divisor_override(s.divisor_override) {}
+        y(dense_strides(s.channels_last, s.C, s.OH, s.OW)),
+        divisor_override(s.divisor_override) {}
 
   __device__ __forceinline__ int64_t divisor(int64_t oh, int64_t ow) const {
     return divisor_override ? divisor_override : rows.divisor(oh) * columns.divisor(ow);
@@ -108,8 +122,7 @@ template <class... P, class... A>
 cudaError_t launch_elements(const char* name, void (*kernel)(P...), int64_t count,
                             cudaStream_t stream, A... arguments) {
   if (count == 0) return cudaSuccess;
-  return launch(name, kernel, ceil_div(count, POOL_THREADS), POOL_THREADS,
-                stream, arguments...);
+  return launch(name, kernel, ceil_div(count, POOL_THREADS), POOL_THREADS, stream, arguments...);
 }
 
 }  // namespace fastconv::cuda

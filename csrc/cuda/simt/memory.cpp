@@ -29,8 +29,6 @@ int64_t shared_used = SHARED_GUARD, global_used = SHARED + GUARD_PAGES * PAGE;
 std::vector<std::unique_ptr<Allocation>> shared_arrays, allocations;
 std::vector<Allocation*> pages(REGION / PAGE);
 
-std::string hex(uintptr_t offset) { return std::to_string(int64_t(offset)); }
-
 std::string describe(const Allocation& a, uintptr_t address) {
   const int64_t offset = int64_t(address - a.begin);
   return (a.is_shared ? "shared " : "global ") + a.name + "[" +
@@ -60,12 +58,13 @@ bool conflicts(const Access& before, const Access& now) {
 void race(const Allocation& a, uintptr_t address, const Access& before, const Access& now,
           const char* kinds, void* pc) {
   const bool blocks = before.block != now.block;
-  report(blocks ? "race between blocks" : "race",
-         std::string(kinds) + " of " + describe(a, address) + " by " +
-             (blocks ? "blocks " + std::to_string(before.block) + " and " + std::to_string(now.block)
-                     : "threads " + std::to_string(before.thread) + " and " +
-                           std::to_string(now.thread) + " without a barrier between"),
-         pc);
+  report(
+      blocks ? "race between blocks" : "race",
+      std::string(kinds) + " of " + describe(a, address) + " by " +
+          (blocks ? "blocks " + std::to_string(before.block) + " and " + std::to_string(now.block)
+                  : "threads " + std::to_string(before.thread) + " and " +
+                        std::to_string(now.thread) + " without a barrier between"),
+      pc);
 }
 
 void check_cell(Allocation& a, int64_t i, bool write, const Access& now, void* pc) {
@@ -77,18 +76,24 @@ void check_cell(Allocation& a, int64_t i, bool write, const Access& now, void* p
     c.first_block = -1, c.many_blocks = false;
   }
   if (c.pending) {
-    report("unwaited cp.async", std::string(write ? "write to " : "read of ") +
-               describe(a, address) + " before the asynchronous copy to it was waited for", pc);
+    report("unwaited cp.async",
+           std::string(write ? "write to " : "read of ") + describe(a, address) +
+               " before the asynchronous copy to it was waited for",
+           pc);
     c.pending = false, c.initialised = true;
   }
   if (!write && !c.initialised) {
-    report("uninitialised read", "read of " + describe(a, address) + ", which nobody has written", pc);
+    report("uninitialised read", "read of " + describe(a, address) + ", which nobody has written",
+           pc);
     c.initialised = true;
   }
-  if (conflicts(c.writer, now)) race(a, address, c.writer, now, write ? "writes" : "write and read", pc);
+  if (conflicts(c.writer, now))
+    race(a, address, c.writer, now, write ? "writes" : "write and read", pc);
   if (!write) {
-    if (c.first_block < 0) c.first_block = now.block;
-    else if (c.first_block != now.block) c.many_blocks = true;
+    if (c.first_block < 0)
+      c.first_block = now.block;
+    else if (c.first_block != now.block)
+      c.many_blocks = true;
     if (c.reader.block != now.block || c.reader.epoch != now.epoch) {
       c.reader = now, c.other = Access();
     } else if (c.reader.thread != now.thread) {
@@ -100,7 +105,8 @@ void check_cell(Allocation& a, int64_t i, bool write, const Access& now, void* p
   }
   if (c.many_blocks || (c.first_block >= 0 && c.first_block != now.block)) {
     Access reader = c.reader;
-    if (reader.block == now.block) reader.block = c.many_blocks && c.first_block == now.block ? -2 : c.first_block;
+    if (reader.block == now.block)
+      reader.block = c.many_blocks && c.first_block == now.block ? -2 : c.first_block;
     race(a, address, reader, now, "read and write", pc);
   } else if (conflicts(c.reader, now)) {
     race(a, address, c.reader, now, "read and write", pc);
@@ -134,12 +140,16 @@ void touch(const void* pointer, int size, bool write, void* pc) {
     const bool is_shared = address - region < uintptr_t(SHARED);
     report(is_shared ? "shared overrun" : "global overrun",
            std::string(write ? "write of " : "read of ") + std::to_string(size) + " bytes at " +
-               (near ? describe(*near, address) : hex(address - region)) + " elements", pc);
+               (near ? describe(*near, address) : std::string("an address of nobody")) +
+               " elements",
+           pc);
     end_kernel();
   }
   if (address % size != 0) {
-    report("misaligned access", std::to_string(size) + " bytes at " + describe(*a, address) +
-               ", which is no multiple of " + std::to_string(size) + " bytes", pc);
+    report("misaligned access",
+           std::to_string(size) + " bytes at " + describe(*a, address) +
+               ", which is no multiple of " + std::to_string(size) + " bytes",
+           pc);
     end_kernel();
   }
   const Thread& t = *block.current;
@@ -160,8 +170,10 @@ void end_block_memory() {
   int64_t bytes = 0;
   for (const auto& a : shared_arrays) bytes += a->bytes;
   if (bytes > MAX_STATIC_SHARED)
-    report("shared memory limit", std::to_string(bytes) + " bytes of static shared memory, " +
-               std::to_string(MAX_STATIC_SHARED) + " are allowed", Place{block.kernel, 0});
+    report("shared memory limit",
+           std::to_string(bytes) + " bytes of static shared memory, " +
+               std::to_string(MAX_STATIC_SHARED) + " are allowed",
+           Place{block.kernel, 0});
   if (counting) count_flush(true);
 }
 
@@ -173,8 +185,9 @@ void* shared_array(const char* name, int64_t bytes, int64_t granule, Place place
     report("shared memory limit", key + " does not fit at all", place);
     end_kernel();
   }
-  auto a = std::make_unique<Allocation>(Allocation{
-      key, region + shared_used, bytes, granule, std::vector<Cell>((bytes + granule - 1) / granule), true});
+  auto a = std::make_unique<Allocation>(
+      Allocation{key, region + shared_used, bytes, granule,
+                 std::vector<Cell>((bytes + granule - 1) / granule), true});
   std::memset(reinterpret_cast<void*>(a->begin), 0xff, bytes);
   shared_used = (shared_used + bytes + SHARED_GUARD + 127) / 128 * 128;
   shared_arrays.push_back(std::move(a));
@@ -260,10 +273,10 @@ int64_t simt_unwritten(const void* memory) {
 // The hooks. The address of the caller tells the line of the access.
 #define SIMT_HOOK(NAME, SIZE, WRITE) \
   extern "C" void NAME(void* p) { simt::touch(p, SIZE, WRITE, __builtin_return_address(0)); }
-#define SIMT_HOOKS(SIZE)                                   \
-  SIMT_HOOK(__tsan_read##SIZE, SIZE, false)                \
-  SIMT_HOOK(__tsan_write##SIZE, SIZE, true)                \
-  SIMT_HOOK(__tsan_unaligned_read##SIZE, SIZE, false)      \
+#define SIMT_HOOKS(SIZE)                              \
+  SIMT_HOOK(__tsan_read##SIZE, SIZE, false)           \
+  SIMT_HOOK(__tsan_write##SIZE, SIZE, true)           \
+  SIMT_HOOK(__tsan_unaligned_read##SIZE, SIZE, false) \
   SIMT_HOOK(__tsan_unaligned_write##SIZE, SIZE, true)
 SIMT_HOOKS(1)
 SIMT_HOOKS(2)
@@ -283,7 +296,9 @@ void __tsan_write_range(char* p, long size) {
 // g++ -fsanitize=bounds calls this when an index leaves an array's dimension.
 void __ubsan_handle_out_of_bounds(void* where, void* index) {
   const auto* place = static_cast<const simt::Place*>(where);  // file, line, column, types
-  simt::report("index out of bounds", "index " + std::to_string(reinterpret_cast<int64_t>(index)) +
-                   " leaves its dimension of an array", *place);
+  simt::report("index out of bounds",
+               "index " + std::to_string(reinterpret_cast<int64_t>(index)) +
+                   " leaves its dimension of an array",
+               *place);
 }
 }

@@ -28,8 +28,9 @@ std::string place_of(void* pc) {
   Dl_info info;
   if (!dladdr(pc, &info)) return "?";
   char command[1024];
-  std::snprintf(command, sizeof command, "addr2line -i -e '%s' %#lx 2>/dev/null", info.dli_fname,
-                static_cast<unsigned long>(static_cast<char*>(pc) - 1 - static_cast<char*>(info.dli_fbase)));
+  std::snprintf(
+      command, sizeof command, "addr2line -i -e '%s' %#lx 2>/dev/null", info.dli_fname,
+      static_cast<unsigned long>(static_cast<char*>(pc) - 1 - static_cast<char*>(info.dli_fbase)));
   std::string found = "?", line;
   FILE* pipe = popen(command, "r");
   if (!pipe) return found;
@@ -38,7 +39,8 @@ std::string place_of(void* pc) {
     line = buffer;
     line = line.substr(0, line.find_first_of(" \n"));
     if (found == "?") found = line;
-    if (line.find("/simt/") == std::string::npos && line.find("compat.h") == std::string::npos) {
+    if (line.find("/simt/") == std::string::npos && line.find("compat.h") == std::string::npos &&
+        line.find("tensor_cores.h") == std::string::npos) {
       found = line;
       break;
     }
@@ -63,18 +65,20 @@ struct Traced {
   bool is_shared;
 };
 std::vector<Traced> trace;
-std::map<std::pair<int, void*>, int> turns;  // of (thread, instruction)
+std::map<std::pair<int, void*>, int> turns;         // of (thread, instruction)
 std::set<uintptr_t> read_sectors, written_sectors;  // of the block
 int64_t launches, requests, sectors, ideal_sectors, bytes_read, bytes_written;
 int64_t shared_requests, wavefronts, ideal_wavefronts;
 
-void add_request(std::vector<Traced>::const_iterator first, std::vector<Traced>::const_iterator last) {
+void add_request(std::vector<Traced>::const_iterator first,
+                 std::vector<Traced>::const_iterator last) {
   std::set<uintptr_t> touched;  // sectors, or words of shared memory
   int64_t bytes = 0;
   const int unit = first->is_shared ? BANK_BYTES : SECTOR;
   for (auto i = first; i != last; ++i) {
     bytes += i->size;
-    for (uintptr_t a = i->address / unit; a <= (i->address + i->size - 1) / unit; ++a) touched.insert(a);
+    for (uintptr_t a = i->address / unit; a <= (i->address + i->size - 1) / unit; ++a)
+      touched.insert(a);
   }
   if (!first->is_shared) {
     ++requests, sectors += touched.size(), ideal_sectors += (bytes + SECTOR - 1) / SECTOR;
@@ -110,7 +114,8 @@ void count_flush(bool end_of_block) {
   std::stable_sort(trace.begin(), trace.end(),
                    [&](const Traced& a, const Traced& b) { return key(a) < key(b); });
   for (auto first = trace.cbegin(); first != trace.cend();) {
-    const auto last = std::find_if(first, trace.cend(), [&](const Traced& t) { return key(t) != key(*first); });
+    const auto last =
+        std::find_if(first, trace.cend(), [&](const Traced& t) { return key(t) != key(*first); });
     add_request(first, last);
     first = last;
   }
@@ -146,7 +151,7 @@ void simt_set_counting(int on) { simt::counting = on != 0; }
 
 void simt_counters(int64_t c[10]) {
   using namespace simt;
-  const int64_t all[] = {launches, requests, sectors, ideal_sectors, bytes_read, bytes_written,
-                         shared_requests, wavefronts, ideal_wavefronts, 0};
+  const int64_t all[] = {launches,      requests,        sectors,    ideal_sectors,    bytes_read,
+                         bytes_written, shared_requests, wavefronts, ideal_wavefronts, 0};
   std::copy(all, all + 10, c);
 }

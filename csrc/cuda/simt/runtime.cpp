@@ -14,7 +14,8 @@ Block block;
 
 namespace {
 
-constexpr int64_t STACK = 128 * 1024;  // bytes of a fiber; thread-local arrays of kernels live there
+constexpr int64_t STACK =
+    128 * 1024;  // bytes of a fiber; thread-local arrays of kernels live there
 
 unsigned seed = 0;
 uint32_t launches = 0;
@@ -40,7 +41,8 @@ void to_thread(Thread& t) { simt_switch(&scheduler, t.stack); }
 void entry();
 void prepare(Thread& t, void* stack) {
   void** top = reinterpret_cast<void**>(static_cast<char*>(stack) + STACK) - 3;
-  *top = nullptr;  // where entry would return to: it does not. 8 beyond a multiple of 16, as after a call
+  *top =
+      nullptr;  // where entry would return to: it does not. 8 beyond a multiple of 16, as after a call
   *--top = reinterpret_cast<void*>(&entry);
   t.stack = top - 6;
   std::fill(top - 6, top, nullptr);
@@ -64,8 +66,10 @@ void entry() {
   (*body)();
   Thread& me = *block.current;
   if (!me.copies.empty())
-    report("unwaited cp.async", "a thread ends with " + std::to_string(me.copies.size()) +
-                                    " asynchronous copies that it has not waited for", Place{block.kernel, 0});
+    report("unwaited cp.async",
+           "a thread ends with " + std::to_string(me.copies.size()) +
+               " asynchronous copies that it has not waited for",
+           Place{block.kernel, 0});
   me.state = State::done;
   to_scheduler();
 }
@@ -93,7 +97,10 @@ bool release_warps() {
       for (int i = 0; i < WARP; ++i) {
         if (!(t.mask >> i & 1)) continue;
         Thread* other = first + i < count ? &block.threads[first + i] : nullptr;
-        if (!other || other->state != State::in_meeting) { all = false; continue; }
+        if (!other || other->state != State::in_meeting) {
+          all = false;
+          continue;
+        }
         same = same && other->place == t.place && other->mask == t.mask;
         given[i] = other->given;
       }
@@ -119,16 +126,20 @@ bool release_barrier() {
   const Thread *waiting = nullptr, *missing = nullptr, *elsewhere = nullptr;
   for (const Thread& t : block.threads) {
     if (t.state == State::at_barrier) {
-      if (!waiting) waiting = &t;
-      else if (!(t.place == waiting->place)) elsewhere = &t;
-    } else missing = &t;
+      if (!waiting)
+        waiting = &t;
+      else if (!(t.place == waiting->place))
+        elsewhere = &t;
+    } else
+      missing = &t;
   }
   if (!waiting && !missing) return false;
   const Thread* stuck = nullptr;
   for (const Thread& t : block.threads)
     if (t.state == State::in_meeting) stuck = &t;
   if (stuck) {
-    report("divergent warp", "lanes named by the mask never arrive; " + name(*stuck) + " waits", stuck->place);
+    report("divergent warp", "lanes named by the mask never arrive; " + name(*stuck) + " waits",
+           stuck->place);
     block.failed = true;
     return false;
   }
@@ -136,7 +147,8 @@ bool release_barrier() {
   if (missing || elsewhere) {
     report("divergent barrier",
            name(*waiting) + " waits, but " + name(missing ? *missing : *elsewhere) +
-               (missing ? " has ended" : " waits at " + at(elsewhere->place)), waiting->place);
+               (missing ? " has ended" : " waits at " + at(elsewhere->place)),
+           waiting->place);
     block.failed = true;
     return false;
   }
@@ -207,18 +219,22 @@ void warp_meeting(unsigned mask, void* given, Combine combine, const void* about
 
 void expect_block(int64_t threads, Place place) {
   if (block.extents.count() > threads)
-    report("launch bounds", "a block has " + std::to_string(block.extents.count()) +
-               " threads, but the kernel is compiled for " + std::to_string(threads), place);
+    report("launch bounds",
+           "a block has " + std::to_string(block.extents.count()) +
+               " threads, but the kernel is compiled for " + std::to_string(threads),
+           place);
 }
 
 int launch(const char* kernel, Dim grid, Dim extents, const std::function<void()>& threads_body) {
   block.kernel = kernel;
   const auto within = [](int64_t value, int64_t limit) { return value >= 1 && value <= limit; };
-  if (!within(extents.count(), MAX_BLOCK) || !within(extents.z, 64) || !within(grid.x, MAX_GRID_X) ||
-      !within(grid.y, MAX_GRID_YZ) || !within(grid.z, MAX_GRID_YZ)) {
-    report("launch limits", "grid (" + std::to_string(grid.x) + "," + std::to_string(grid.y) + "," +
+  if (!within(extents.count(), MAX_BLOCK) || !within(extents.z, 64) ||
+      !within(grid.x, MAX_GRID_X) || !within(grid.y, MAX_GRID_YZ) || !within(grid.z, MAX_GRID_YZ)) {
+    report("launch limits",
+           "grid (" + std::to_string(grid.x) + "," + std::to_string(grid.y) + "," +
                std::to_string(grid.z) + ") of blocks of " + std::to_string(extents.count()) +
-               " threads", Place{kernel, 0});
+               " threads",
+           Place{kernel, 0});
     return 9;
   }
   while (int64_t(stacks.size()) < extents.count()) {

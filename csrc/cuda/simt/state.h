@@ -20,10 +20,10 @@ struct Access {
 struct Cell {
   uint32_t launch = 0;
   bool initialised = false;
-  bool pending = false;         // an asynchronous copy will write it
-  bool many_blocks = false;     // blocks other than first_block have read it
-  int32_t first_block = -1;     // the block that read it first
-  Access writer, reader, other; // `other`: a reader of another thread, if possible of another warp
+  bool pending = false;          // an asynchronous copy will write it
+  bool many_blocks = false;      // blocks other than first_block have read it
+  int32_t first_block = -1;      // the block that read it first
+  Access writer, reader, other;  // `other`: a reader of another thread, if possible of another warp
 };
 
 struct Allocation {
