@@ -1,8 +1,8 @@
 // Memory of the SIMT shim: allocations with guards, the history of each element, and the hooks that
 // g++ -fsanitize=thread calls before every access. Layer: cuda/simt.
 //
-// One region of addresses holds everything: first the shared memory of the block that runs, then
-// global memory. An address outside of it belongs to the host or to a fiber's stack.
+// One region of addresses holds shared memory of the block that runs, then global memory. Any
+// other address belongs to the host or to a fiber's stack.
 #include <sys/mman.h>
 
 #include <algorithm>
