@@ -1,14 +1,15 @@
 # make train   .venv, dependencies, build, then LeNet-5 on real handwritten digits, fastconv beside torch.nn
 # make test    the same set-up, then every test; pass more by ARGS="-k conv2d -x"
+# make test-cuda-sweep  the CUDA kernels on the CPU, every case in every type: docs/cuda.md
 # make lint    clang-format and ruff
 # make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts
 # make report  README, tables and pictures from the newest committed result of make bench
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl') setup.py pyproject.toml
+SOURCES := $(shell find csrc -path csrc/cuda -prune -o \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) -print) setup.py pyproject.toml
 
-.PHONY: train test lint bench bench-quick report build clean
+.PHONY: train test test-cuda-sweep lint bench bench-quick report build clean
 
 train: build
 	$(BIN)/fastconv train $(ARGS)
@@ -16,10 +17,14 @@ train: build
 test: build
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 $(ARGS)
 
+# CUDA kernels on the SIMT shim, every case in every type
+test-cuda-sweep: build
+	FASTCONV_CUDA_SWEEP=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 tests/cuda $(ARGS)
+
 lint: $(VENV)/.requirements
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh')
 
 bench: build $(VENV)/.requirements-bench
 	$(BIN)/python -m benchmarks.bench $(ARGS)

@@ -5,7 +5,7 @@ import platform
 import torch
 
 from fastconv.core import eager
-from fastconv.core.extension import _C
+from fastconv.core.extension import _C, describe_cuda
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 
@@ -33,6 +33,7 @@ def report() -> str:
         ("instruction set", f"{_C.isa()} (FASTCONV_ISA forces one)"),
         ("threads", f"{torch.get_num_threads()} (torch.set_num_threads)"),
         ("plain calls", eager.describe()),
+        ("cuda", describe_cuda()),
         ("types", "float32, float64; float16 and bfloat16 through float32"),
     ]
     used, bound = _C.filter_cache_bytes(), _C.filter_cache_bound()

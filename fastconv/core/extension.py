@@ -7,6 +7,7 @@ one enters the process.
 
 import importlib
 import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -27,7 +28,7 @@ def load() -> ModuleType:
 def explain_failure(error: ImportError, package: Path) -> str:
     if str(error).startswith("FASTCONV_ISA="):  # the library was found, and says what is wrong
         return str(error)
-    built = sorted(p.name for p in package.glob("_C*") if p.suffix in {".so", ".pyd"})
+    built = sorted(p.name for p in package.glob("_C.*") if p.suffix in {".so", ".pyd"})
     python = f"Python {sys.version.split()[0]} looks for _C{sysconfig.get_config_var('EXT_SUFFIX')}"
     if built:
         found = f"{package} holds {', '.join(built)}"
@@ -38,6 +39,18 @@ def explain_failure(error: ImportError, package: Path) -> str:
             "build it with `pip install .` (needs a C++17 compiler), and import it from elsewhere"
         )
     return f"{error} [fastconv cannot load its kernels: {found}; {python}; {advice}]"
+
+
+def describe_cuda() -> str:
+    """Whether fastconv._C_cuda is built and loads, in a few words. No operator uses it yet."""
+    try:
+        library = importlib.import_module("fastconv._C_cuda")
+    except ModuleNotFoundError:
+        why = "set FASTCONV_CUDA=1 and build" if shutil.which("nvcc") else "nvcc was not found"
+        return f"not built: {why} (docs/cuda.md)"
+    except ImportError as error:
+        return f"built, but does not load: {error}"
+    return f"kernels for sm_{library.ARCHITECTURES}; no operator uses them yet (docs/cuda.md)"
 
 
 _C = load()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FAMILIES = ("depthwise", "direct", "gemm", "winograd", "pool", "reference")
+CUDA_FAMILIES = ("depthwise", "gemm", "pool")
 # Room of csrc/ -> the rooms whose headers it may include, besides its own and the standard library.
 # The longest room that holds a file counts.
 CPP_DOORS = {
@@ -18,6 +19,11 @@ CPP_DOORS = {
     "cpu/simd": ["core", "cpu/common"],
     **{f"cpu/{family}": ["core", "cpu/common", "cpu/simd", "cpu/gemm"] for family in FAMILIES},
     "cpu/paths": ["core", "cpu/common", *(f"cpu/{family}" for family in FAMILIES)],
+    "cuda/simt": [],  # a room of its own: tests compile kernels with it, nothing else includes it
+    "cuda/common": ["core", "cuda/simt"],
+    **{f"cuda/{family}": ["core", "cuda/common"] for family in CUDA_FAMILIES},
+    "cuda/paths": ["core", "cuda/common", *(f"cuda/{family}" for family in CUDA_FAMILIES)],
+    "cuda/bindings": ["core", "bindings", "cuda/common", "cuda/paths"],
     "runtime": ["core", "cpu/common", "cpu/simd", "cpu/pool", "cpu/paths"],
     "bindings": ["core", "runtime"],
     "torch": ["core", "bindings"],
@@ -25,6 +31,9 @@ CPP_DOORS = {
 # Headers in angle brackets besides the standard library's.
 FOREIGN_HEADERS = {
     "cpu/simd": r"immintrin\.h",
+    "cuda/common": r"cuda_[a-z_0-9]+\.h|mma\.h",
+    "cuda/bindings": r"pybind11/.*",
+    "cuda/simt": r"sys/mman\.h|ucontext\.h|dlfcn\.h",
     "runtime": r"sys/mman\.h",
     "bindings": r"Python\.h|pybind11/.*",
     "torch": r"Python\.h|ATen/.*|c10/.*|torch/.*|pybind11/.*",
@@ -123,6 +132,7 @@ def _code_violations(csrc: Path, path: Path) -> Iterator[str]:
     if re.search(THREAD_RUNTIME, code) and name not in USERS_OF_THREADS:
         yield f"{name} knows the thread runtime"
     kernels = name.startswith(("cpu/", "cuda/")) and name not in ASKS_ENVIRONMENT
+    kernels = kernels and room_of(name) not in {"cuda/simt", "cuda/bindings"}
     found = re.search(FORBIDDEN_IN_KERNELS, code) if kernels or name.startswith("core/") else None
     if found:
         yield f"{name} has '{found.group()}': kernels do not allocate, throw, print or ask"

@@ -1,0 +1,77 @@
+// Element types of CUDA kernels: how elements are stored, and in which type they are summed.
+// Layer: cuda/common. Numbers of types are those of core/dtype.h, and two more.
+#pragma once
+
+#include "compat.h"
+
+namespace fastconv::cuda {
+
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+static_assert(sizeof(Half) == 2 && sizeof(BFloat16) == 2, "as torch stores them");
+
+enum class DType : int32_t { float32 = 0, float64 = 1, float16 = 2, bfloat16 = 3 };
+
+template <class T>
+struct Element {
+  using Sum = T;
+};
+template <>
+struct Element<Half> {
+  using Sum = float;
+};
+template <>
+struct Element<BFloat16> {
+  using Sum = float;
+};
+template <class T>
+using SumOf = typename Element<T>::Sum;
+
+// widen: the stored value in the type of sums. narrow: a sum as it is stored, rounded once.
+__device__ __forceinline__ float widen(float x) { return x; }
+__device__ __forceinline__ double widen(double x) { return x; }
+__device__ __forceinline__ float widen(Half x) { return half_to_float(x.bits); }
+__device__ __forceinline__ float widen(BFloat16 x) { return bits_float(uint32_t(x.bits) << 16); }
+
+template <class T>
+__device__ __forceinline__ T narrow(SumOf<T> x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ Half narrow<Half>(float x) {
+  return {float_to_half(x)};
+}
+template <>
+__device__ __forceinline__ BFloat16 narrow<BFloat16>(float x) {
+  const uint32_t bits = float_bits(x);  // to nearest, ties to even; a NaN stays one
+  if ((bits & 0x7fffffff) > 0x7f800000) return {uint16_t(bits >> 16 | 0x40)};
+  return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+// V elements that are loaded or stored by one access of a thread.
+template <class T, int V>
+struct alignas(sizeof(T) * V) Vector {
+  T at[V];
+};
+
+// Calls f(T{}) with the stored type, or returns cudaErrorInvalidValue.
+template <class F>
+cudaError_t with_element(int32_t dtype, const F& f) {
+  switch (static_cast<DType>(dtype)) {
+    case DType::float32:
+      return f(float{});
+    case DType::float64:
+      return f(double{});
+    case DType::float16:
+      return f(Half{});
+    case DType::bfloat16:
+      return f(BFloat16{});
+  }
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace fastconv::cuda

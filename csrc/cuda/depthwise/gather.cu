@@ -1,0 +1,177 @@
+// Depthwise forward and backward_input (formula: ../common/gather.h). Layer: cuda/depthwise.
+//
+// A thread computes a few pixels or channels, so that a weight that it loads serves all of them:
+// NCHW: ROWS rows under each other; neighbouring threads are neighbouring columns of one plane.
+// NHWC: V neighbouring channels, loaded by one access; neighbouring threads are the next channels.
+// The halo that threads of a block share comes from L1. Shared memory: none. No sum is split.
+#include "depthwise.h"
+
+#include "../common/gather.h"
+
+namespace fastconv::cuda {
+namespace {
+
+constexpr int THREADS = 256;
+constexpr int ROWS = 4;  // with 3x3 filters and stride 1, 6 rows of x serve 4 rows of y
+
+template <class Index>
+struct Decoder {
+  int64_t count;                     // threads that have work
+  Divider<Index> inner, mid, outer;  // of the linear index of a thread
+};
+
+// K: extent of both axes of the taps, or 0: any.
+template <class T, class Index, int K>
+__global__ void __launch_bounds__(THREADS)
+    gather_planes(Gather g, Decoder<Index> d, const T* __restrict__ in, const T* __restrict__ w,
+                  const T* __restrict__ bias, T* __restrict__ out) {
+  FC_BLOCK(THREADS);
+  const int64_t thread = int64_t(blockIdx.x) * THREADS + threadIdx.x;
+  if (thread >= d.count) return;
+  const auto [above, rw] = d.inner(Index(thread));  // ((n * channels + ch) * blocks + rb) * RW + rw
+  const auto [plane, rb] = d.mid(above);
+  const auto [n, ch] = d.outer(plane);
+  const int64_t group = g.columns == 1 ? int64_t(ch) : int64_t(ch) / g.columns;
+  const int64_t column = int64_t(ch) - group * g.columns;
+  const int first_row = int(rb) * ROWS, rows = int(g.RH);
+  const int JH = K ? K : int(g.JH), JW = K ? K : int(g.JW);
+  const int top = int(g.first_h + first_row * g.row_step_h);
+  const int left = int(g.first_w) + int(rw) * int(g.row_step_w);
+  w += g.weight_first + group * g.weight_group + column * g.weight_column;
+  in += int64_t(n) * g.in.n + group * g.C * g.in.c;
+  SumOf<T> sums[ROWS];
+#pragma unroll
+  for (int r = 0; r < ROWS; ++r) sums[r] = bias ? widen(bias[ch]) : SumOf<T>(0);
+  for (int64_t c = 0; c < g.C; ++c)
+#pragma unroll
+    for (int jh = 0; jh < JH; ++jh)
+#pragma unroll
+      for (int jw = 0; jw < JW; ++jw) {
+        const SumOf<T> weight = widen(w[c * g.weight_c + jh * g.weight_h + jw * g.weight_w]);
+        const int iw = left + jw * int(g.tap_step_w);
+        if (iw < 0 || iw >= int(g.IW)) continue;
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+          const int ih = top + r * int(g.row_step_h) + jh * int(g.tap_step_h);
+          if (ih >= 0 && ih < int(g.IH) && first_row + r < rows)
+            sums[r] += weight * widen(in[c * g.in.c + ih * g.in.h + iw * g.in.w]);
+        }
+      }
+  out += g.out_first + int64_t(n) * g.out.n + int64_t(ch) * g.out.c + int64_t(rw) * g.out.w;
+#pragma unroll
+  for (int r = 0; r < ROWS; ++r)
+    if (first_row + r < rows) out[(first_row + r) * g.out.h] = narrow<T>(sums[r]);
+}
+
+// V > 1: C = columns = 1, and all addresses are multiples of V elements.
+template <class T, class Index, int K, int V>
+__global__ void __launch_bounds__(THREADS)
+    gather_pixels(Gather g, Decoder<Index> d, const T* __restrict__ in, const T* __restrict__ w,
+                  const T* __restrict__ bias, T* __restrict__ out) {
+  FC_BLOCK(THREADS);
+  const int64_t thread = int64_t(blockIdx.x) * THREADS + threadIdx.x;
+  if (thread >= d.count) return;
+  const auto [above, cv] =
+      d.inner(Index(thread));  // ((n * RH + rh) * RW + rw) * (channels / V) + cv
+  const auto [line, rw] = d.mid(above);
+  const auto [n, rh] = d.outer(line);
+  const int64_t ch = int64_t(cv) * V;
+  const int64_t group = g.columns == 1 ? ch : ch / g.columns, column = ch - group * g.columns;
+  const int JH = K ? K : int(g.JH), JW = K ? K : int(g.JW);
+  const int top = int(g.first_h) + int(rh) * int(g.row_step_h);
+  const int left = int(g.first_w) + int(rw) * int(g.row_step_w);
+  w += g.weight_first + group * g.weight_group + column * g.weight_column;
+  in += int64_t(n) * g.in.n + group * g.C * g.in.c;
+  SumOf<T> sums[V];
+#pragma unroll
+  for (int v = 0; v < V; ++v) sums[v] = bias ? widen(bias[ch + v]) : SumOf<T>(0);
+  for (int64_t c = 0; c < g.C; ++c)
+#pragma unroll
+    for (int jh = 0; jh < JH; ++jh) {
+      const int ih = top + jh * int(g.tap_step_h);
+      if (ih < 0 || ih >= int(g.IH)) continue;
+#pragma unroll
+      for (int jw = 0; jw < JW; ++jw) {
+        const int iw = left + jw * int(g.tap_step_w);
+        if (iw < 0 || iw >= int(g.IW)) continue;
+        const T* from = in + c * g.in.c + ih * g.in.h + iw * g.in.w;
+        const T* weight = w + c * g.weight_c + jh * g.weight_h + jw * g.weight_w;
+        Vector<T, V> x;
+        copy_vector(&x, reinterpret_cast<const Vector<T, V>*>(from));
+#pragma unroll
+        for (int v = 0; v < V; ++v) sums[v] += widen(weight[v * g.weight_group]) * widen(x.at[v]);
+      }
+    }
+  Vector<T, V> y;
+#pragma unroll
+  for (int v = 0; v < V; ++v) y.at[v] = narrow<T>(sums[v]);
+  T* to = out + g.out_first + int64_t(n) * g.out.n + int64_t(rh) * g.out.h + int64_t(rw) * g.out.w;
+  copy_vector(reinterpret_cast<Vector<T, V>*>(to + ch), &y);
+}
+
+template <class T>
+bool aligned(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) % 16 == 0;
+}
+
+template <class T, class Index, int K>
+cudaError_t launch_gather(const Gather& g, const T* in, const T* w, const T* bias, T* out,
+                          cudaStream_t stream) {
+  constexpr int V = 16 / sizeof(T);
+  const bool out_last = g.out.c == 1 && g.channels() > 1;
+  const bool vectors = out_last && g.channels_last && g.C == 1 && g.columns == 1 &&
+                       g.channels() % V == 0 && aligned<T>(in) && aligned<T>(out);
+  Decoder<Index> d;
+  int64_t inner = g.RW, mid = ceil_div(g.RH, ROWS), outer = g.channels();
+  if (out_last) inner = g.channels() / (vectors ? V : 1), mid = g.RW, outer = g.RH;
+  d.count = g.N * inner * mid * outer;
+  d.inner = Divider<Index>(inner), d.mid = Divider<Index>(mid), d.outer = Divider<Index>(outer);
+  const int64_t blocks = ceil_div(d.count, THREADS);
+  const auto run = [&](auto kernel) {
+    return launch("depthwise gather", kernel, blocks, THREADS, stream, g, d, in, w, bias, out);
+  };
+  if (!out_last) return run(gather_planes<T, Index, K>);
+  return vectors ? run(gather_pixels<T, Index, K, V>) : run(gather_pixels<T, Index, K, 1>);
+}
+
+template <class T>
+cudaError_t run_gather(const Gather& g, const T* in, const T* w, const T* bias, T* out,
+                       const Tuning& tuning, cudaStream_t stream) {
+  if (g.rows() == 0 || g.channels() == 0) return cudaSuccess;
+  if (tuning.wide_index || !is_narrow(g.rows() * g.channels() * ROWS))
+    return launch_gather<T, uint64_t, 0>(g, in, w, bias, out, stream);
+  if (g.JH == 3 && g.JW == 3) return launch_gather<T, uint32_t, 3>(g, in, w, bias, out, stream);
+  return launch_gather<T, uint32_t, 0>(g, in, w, bias, out, stream);
+}
+
+}  // namespace
+
+template <class T>
+cudaError_t depthwise_forward(const Conv2dShape& s, const T* x, const T* w, const T* bias, T* y,
+                              const Tuning& tuning, cudaStream_t stream) {
+  return run_gather(forward_gather(s), x, w, bias, y, tuning, stream);
+}
+
+template <class T>
+cudaError_t depthwise_backward_input(const Conv2dShape& s, const T* grad_y, const T* w, T* grad_x,
+                                     const Tuning& tuning, cudaStream_t stream) {
+  for (int64_t h = 0; h < s.stride_h; ++h)
+    for (int64_t v = 0; v < s.stride_w; ++v) {
+      const Gather g = backward_input_gather(s, h, v);
+      const cudaError_t error = run_gather<T>(g, grad_y, w, nullptr, grad_x, tuning, stream);
+      if (error != cudaSuccess) return error;
+    }
+  return cudaSuccess;
+}
+
+#define INSTANTIATE(T)                                                                         \
+  template cudaError_t depthwise_forward(const Conv2dShape&, const T*, const T*, const T*, T*, \
+                                         const Tuning&, cudaStream_t);                         \
+  template cudaError_t depthwise_backward_input(const Conv2dShape&, const T*, const T*, T*,    \
+                                                const Tuning&, cudaStream_t);
+INSTANTIATE(float)
+INSTANTIATE(double)
+INSTANTIATE(Half)
+INSTANTIATE(BFloat16)
+
+}  // namespace fastconv::cuda

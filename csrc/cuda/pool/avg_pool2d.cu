@@ -1,0 +1,111 @@
+// avg_pool2d: y[n,c,oh,ow] = sum over the window of x[n,c,ih,iw] / divisor; padding is 0. Layer:
+// cuda/pool.
+//
+// A thread computes one element, as in max_pool2d.cu. Large windows of NCHW planes (global pooling)
+// take a warp for each output: its lanes read neighbouring columns, and shuffles add their sums.
+#include "pool2d.h"
+
+#include "windows.cuh"
+
+namespace fastconv::cuda {
+namespace {
+
+constexpr int LANES = 32, WARPS = POOL_THREADS / LANES;
+constexpr int64_t WARP_WINDOW = 48;  // elements: from 7x7 on every lane has work
+
+template <class T, class Index>
+__global__ void __launch_bounds__(POOL_THREADS)
+    avg_forward(Pooling<Index> p, const T* __restrict__ x, T* __restrict__ y) {
+  FC_BLOCK(POOL_THREADS);
+  const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
+  if (i >= p.outputs.count) return;
+  const Place4 o = p.outputs(i);
+  const int64_t top = p.rows.start(o.h), left = p.columns.start(o.w);
+  const int64_t bottom = min64(top + p.rows.taps(o.h, top), p.rows.I);
+  const int64_t right = min64(left + p.columns.taps(o.w, left), p.columns.I);
+  x += o.n * p.x.n + o.c * p.x.c;
+  SumOf<T> sum = 0;
+  for (int64_t ih = max64(top, 0); ih < bottom; ++ih)
+    for (int64_t iw = max64(left, 0); iw < right; ++iw) sum += widen(x[ih * p.x.h + iw * p.x.w]);
+  y[i] = narrow<T>(sum / SumOf<T>(p.divisor(o.h, o.w)));
+}
+
+// A warp for each output. Row after row, so no lane divides.
+template <class T, class Index>
+__global__ void __launch_bounds__(POOL_THREADS)
+    avg_forward_warps(Pooling<Index> p, const T* __restrict__ x, T* __restrict__ y) {
+  FC_BLOCK(POOL_THREADS);
+  const int64_t i = int64_t(blockIdx.x) * WARPS + threadIdx.x / LANES;
+  if (i >= p.outputs.count) return;  // whole warps
+  const Place4 o = p.outputs(i);
+  const int64_t top = p.rows.start(o.h), left = p.columns.start(o.w);
+  const int64_t bottom = min64(top + p.rows.taps(o.h, top), p.rows.I);
+  const int64_t right = min64(left + p.columns.taps(o.w, left), p.columns.I);
+  const int64_t first = max64(left, 0), width = max64(right - first, 0);
+  int log = 5;  // 2^log lanes on each row: what a narrow row leaves over takes the next rows
+  while (log > 0 && (int64_t(1) << log) / 2 >= width) --log;
+  const int lane = threadIdx.x % LANES, row = lane >> log, column = lane - (row << log);
+  x += o.n * p.x.n + o.c * p.x.c;
+  SumOf<T> sum = 0;
+  for (int64_t ih = max64(top, 0) + row; ih < bottom; ih += LANES >> log)
+    for (int64_t iw = first + column; iw < right; iw += 1 << log)
+      sum += widen(x[ih * p.x.h + iw * p.x.w]);
+  for (int apart = LANES / 2; apart > 0; apart /= 2) sum += shuffle_down(sum, apart);
+  if (lane == 0) y[i] = narrow<T>(sum / SumOf<T>(p.divisor(o.h, o.w)));
+}
+
+template <class T, class Index>
+__global__ void __launch_bounds__(POOL_THREADS)
+    avg_backward(Pooling<Index> p, const T* __restrict__ grad_y, T* __restrict__ grad_x) {
+  FC_BLOCK(POOL_THREADS);
+  const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
+  if (i >= p.inputs.count) return;
+  const Place4 at = p.inputs(i);
+  const Window rows = p.rows.over(at.h), columns = p.columns.over(at.w);
+  grad_y += at.n * p.y.n + at.c * p.y.c;
+  SumOf<T> sum = 0;
+  for (int64_t oh = rows.first; oh < rows.end; ++oh)
+    for (int64_t ow = columns.first; ow < columns.end; ++ow)
+      sum += widen(grad_y[oh * p.y.h + ow * p.y.w]) / SumOf<T>(p.divisor(oh, ow));
+  grad_x[i] = narrow<T>(sum);
+}
+
+}  // namespace
+
+template <class T>
+cudaError_t avg_pool2d_forward(const Pool2dShape& s, const T* x, T* y, const Tuning& tuning,
+                               cudaStream_t stream) {
+  const int64_t window = s.adaptive ? s.IH * s.IW / max64(1, s.OH * s.OW) : s.KH * s.KW;
+  const bool warps = window >= WARP_WINDOW && (!s.channels_last || s.C == 1);
+  return with_index(s, tuning, [&](auto zero) {
+    using Index = decltype(zero);
+    const Pooling<Index> p(s);
+    if (warps)
+      return launch_elements("avg_pool2d forward", avg_forward_warps<T, Index>, s.y_count() * LANES,
+                             stream, p, x, y);
+    return launch_elements("avg_pool2d forward", avg_forward<T, Index>, s.y_count(), stream, p, x,
+                           y);
+  });
+}
+
+template <class T>
+cudaError_t avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x,
+                                const Tuning& tuning, cudaStream_t stream) {
+  return with_index(s, tuning, [&](auto zero) {
+    using Index = decltype(zero);
+    return launch_elements("avg_pool2d backward", avg_backward<T, Index>, s.x_count(), stream,
+                           Pooling<Index>(s), grad_y, grad_x);
+  });
+}
+
+#define INSTANTIATE(T)                                                                      \
+  template cudaError_t avg_pool2d_forward(const Pool2dShape&, const T*, T*, const Tuning&,  \
+                                          cudaStream_t);                                    \
+  template cudaError_t avg_pool2d_backward(const Pool2dShape&, const T*, T*, const Tuning&, \
+                                           cudaStream_t);
+INSTANTIATE(float)
+INSTANTIATE(double)
+INSTANTIATE(Half)
+INSTANTIATE(BFloat16)
+
+}  // namespace fastconv::cuda
