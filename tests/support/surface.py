@@ -60,7 +60,7 @@ def test_of(name: str, state: str) -> str:
     if state == "torch's, not counted":
         return "test_surface.py"
     if state != "native" and not name.startswith("nn.functional."):
-        return "test_report.py"
+        return "test_conversion_report.py"
     return next(file for pattern, file in _TESTS if re.match(pattern, name))
 
 

@@ -14,7 +14,8 @@
 namespace fastconv::cuda {
 namespace {
 
-constexpr int THREADS = 128, TILE = 64, WARP_TILE = 32, STEP = 32;
+constexpr int THREADS = 128, TILE = 64, STEP = 32;
+[[maybe_unused]] constexpr int WARP_TILE = 32;  // not used below sm_80, where the kernel is empty
 constexpr int V = 8;               // channels of a 16-byte copy
 constexpr int PITCH = STEP + V;    // 80 bytes: 8 rows of a fragment lie in 8 banks groups
 constexpr int VECTORS = STEP / V;  // of a row
