@@ -15,12 +15,13 @@ namespace fastconv::cuda {
 namespace {
 
 constexpr int THREADS = 128, TILE = 64, STEP = 32;
-[[maybe_unused]] constexpr int WARP_TILE = 32;  // not used below sm_80, where the kernel is empty
-constexpr int V = 8;               // channels of a 16-byte copy
-constexpr int PITCH = STEP + V;    // 80 bytes: 8 rows of a fragment lie in 8 banks groups
-constexpr int VECTORS = STEP / V;  // of a row
-constexpr int COPIES = TILE * VECTORS / THREADS;  // of each operand, by a thread
-constexpr int SUMS_PITCH = TILE + 4;
+constexpr int V = 8;  // channels of a 16-byte copy
+// Below sm_80 the kernel is empty and does not use these.
+[[maybe_unused]] constexpr int WARP_TILE = 32;
+[[maybe_unused]] constexpr int PITCH = STEP + V;  // 80 bytes: 8 rows of a fragment in 8 bank groups
+[[maybe_unused]] constexpr int VECTORS = STEP / V;                 // of a row
+[[maybe_unused]] constexpr int COPIES = TILE * VECTORS / THREADS;  // of an operand, by a thread
+[[maybe_unused]] constexpr int SUMS_PITCH = TILE + 4;
 
 template <class T>
 __global__ void __launch_bounds__(THREADS)
