@@ -49,11 +49,11 @@ def _floats_lead(sample: tuple) -> tuple[list[Tensor], tuple]:
     return [t.clone().requires_grad_() for t in sample[:count]], sample[count:]
 
 
-@pytest.mark.parametrize("name", [n for n in OPERATORS if n != "max_pool2d_indices"])
+@pytest.mark.parametrize("name", [n for n in OPERATORS if not n.endswith("_indices")])
 def test_gradcheck_of_every_operator(name: str):
     for sample in operator_samples()[name]:
         leaves, rest = _floats_lead(sample)
-        if name == "max_pool2d":
+        if name.endswith("max_pool2d"):  # no ties
             leaves = [distinct(*leaves[0].shape).requires_grad_()]
 
         def function(*t, rest=rest):
@@ -65,9 +65,10 @@ def test_gradcheck_of_every_operator(name: str):
         assert gradgradcheck(function, leaves, check_fwd_over_rev=True)
 
 
-def test_indices_have_no_derivative():
-    codes, x, *rest = operator_samples()["max_pool2d_indices"][0]
-    assert not _ops.max_pool2d_indices(codes, x.requires_grad_(), *rest).requires_grad
+@pytest.mark.parametrize("name", ["max_pool2d_indices", "adaptive_max_pool2d_indices"])
+def test_indices_have_no_derivative(name: str):
+    codes, x, *rest = operator_samples()[name][0]
+    assert not getattr(_ops, name)(codes, x.requires_grad_(), *rest).requires_grad
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -26,6 +26,8 @@ def operator_samples() -> dict[str, list[tuple]]:
     grad_y = torch.ones_like(torch.ops.fastconv.conv2d(x, w, None, *_CONV_ARGS))
     y, indices = torch.ops.fastconv.max_pool2d(x, *_MAX_ARGS, True)
     _, last_indices = torch.ops.fastconv.max_pool2d(last, *_MAX_ARGS, True)
+    adaptive, places = torch.ops.fastconv.adaptive_max_pool2d(x, [4, 3], True)
+    _, last_places = torch.ops.fastconv.adaptive_max_pool2d(last, [4, 3], True)
     averages = torch.ops.fastconv.avg_pool2d(x, *_AVG_ARGS)
     x_size, w_size = list(x.shape), list(w.shape)
     return {
@@ -46,6 +48,12 @@ def operator_samples() -> dict[str, list[tuple]]:
         "max_pool2d_backward": [
             (torch.ones_like(y), indices, x_size, *_MAX_ARGS, False),
             (torch.ones_like(y), last_indices, x_size, *_MAX_ARGS, True),
+        ],
+        "adaptive_max_pool2d": [(x, [4, 3], True), (last, [1, 9], False)],
+        "adaptive_max_pool2d_indices": [(places, x, [4, 3]), (last_places, last, [4, 3])],
+        "adaptive_max_pool2d_backward": [
+            (torch.ones_like(adaptive), places, x_size, [4, 3], False),
+            (torch.ones_like(adaptive), last_places, x_size, [4, 3], True),
         ],
         "avg_pool2d": [(x, *_AVG_ARGS), (last, *_AVG_ARGS[:-1], 5)],
         "avg_pool2d_backward": [
