@@ -22,15 +22,15 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
 
 // Packing patches costs what 8 or so channels cost to multiply, and it is paid for every tap. The
 // direct kernels pack a pixel once for all taps. Measured: docs/kernels/gemm.md.
-constexpr int64_t LEAST_OUT = 8;    // channels out of a group: lanes, or rows of a register tile
-constexpr int64_t LEAST_IN = 16;    // channels into a group, with several taps
-constexpr int64_t LEAST_TERMS = 8;  // of a result
+constexpr int64_t LEAST_OUT = 8;  // channels out of a group: lanes, or rows of a register tile
+constexpr int64_t LEAST_CHANNELS = 16;  // into and out of a group, with several taps
+constexpr int64_t LEAST_TERMS = 8;      // of a result
 
-WhyNot pays_packing(const Conv2dShape& s, int64_t in, int64_t out, bool few_in_suffice) {
+WhyNot pays_packing(const Conv2dShape& s, int64_t in, int64_t out, bool few_suffice) {
   if (out < LEAST_OUT) return "fewer than 8 channels are written in a group";
   if (in * s.KH * s.KW < LEAST_TERMS) return "a result has fewer than 8 terms";
-  if (s.KH * s.KW > 1 && in < LEAST_IN && !few_in_suffice)
-    return "fewer than 16 channels are read in a group, by several taps";
+  if (s.KH * s.KW > 1 && min64(in, out) < LEAST_CHANNELS && !few_suffice)
+    return "fewer than 16 channels are read or written in a group, by several taps";
   return HOLDS;
 }
 // With channels last and a stride, the taps of a filter row are copied at once.
@@ -50,7 +50,7 @@ WhyNot supports_small_map(const Conv2dShape& s) {
 // Lanes are images, and each weight is read once. Larger maps keep lanes full by their pixels.
 template <class T>
 WhyNot is_small_map_profitable(const Conv2dShape& s, int64_t pixels) {
-  constexpr int64_t MOST_PIXELS = 4, LEAST_CHANNELS = 16;
+  constexpr int64_t MOST_PIXELS = 4;
   if (pixels > MOST_PIXELS) return "the map has more than 4 pixels";
   if (2 * s.N < row_kernels<T>(isa()).lanes) return "the images fill less than half a vector";
   if (min64(s.group_IC(), s.group_OC()) < LEAST_CHANNELS)
