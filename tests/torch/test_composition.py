@@ -110,8 +110,8 @@ def test_inductor_folds_a_frozen_batch_norm(fresh_compiler, monkeypatch):
     from torch._inductor.utils import run_and_get_code
 
     monkeypatch.setattr(config, "freezing", True)
-    plain, with_bias = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 5, 1)
-    model = nn.Sequential(plain, nn.BatchNorm2d(4), with_bias, nn.BatchNorm2d(5)).eval()
+    plain, with_bias = nn.Conv2d(3, 16, 3, bias=False), nn.Conv2d(16, 24, 1)
+    model = nn.Sequential(plain, nn.BatchNorm2d(16), with_bias, nn.BatchNorm2d(24)).eval()
     for norm in (model[1], model[3]):
         norm.running_mean.copy_(torch.randn_like(norm.running_mean))
         norm.running_var.copy_(1 + torch.rand_like(norm.running_var))
@@ -122,7 +122,7 @@ def test_inductor_folds_a_frozen_batch_norm(fresh_compiler, monkeypatch):
         got, (code,) = run_and_get_code(torch.compile(model), x)
     assert code.count("fastconv.conv2d") >= 2 and "cpp_fused" not in code
     # The last layer's rounding, of a bound that counts every operation of the first as a term.
-    limit = 8 * conv2d_bounds(x, model[0].weight, None, torch.ones(2, 4, 4, 4), x.dtype)[0]
+    limit = 8 * conv2d_bounds(x, model[0].weight, None, torch.ones(2, 16, 4, 4), x.dtype)[0]
     assert_within(got, want, limit)
 
 
