@@ -54,6 +54,7 @@ CORE = [
     "tensors",
     "ops",
     "decompositions",
+    "inductor",
     "fakes",
     "batching",
     "autograd_base",
@@ -61,6 +62,7 @@ CORE = [
     "autograd_pool",
     "derivatives",
     "arguments",
+    "casts",
     "eager",
 ]
 PUBLIC = [
