@@ -8,15 +8,18 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pybind11
 import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "build" / "cuda-shim"
 SHIM = ("runtime.cpp", "memory.cpp", "report.cpp")
+BINDINGS = ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/verbose.cpp")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-tsan", "-Wno-psabi"]
 COMMON_FLAGS = ["-std=c++17", "-g", "-fPIC", *WARNINGS]
 SHIM_FLAGS = ("-O2",)
@@ -56,11 +59,17 @@ def _compile(source: Path, flags: tuple[str, ...]) -> Path:
     return target
 
 
-def build(csrc: Path, files: list[Path] | None = None) -> Path:
-    """The library of the given .cu files of a tree (all: None) and of its shim."""
+def build(csrc: Path, files: list[Path] | None = None, bindings: bool = False) -> Path:
+    """The library of the given .cu files of a tree (all: None) and of its shim; with `bindings` it
+    is the Python module _C_cuda as well."""
     CACHE.mkdir(parents=True, exist_ok=True)
     jobs = [(csrc / "cuda" / "simt" / name, SHIM_FLAGS) for name in SHIM]
     jobs += [(path, KERNEL_FLAGS) for path in (sources(csrc) if files is None else files)]
+    if bindings:
+        headers = {sysconfig.get_path("include"), pybind11.get_include()}
+        flags = ("-O1", "-g0", "-fvisibility=hidden", *(f"-I{path}" for path in headers))
+        flags += ('-DFASTCONV_CUDA_ARCHITECTURES="simt"',)
+        jobs += [(csrc / name, flags) for name in BINDINGS]
     with open(CACHE / "lock", "w") as lock:  # test workers build once
         fcntl.flock(lock, fcntl.LOCK_EX)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -90,7 +99,7 @@ class Pool2dShape(ctypes.Structure):
 
 
 class Tuning(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int32) for name in ("wide_index", "splits", "tensor_cores")]
+    _fields_ = [(name, ctypes.c_int32) for name in ("wide_index", "splits", "tensor_cores", "tf32")]
 
 
 class Shim:

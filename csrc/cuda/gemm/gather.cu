@@ -117,7 +117,7 @@ template <class T>
 cudaError_t gemm_forward(const Conv2dShape& s, const T* x, const T* w, const T* bias, T* y,
                          const Tuning& tuning, cudaStream_t stream) {
   const Gather g = forward_gather(s);
-  if (tuning.tensor_cores && tensor_cores_support<T>(g, x, w))
+  if (tuning.tensor_cores >= ALL_TENSOR_CORES && tensor_cores_support<T>(g, x, w))
     return tensor_gather(g, x, w, bias, y, stream);
   return run_gather(g, x, w, bias, y, stream);
 }
