@@ -36,7 +36,7 @@ __device__ __forceinline__ Tap tap_of(const Gather& g, const Tiles& t, int64_t k
 }
 
 template <class T, bool LAST>
-__global__ void __launch_bounds__(GEMM_THREADS)
+__global__ void __launch_bounds__(GEMM_THREADS, GEMM_BLOCKS<SumOf<T>>)
     gather_product(Gather g, Tiles t, const T* __restrict__ in, const T* __restrict__ weight,
                    const T* __restrict__ bias, T* __restrict__ out) {
   FC_BLOCK(GEMM_THREADS);
