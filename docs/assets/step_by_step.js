@@ -99,7 +99,7 @@
 
     function numbers(which, label) {
       const area = named(which, element("textarea", {
-        rows: 5, spellcheck: "false", autocomplete: "off", "data-field": which,
+        rows: 3, spellcheck: "false", autocomplete: "off", "data-field": which,
       }));
       area.addEventListener("input", read);
       return element("label", {}, element("span", {}, label), area);
@@ -156,6 +156,7 @@
       }
       if (!wrong) {
         [state.x, state.w] = [x, w];
+        parts.x.rows = parts.w.rows = Math.max(x.length, w.length, 3);
         [[0, x], [1, w]].forEach(([at, t]) => [t.length, t[0].length].forEach((extent, axis) => {
           parts[`${FIELDS[at].name}${axis}`].value = extent;
         }));
@@ -169,6 +170,10 @@
       state.y = convolve(state.x, state.w, state.layout);
       parts.slider.max = state.y.length * state.y[0].length - 1;
       parts.formula.replaceChildren(formula(0), "\n", formula(1));
+      drawInput();
+      show("weights", `Kernel, ${size(w)}`, grid(
+        w.length, w[0].length, (kh, kw) => ({text: written(w[kh][kw]), kind: "weight"}),
+        `Kernel: ${w.map((row) => row.map(written).join(" ")).join("; ")}`));
       go(0);
     }
 
@@ -183,9 +188,9 @@
     function formula(axis) {
       const letter = "HW"[axis], {stride, padding, dilation} = state.layout;
       const [I, K] = [state.x, state.w].map((t) => [t.length, t[0].length][axis]);
-      return `O${letter} = (I${letter} + 2 * padding - dilation * (K${letter} - 1) - 1) // stride + 1 = ` +
-        `(${I} + 2 * ${padding[axis]} - ${dilation[axis]} * (${K} - 1) - 1) // ${stride[axis]} + 1 = ` +
-        `${outputSize(state.x, state.w, state.layout)[axis]}`;
+      return `O${letter} = (I${letter} + 2 * padding - dilation * (K${letter} - 1) - 1) // stride + 1\n` +
+        `   = (${I} + 2 * ${padding[axis]} - ${dilation[axis]} * (${K} - 1) - 1) // ${stride[axis]} + 1\n` +
+        `   = ${outputSize(state.x, state.w, state.layout)[axis]}`;
     }
 
     function go(step) {
@@ -197,25 +202,39 @@
     }
 
     // ---- drawings ----
+    // The padded image with the frame around the pixels that the kernel reaches over.
+    function drawInput() {
+      const {x, w, layout} = state;
+      const [top, left] = layout.padding;
+      const zeros = top + left > 0 ? ", with the zeros of the padding" : "";
+      const drawing = grid(x.length + 2 * top, x[0].length + 2 * left, (row, column) => {
+        const [ih, iw] = [row - top, column - left];
+        const inside = ih >= 0 && ih < x.length && iw >= 0 && iw < x[0].length;
+        return {text: written(inside ? x[ih][iw] : 0), kind: inside ? "pixel" : "zero"};
+      }, `Image, ${size(x)}${zeros}`);
+      const [height, width] = [reach(w.length, layout.dilation[0]), reach(w[0].length, layout.dilation[1])];
+      drawing.append(named("frame", element("rect", {
+        class: "frame", height: height * CELL, width: width * CELL})));
+      show("input", `Image, ${size(x)}${zeros}`, drawing);
+      state.cells = new Map([...drawing.querySelectorAll(".cell")].map((cell) =>
+        [`${cell.dataset.row - top} ${cell.dataset.column - left}`, cell]));
+    }
+
+    function moveWindow(found, oh, ow) {
+      for (const cell of state.cells.values()) cell.classList.remove("under");
+      for (const {ih, iw} of found) state.cells.get(`${ih} ${iw}`).classList.add("under");
+      const [down, right] = [oh, ow].map((at, axis) => at * state.layout.stride[axis] * CELL);
+      parts.frame.style.transform = `translate(${right}px, ${down}px)`;
+    }
+
     function draw(oh, ow, last) {
       const {x, w, y, layout} = state;
       const found = terms(x, w, layout, oh, ow);
-      const at = new Map(found.map((term) => [`${term.ih} ${term.iw}`, term]));
-      const [top, left] = layout.padding;
       const place = `row ${oh}, column ${ow}`;
       parts.count.textContent = `step ${state.step + 1} of ${last + 1}`;
       parts.previous.disabled = state.step === 0;
       parts.next.disabled = state.step === last;
-      show("input", `Image, ${size(x)}` + (top + left > 0 ? ", with the zeros of the padding" : ""), grid(
-        x.length + 2 * top, x[0].length + 2 * left, (row, column) => {
-          const [ih, iw] = [row - top, column - left];
-          const inside = ih >= 0 && ih < x.length && iw >= 0 && iw < x[0].length;
-          const under = at.has(`${ih} ${iw}`) ? "under" : "";
-          return {text: written(inside ? x[ih][iw] : 0), kind: `${inside ? "pixel" : "zero"} ${under}`};
-        }, `Padded image. The kernel lies on ${found.length} of its numbers.`));
-      show("weights", `Kernel, ${size(w)}`, grid(
-        w.length, w[0].length, (kh, kw) => ({text: written(w[kh][kw]), kind: "weight"}),
-        `Kernel: ${w.map((row) => row.map(written).join(" ")).join("; ")}`));
+      moveWindow(found, oh, ow);
       const output = grid(y.length, y[0].length, (row, column) => {
         const order = row * y[0].length + column;
         const kind = order === state.step ? "now" : order < state.step ? "done" : "open";
@@ -257,10 +276,11 @@
       parts.play.textContent = "Play";
     }
 
-    const settings = element("div", {class: "settings"}, sizes(), numbers("x", "Image, a line for each row"),
-      numbers("w", "Kernel, a line for each row"));
     const fills = element("div", {class: "fills"}, kernelChoice(),
       button("random", "Random image", () => { fill("x", random); read(); }));
+    const settings = element("div", {class: "settings"}, sizes(), fills);
+    const byHand = element("div", {class: "by-hand"}, numbers("x", "Image by hand, a line for each row"),
+      numbers("w", "Kernel by hand, a line for each row"));
     const figures = ["input", "weights", "output"].map((name) =>
       named(name, element("figure", {"data-figure": name})));
     named("walk", walk());
@@ -270,7 +290,7 @@
       named("sum", element("p", {class: "sum"})),
       named("formula", element("pre", {class: "formula"}))));
     named("said", element("p", {class: "said", "aria-live": "polite"}));
-    root.replaceChildren(settings, fills, parts.wrong, parts.walk, parts.shown, parts.said);
+    root.replaceChildren(settings, parts.wrong, parts.walk, parts.shown, byHand, parts.said);
     fill("x", random);
     fillKernel();
     read();

@@ -13,6 +13,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+LISTED = ("docs/howto", "docs/decisions")  # folders whose list of pages is in the navigation
+
 import links  # noqa: E402
 import notebooks  # noqa: E402
 
@@ -24,8 +26,11 @@ def on_files(files: Files, config) -> Files:
     _places.clear()
     open_pages = [links.place_of(ROOT, links.HOME)]
     _add(files, config, open_pages[0])
+    for folder in LISTED:
+        open_pages.append(links.place_of(ROOT, folder))
+        _add(files, config, open_pages[-1])
     for file in files.documentation_pages():
-        if file.src_uri not in ("index.md",):
+        if file.src_uri not in {page.in_site for page in open_pages}:
             open_pages.append(links.Place(f"docs/{file.src_uri}", file.src_uri))
     seen = {page.in_site for page in open_pages}
     while open_pages:
@@ -47,7 +52,12 @@ def on_files(files: Files, config) -> Files:
 
 
 def on_page_markdown(markdown: str, page, config, files: Files) -> str:
-    return links.rewritten(ROOT, markdown, _places[page.file.src_uri])
+    text = links.rewritten(ROOT, markdown, _places[page.file.src_uri])
+    name = page.file.src_uri.removesuffix(".md")
+    if name in notebooks.PAGES:
+        heading, _, rest = text.partition("\n")
+        text = f"{heading}\n\n[This page as a notebook](notebooks/{name}.ipynb)\n{rest}"
+    return text
 
 
 def _base(page: links.Place) -> str:

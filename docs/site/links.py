@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 HOME = "README.md"
 FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.M | re.S)
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?(?=\))")
-LANGUAGES = {".h": "cpp", ".cpp": "cpp", ".inl": "cpp", ".cu": "cpp", ".cuh": "cpp", ".py": "python",
-             ".toml": "toml", ".yml": "yaml"}  # fmt: skip
+LANGUAGES = dict.fromkeys((".h", ".cpp", ".inl", ".cu", ".cuh"), "cpp") | {".py": "python"}
 COPIED = {".png", ".svg", ".json", ".ipynb", ".pt"}
 
 
