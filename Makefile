@@ -37,7 +37,7 @@ bench-quick: build
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
 docs: $(DOCS_VENV)/.requirements
-	$(DOCS_VENV)/bin/mkdocs build --strict --quiet $(ARGS)
+	$(DOCS_VENV)/bin/mkdocs build --strict $(ARGS)
 
 docs-serve: $(DOCS_VENV)/.requirements
 	$(DOCS_VENV)/bin/mkdocs serve --strict $(ARGS)

@@ -7,13 +7,13 @@ from typing import Any
 
 import griffe
 
-_ROLE = re.compile(r":(?:func|class|mod|meth):`(?P<name>[\w.]+)`")
+_ROLE = re.compile(r":(?P<role>func|class|mod):`(?P<name>[\w.]+)`")
 _SHAPES = re.compile(r"^Shapes:\n(?P<lines>(?:[ ]{4}.*\n?|\n(?=[ ]{4}))+)", re.M)
 
 
 def _linked(found: re.Match) -> str:
     name = found["name"]
-    if name.startswith("torch"):
+    if found["role"] == "mod" or not name.startswith("fastconv."):  # no page has them
         return f"`{name}`"
     return f"[`{name}`][{name}]"
 

@@ -245,8 +245,8 @@ def adaptive_max_pool1d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """1-D max pooling to a given size, as :func:`torch.nn.functional.adaptive_max_pool1d`.
 
-    Where OW divides IW every window has IW / OW elements, and :func:`max_pool1d` computes it. Else
-    torch does, counted under "arguments".
+    Where OW divides IW every window has IW / OW elements, and
+    :func:`fastconv.functional.max_pool1d` computes it. Else torch does, counted under "arguments".
 
     Args:
         output_size: extents of the output, OW or (OW,).

@@ -211,7 +211,8 @@ def adaptive_max_pool2d(
     """2-D max pooling to a given size, as :func:`torch.nn.functional.adaptive_max_pool2d`.
 
     ``y[n,c,oh,ow]`` is the maximum of ``x[n,c,ih,iw]`` over the windows of
-    :func:`adaptive_avg_pool2d`; ties, NaN and indices as in :func:`max_pool2d`.
+    :func:`fastconv.functional.adaptive_avg_pool2d`; ties, NaN and indices as in
+    :func:`fastconv.functional.max_pool2d`.
 
     Args:
         output_size: extents of the output, one number for both axes or (OH, OW); None in the place
