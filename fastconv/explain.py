@@ -337,7 +337,7 @@ def _explain_call(
         workspace = _C.conv2d_workspace_bytes(direction, number, shape, threads)
         said[direction] = f"{path_and_why(direction, number, shape)[0]}, {workspace} bytes"
     if not functional.tracked(*given) and ops.caches_filters(weight):
-        workspace, filters = _C.conv2d_bytes_with_kept_filters(number, shape, threads)
+        workspace, filters = _C.conv2d_bytes_with_cached_filters(number, shape, threads)
         if filters:
             path, _ = path_and_why("forward", number, shape)
             said["forward"] = f"{path}, {workspace} bytes, {filters} bytes of filters kept"

@@ -159,10 +159,11 @@ const Plan& plan_in(PyObject* capsule) {
   return *static_cast<const Plan*>(plan);
 }
 
-const Kernels& kernels() {
-  static const Kernels table = {
-      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads, bool keep_filters) {
-        conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", keep_filters);
+const EntryPoints& entry_points() {
+  static const EntryPoints table = {
+      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
+         bool cache_filters) {
+        conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", cache_filters);
       },
       [](const Call& c, Buffer grad_y, Buffer w, Buffer grad_x, int threads) {
         conv2d_backward_input(number(c), c.conv, grad_y, w, grad_x, threads, "");
@@ -191,8 +192,8 @@ void bind_eager(py::module_& m) {
   py::list names;
   for (const OperatorTraits& op : OPERATOR_TABLE) names.append(op.name);
   m.attr("EAGER_OPERATORS") = names;
-  m.attr("eager_kernels") =
-      owned(PyCapsule_New(const_cast<Kernels*>(&kernels()), KERNELS_CAPSULE, nullptr));
+  m.attr("eager_kernels") = owned(
+      PyCapsule_New(const_cast<EntryPoints*>(&entry_points()), ENTRY_POINTS_CAPSULE, nullptr));
   if (PyModule_AddFunctions(m.ptr(), METHODS) != 0) throw py::error_already_set();
 }
 

@@ -64,9 +64,10 @@ class Host {
                         const View* views) = 0;
 };
 
-// The kernels. They check every count. A long call releases the GIL, if the thread holds it.
-struct Kernels {
-  // cache_filters is keep_filters of conv2d.h, for inference.
+// How a host calls the kernels. Each function checks every count. A long call releases the GIL, if
+// the thread holds it.
+struct EntryPoints {
+  // cache_filters as in conv2d.h.
   void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
                  bool cache_filters);
   void (*conv2d_backward_input)(const Call&, Buffer grad_y, Buffer w, Buffer grad_x, int threads);
@@ -77,11 +78,11 @@ struct Kernels {
   void (*avg_pool2d)(const Call&, Buffer x, Buffer y, int threads);
   void (*avg_pool2d_backward)(const Call&, Buffer grad_y, Buffer grad_x, int threads);
 };
-const Kernels& kernels();
+const EntryPoints& entry_points();
 
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
 constexpr const char* HOST_CAPSULE = "fastconv.host.2";
-constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.3";
+constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.4";
 
 }  // namespace fastconv::bindings

@@ -18,19 +18,19 @@ using bindings::View;
 
 Tensor conv2d(const Call& call, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   Tensor y = y_layout(call.conv).make(type_of(call));
-  kernels->conv2d(call, x, w, bias, buffer(y), at::get_num_threads(), cache_filters);
+  entry_points->conv2d(call, x, w, bias, buffer(y), at::get_num_threads(), cache_filters);
   return y;
 }
 
 Tensor max_pool2d(const Call& call, Buffer x, Buffer codes) {
   Tensor y = y_layout(call.pool).make(type_of(call));
-  kernels->max_pool2d(call, x, buffer(y), codes, at::get_num_threads());
+  entry_points->max_pool2d(call, x, buffer(y), codes, at::get_num_threads());
   return y;
 }
 
 Tensor average(const Call& call, Buffer x) {
   Tensor y = y_layout(call.pool).make(type_of(call));
-  kernels->avg_pool2d(call, x, buffer(y), at::get_num_threads());
+  entry_points->avg_pool2d(call, x, buffer(y), at::get_num_threads());
   return y;
 }
 
@@ -86,13 +86,13 @@ class TorchHost final : public bindings::Host {
   }
 };
 
-// host(kernels, general_backwards) -> capsule
+// host(entry_points, general_backwards) -> capsule
 PyObject* make_host(PyObject*, PyObject* args) {
   PyObject *table, *backwards;
   if (!PyArg_ParseTuple(args, "OO!", &table, &PyTuple_Type, &backwards)) return nullptr;
-  kernels =
-      static_cast<const bindings::Kernels*>(PyCapsule_GetPointer(table, bindings::KERNELS_CAPSULE));
-  if (!kernels) return nullptr;
+  entry_points = static_cast<const bindings::EntryPoints*>(
+      PyCapsule_GetPointer(table, bindings::ENTRY_POINTS_CAPSULE));
+  if (!entry_points) return nullptr;
   Py_INCREF(table);  // for good, as is a former one: a backward pass may be using it
   Py_INCREF(backwards);
   general_backwards = backwards;
