@@ -14,7 +14,7 @@ from torch.overrides import has_torch_function
 from fastconv.core.arguments import refusal
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
-from fastconv.functional import dim1, dim2, dim3
+from fastconv.functional import dim1, dim2, dim3_pool
 
 
 def _elements(kernel_size: object, dimensions: int) -> int | None:
@@ -73,4 +73,4 @@ def _function(dimensions: int, max_pool: Callable, avg_pool: Callable) -> Callab
 
 lp_pool1d = _function(1, dim1.max_pool1d, dim1.avg_pool1d)
 lp_pool2d = _function(2, dim2.max_pool2d, dim2.avg_pool2d)
-lp_pool3d = _function(3, dim3.max_pool3d, dim3.avg_pool3d)
+lp_pool3d = _function(3, dim3_pool.max_pool3d, dim3_pool.avg_pool3d)

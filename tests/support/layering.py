@@ -61,6 +61,7 @@ CORE = [
     "autograd_pool",
     "derivatives",
     "arguments",
+    "watching",
     "eager",
 ]
 PUBLIC = [
@@ -70,6 +71,7 @@ PUBLIC = [
     "functional.dim2",
     "functional.dim1",
     "functional.dim3",
+    "functional.dim3_pool",
     "functional.lp",
     "functional.transposed",
     "functional.others",
@@ -80,6 +82,7 @@ PUBLIC = [
     "modules_pool",
     "conversion",
     "tools",
+    "clock",
     "timing",
     "explain",
     "info",
