@@ -32,8 +32,8 @@ class Row:
         layer: the module's name in the model, "" for the model itself.
         operator: "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d" or
             "adaptive_avg_pool2d".
-        shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1"; of a transposed
-            convolution those of the convolution that it is the gradient of.
+        shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1"; for a transposed
+            convolution, the extents of the convolution whose gradient it is.
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
             "backward" of pools.
         path: name of the path, "pool", or "torch" where the layer is left to torch.
@@ -91,7 +91,7 @@ class Explanation:
         return table(lines)
 
 
-# Direction of a transposed convolution -> that of the convolution whose kernels run it.
+# Direction of a transposed convolution -> direction of the convolution whose kernels run it.
 _TRANSPOSED = {"forward": "backward_input", "backward_input": "forward",
                "backward_weight": "backward_weight"}  # fmt: skip
 

@@ -116,7 +116,7 @@ def test_timed_calls_find_filters_or_none(monkeypatch):
     assert sum(name == filters.OURS for name, _ in rounds) >= clock.FEWEST_ROUNDS
 
 
-def test_means_of_kept_filters():
+def test_means_of_cached_filters():
     measured = []
     for N, slower in ((1, 2.0), (1, 8.0), (8, 3.0)):
         others = filters.OTHERS if slower > 2 else tables.TORCH
@@ -127,7 +127,7 @@ def test_means_of_kept_filters():
     assert rows == [["1", "8.00 (1)", *["4.00 (2)"] * 2], ["8", *["3.00 (1)"] * 3]]
 
 
-def test_the_page_of_kept_filters(tmp_path):
+def test_the_page_of_cached_filters(tmp_path):
     options = "--channels 16 32 --maps 6 --batches 1 2 --minutes 0.02 --threads 1 --out".split()
     filters.main([*options, str(tmp_path)])
     (page,) = tmp_path.glob("filters-*.md")
