@@ -2,6 +2,7 @@
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
+#include "../grouped/grouped.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "paths.h"
@@ -16,6 +17,7 @@ Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
       small_map_backward_input_path<T>(),
       winograd_backward_input_path<T>(),
       depthwise_backward_input_path<T>(),
+      grouped_backward_input_path<T>(),
       gemm_backward_input_path<T>(),
       direct_backward_input_path<T>(),
       reference_backward_input_path<T>(),

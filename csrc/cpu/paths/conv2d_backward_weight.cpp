@@ -2,6 +2,7 @@
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
+#include "../grouped/grouped.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "paths.h"
@@ -15,6 +16,7 @@ Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
       tiny(reference_backward_weight_path<T>()),
       winograd_backward_weight_path<T>(),
       depthwise_backward_weight_path<T>(),
+      grouped_backward_weight_path<T>(),
       gemm_backward_weight_path<T>(),
       direct_backward_weight_path<T>(),
       reference_backward_weight_path<T>(),

@@ -2,6 +2,7 @@
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
+#include "../grouped/grouped.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "paths.h"
@@ -16,6 +17,7 @@ Paths<ForwardBuffers<T>> conv2d_forward_paths() {
       small_map_forward_path<T>(),
       winograd_forward_path<T>(),
       depthwise_forward_path<T>(),
+      grouped_forward_path<T>(),
       gemm_forward_path<T>(),
       direct_forward_path<T>(),
       reference_forward_path<T>(),
