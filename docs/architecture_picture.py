@@ -46,7 +46,7 @@ ROOMS = [
          "chooses and runs a path; workspace, cached filters, switches, explanations", RUNTIME),
     Room(4, LEFT, SPLIT, "csrc/cpu/paths/", "three ordered lists, nothing else", CPU),
     Room(2, LEFT, SPLIT, "csrc/cpu/<family>/",
-         "depthwise, direct, gemm, winograd, pool, reference:\n"
+         "depthwise, direct, gemm, grouped, winograd, pool, reference:\n"
          "drivers (*.cpp), leaf kernels (*.inl), table.h,\n"
          "a file for each instruction set", CPU, height=2),
     Room(1, LEFT, SPLIT, "csrc/cpu/simd/, csrc/cpu/common/",
