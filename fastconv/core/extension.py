@@ -69,8 +69,9 @@ def load_torch_library() -> ModuleType | None:
         library = importlib.import_module("fastconv._torch")
     except ImportError:
         return None
-    built_for = library.torch_version, getattr(library, "interface", None)
-    return library if built_for == (torch.__version__.split("+")[0], _C.eager_interface) else None
+    built_for = library.torch_version, getattr(library, "interface", "")
+    wanted = torch.__version__.split("+")[0], getattr(_C, "eager_interface", None)
+    return library if built_for == wanted else None
 
 
 _C = load()
