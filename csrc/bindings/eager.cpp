@@ -209,6 +209,7 @@ void bind_eager(py::module_& m) {
   py::list names;
   for (const OperatorTraits& op : OPERATOR_TABLE) names.append(op.name);
   m.attr("EAGER_OPERATORS") = names;
+  m.attr("eager_interface") = ENTRY_POINTS_CAPSULE;
   m.attr("eager_kernels") = owned(
       PyCapsule_New(const_cast<EntryPoints*>(&entry_points()), ENTRY_POINTS_CAPSULE, nullptr));
   if (PyModule_AddFunctions(m.ptr(), METHODS) != 0) throw py::error_already_set();
