@@ -201,9 +201,6 @@ cudaError_t backward_bias(const Conv2dShape& s, const T* grad_y, T* grad_bias, v
   template int64_t bias_workspace<T>(const Conv2dShape&, const Tuning&);                     \
   template cudaError_t backward_bias(const Conv2dShape&, const T*, T*, void*, const Tuning&, \
                                      cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda

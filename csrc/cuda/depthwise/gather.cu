@@ -191,9 +191,6 @@ cudaError_t depthwise_backward_input(const Conv2dShape& s, const T* grad_y, cons
                                          const Tuning&, cudaStream_t);                         \
   template cudaError_t depthwise_backward_input(const Conv2dShape&, const T*, const T*, T*,    \
                                                 const Tuning&, cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda
