@@ -47,7 +47,17 @@ class flags(ContextDecorator):
             chosen. The last path, "reference", cannot be disabled.
 
     Raises:
-        ValueError: no path of that name can be disabled, or `cuda` is none of the three.
+        ValueError: no path of that name can be disabled, or ``cuda`` is none of the three; raised
+            where the block begins.
+        TypeError: ``disabled_paths`` is a str.
+
+    Examples:
+        >>> x, w = torch.ones(1, 64, 28, 28), torch.ones(64, 64, 3, 3)
+        >>> fastconv.explain(x, w)["forward"].split(",")[0]
+        'winograd'
+        >>> with fastconv.flags(winograd=False):
+        ...     fastconv.explain(x, w)["forward"].split(",")[0] != "winograd"
+        True
     """
 
     def __init__(
@@ -92,5 +102,8 @@ def clear_filter_cache() -> None:
 
     They take at most 256 MiB, the least recently used are dropped first, and a weight that changes
     is transformed anew, so this only frees memory.
+
+    Examples:
+        >>> fastconv.clear_filter_cache()
     """
     _C.filter_cache_clear()

@@ -62,4 +62,14 @@ def describe_cuda() -> str:
     return f"kernels for sm_{library.ARCHITECTURES}{here} (docs/cuda.md)"
 
 
+def load_torch_library() -> ModuleType | None:
+    """fastconv._torch, which knows torch's C++ API; None if it was not built for this torch."""
+    try:
+        library = importlib.import_module("fastconv._torch")
+    except ImportError:
+        return None
+    return library if library.torch_version == torch.__version__.split("+")[0] else None
+
+
 _C = load()
+torch_library = load_torch_library()

@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fastconv.core.extension import _C
+from fastconv.core.extension import _C, torch_library
 from fastconv.core.tensors import (
     PLAIN_DEVICES,
     buffer,
@@ -93,6 +93,8 @@ _AVG = (
     "bool count_include_pad, int? divisor"
 )
 _library = torch.library.Library("fastconv", "DEF")
+if torch_library is not None:
+    torch_library.register_operators(_C.eager_kernels)
 operators: dict[str, Callable] = {}  # by name: what this module calls so
 
 
@@ -113,7 +115,8 @@ def register_device(device: str, kernels: object) -> None:
 
 
 def _operator(schema: str) -> Callable[[Callable], Callable]:
-    """Defines torch.ops.fastconv.<name> with the decorated plain call as its CPU kernel.
+    """Defines torch.ops.fastconv.<name> with the decorated plain call as its CPU kernel, unless
+    fastconv._torch has one (csrc/torch/operators.cpp), which the dispatcher calls sooner.
 
     The name then stands for a function that takes the plain call of the device if unwatched, else
     the operator.
@@ -124,7 +127,8 @@ def _operator(schema: str) -> Callable[[Callable], Callable]:
         _library.define(
             name + schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
         )
-        _implement(name, plain, "CPU")
+        if not torch._C._dispatch_has_kernel_for_dispatch_key(f"fastconv::{name}", "CPU"):
+            _implement(name, plain, "CPU")
         plains = {"cpu": plain}
         operator = getattr(torch.ops.fastconv, name).default
         tensors = schema.split(")")[0].count("Tensor")  # they lead the arguments

@@ -18,7 +18,7 @@ CPP_DOORS = {
     "cpu/common": ["core", "cpu/simd"],
     "cpu/simd": ["core", "cpu/common"],
     **{f"cpu/{family}": ["core", "cpu/common", "cpu/simd", "cpu/gemm"] for family in FAMILIES},
-    "cpu/paths": ["core", "cpu/common", *(f"cpu/{family}" for family in FAMILIES)],
+    "cpu/paths": ["core", "cpu/common", "cpu/simd", *(f"cpu/{family}" for family in FAMILIES)],
     "cuda/simt": [],  # a room of its own: tests compile kernels with it, nothing else includes it
     "cuda/common": ["core", "cuda/simt"],
     **{f"cuda/{family}": ["core", "cuda/common"] for family in CUDA_FAMILIES},
@@ -55,6 +55,7 @@ CORE = [
     "ops",
     "cuda",
     "decompositions",
+    "inductor",
     "fakes",
     "batching",
     "autograd_base",
@@ -62,6 +63,7 @@ CORE = [
     "autograd_pool",
     "derivatives",
     "arguments",
+    "casts",
     "eager",
 ]
 PUBLIC = [
