@@ -10,19 +10,20 @@ docs/cuda.md. No figure here is a measurement, and none is a speed.
 """
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "benchmarks" / "results" / "cuda-evidence.json"
+CACHE = ROOT / "build" / "cuda-evidence"
 PAGE = ROOT / "docs" / "cuda.md"
 BEGIN, END = "<!-- evidence: begin -->\n", "<!-- evidence: end -->\n"
 ARCHITECTURES = ("75", "80", "90", "120")
@@ -87,15 +88,34 @@ def parse_ptxas(text: str) -> dict[str, dict]:
     return found
 
 
-def compile_source(nvcc: str, source: Path, architecture: str, cubin: Path, types: str) -> str:
-    """What ptxas says of a source; raises RuntimeError with nvcc's words if it refuses it."""
-    command = [nvcc, *NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin", str(source), "-o", str(cubin)]
+def key_of(source: Path, *more: str) -> str:
+    """A name of a source's text, of all headers, and of what else decides."""
+    text = hashlib.sha256(" ".join(more).encode() + source.read_bytes())
+    for path in sorted((ROOT / "csrc").rglob("*")):
+        if path.suffix in {".h", ".cuh"} and "simt" not in path.parts:
+            text.update(path.read_bytes())
+    return f"{source.parent.name}-{source.stem}-{text.hexdigest()[:20]}"
+
+
+def compile_source(nvcc: str, source: Path, architecture: str, types: str) -> Path:
+    """The cubin of a source, compiled once on a machine; beside it, as .txt, what ptxas says.
+
+    Raises RuntimeError with nvcc's words if it refuses the source or warns.
+    """
+    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin"]
     if types:
-        command.append(f"-DFASTCONV_CUDA_TYPES={types}")
-    done = subprocess.run(command, capture_output=True, text=True)
+        flags.append(f"-DFASTCONV_CUDA_TYPES={types}")
+    cubin = CACHE / f"{key_of(source, *flags)}.cubin"
+    if cubin.exists():
+        return cubin
+    CACHE.mkdir(parents=True, exist_ok=True)
+    part = cubin.with_suffix(f".{os.getpid()}.part")
+    done = subprocess.run([nvcc, *flags, source, "-o", part], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr + done.stdout)
-    return done.stderr
+    cubin.with_suffix(".txt").write_text(done.stderr)
+    part.rename(cubin)
+    return cubin
 
 
 def demangled(names: list[str]) -> list[str]:
@@ -113,7 +133,7 @@ def demangled(names: list[str]) -> list[str]:
 
 _LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)")
 _PRODUCTS = ("FFMA", "DFMA", "HMMA", "HFMA2.")
-_DIVISIONS = ("MUFU.RCP", "I2F", "F2I")
+_DIVISION = r"F2I|CALL.*(div|rem)_[su]"  # of integers: by way of a float, or a call
 
 
 def loops_of(sass: list[str]) -> list[list[str]]:
@@ -150,7 +170,7 @@ def hot_loop(sass: list[str]) -> dict:
         "share of products": round(count(loop, *_PRODUCTS) / len(loop), 3),
         "loads": len(loads),
         "128-bit loads": sum(".128" in line or line.startswith("LDSM") for line in loads),
-        "divisions": count(loop, *_DIVISIONS) + sum("div" in line for line in loop),
+        "divisions": sum(re.match(_DIVISION, line) is not None for line in loop),
         "local memory": count(loop, "LDL", "STL"),
     }
 
@@ -188,13 +208,12 @@ def worst(rows: list[dict]) -> dict:
 
 def of_source(nvcc: str, source: Path, architecture: str, types: str = "") -> dict[str, dict]:
     """{"kernel<type>": figures} of one .cu file."""
-    with tempfile.TemporaryDirectory() as folder:
-        cubin = Path(folder, "kernels.cubin")
-        figures = parse_ptxas(compile_source(nvcc, source, architecture, cubin, types))
-        if (disassembler := nvdisasm()) and figures:
-            done = subprocess.run([disassembler, "-c", cubin], capture_output=True, text=True)
-            for name, loop in parse_sass(done.stdout).items():
-                figures.get(name, {}).update(loop)
+    cubin = compile_source(nvcc, source, architecture, types)
+    figures = parse_ptxas(cubin.with_suffix(".txt").read_text())
+    if (disassembler := nvdisasm()) and figures:
+        done = subprocess.run([disassembler, "-c", cubin], capture_output=True, text=True)
+        for name, loop in parse_sass(done.stdout).items():
+            figures.get(name, {}).update(loop)
     grouped: dict[str, list[dict]] = {}
     for name, row in zip(demangled(list(figures)), figures.values(), strict=True):
         row["occupancy"] = round(
@@ -204,8 +223,37 @@ def of_source(nvcc: str, source: Path, architecture: str, types: str = "") -> di
     return {name: worst(rows) for name, rows in sorted(grouped.items())}
 
 
+def compiler(nvcc: str) -> str:
+    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
+    return "nvcc " + re.search(r"V([\d.]+)", version)[1]
+
+
+def committed() -> dict:
+    return json.loads(FILE.read_text())
+
+
+def worse(row: dict, known: dict) -> list[str]:
+    """The figures of a kernel that are worse than the committed ones."""
+    both = [key for key in WORST if key in row and key in known]
+    return [
+        f"{key}: {row[key]}, committed {known[key]}"
+        for key in both
+        if key not in ("instructions", "loads")
+        and row[key] != known[key]
+        and WORST[key](row[key], known[key]) == row[key]
+    ]
+
+
 def sources() -> list[Path]:
     return sorted((ROOT / "csrc" / "cuda").rglob("*.cu"))
+
+
+def kernels_of(source: Path) -> list[str]:
+    """The names of the kernels that a source holds or includes."""
+    text = source.read_text()
+    for header in re.findall(r'#include "([^"]+\.cuh)"', text):
+        text += (source.parent / header).read_text()
+    return re.findall(r"__global__ void __launch_bounds__\([^;{]*?\)\s+(\w+)\(", text)
 
 
 def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
@@ -218,7 +266,7 @@ def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
     return found
 
 
-# ---- arithmetic: the shortest time that a GPU's data sheet allows ----------------------------------
+# ---- arithmetic: the shortest time that a GPU's data sheet allows --------------------------------
 
 
 class Gpu(NamedTuple):
@@ -296,9 +344,13 @@ def tables(evidence: dict) -> str:
         most = max(row["registers"] for row in rows.values())
         least = min(row["occupancy"] for row in rows.values())
         lines.append(f"| sm_{architecture} | {most} | {spilling} of {len(rows)} | {least:.0%} |")
-    names = list(GPUS)
-    lines += ["", "Shortest time of forward that a data sheet allows, in microseconds (a bound, no"
-              " measurement):", "", f"| layer | {names[0]} | {names[1]} |", "|---|---|---|"]  # fmt: skip
+    lines += [
+        "",
+        "Shortest time of forward that a data sheet allows, in microseconds (a bound, not measured):",
+        "",
+        "| layer | " + " | ".join(GPUS) + " |",
+        "|---|---|---|",
+    ]
     for layer, row in evidence["roofline"].items():
         cells = " | ".join(f"{time} ({limit})" for time, limit in row.values())
         lines.append(f"| {layer} | {cells} |")
@@ -315,9 +367,8 @@ def main(given: list[str] | None = None) -> int:
     if nvcc is None:
         print("evidence needs nvcc, which is not in PATH.")
         return 2
-    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
     evidence = {
-        "compiler": "nvcc " + re.search(r"V([\d.]+)", version)[1],
+        "compiler": compiler(nvcc),
         "kernels": collect(nvcc, list(chosen.architectures)),
         "roofline": roofline(),
     }

@@ -72,18 +72,14 @@ struct TileA {
   nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, TILE_DEPTH<T>,
                          typename TensorType<T>::Type, TileOrder<k_neighbours>>
       fragment;
-  __device__ __forceinline__ void load(const T* from, int step) {
-    load_tile(fragment, from, step);
-  }
+  __device__ __forceinline__ void load(const T* from, int step) { load_tile(fragment, from, step); }
 };
 template <class T, bool k_neighbours>
 struct TileB {
   nvcuda::wmma::fragment<nvcuda::wmma::matrix_b, 16, 16, TILE_DEPTH<T>,
                          typename TensorType<T>::Type, TileOrder<!k_neighbours>>
       fragment;
-  __device__ __forceinline__ void load(const T* from, int step) {
-    load_tile(fragment, from, step);
-  }
+  __device__ __forceinline__ void load(const T* from, int step) { load_tile(fragment, from, step); }
 };
 template <class T>
 struct TileSums {

@@ -38,7 +38,8 @@ __device__ __forceinline__ Tap tap_of(const Work& p, int64_t tap) {
   const int64_t r = above - q * outer;
   const int64_t c = LAST ? s : q, kh = LAST ? q : r, kw = LAST ? r : s;
   const int h = int(kh * p.s.dilation_h), v = int(kw * p.s.dilation_w);
-  return {c * p.at.x.c + h * p.at.x.h + v * p.at.x.w, c * p.w.c + kh * p.w.h + kw * p.w.w, h, v, true};
+  return {c * p.at.x.c + h * p.at.x.h + v * p.at.x.w, c * p.w.c + kh * p.w.h + kw * p.w.w, h, v,
+          true};
 }
 
 template <class T, bool LAST>
@@ -126,7 +127,8 @@ template <class T>
 int64_t gemm_weight_workspace(const Conv2dShape& s, const Tuning& tuning) {
   const int64_t bytes = plan_of(s, tuning).splits * s.w_count() * int64_t(sizeof(SumOf<T>));
   if (!tensor_weight_supports<T>(s, tuning)) return bytes;
-  return max64(bytes, tensor_weight_workspace<T>(s, tuning));  // addresses decide, which it knows not
+  return max64(bytes,
+               tensor_weight_workspace<T>(s, tuning));  // addresses decide, which it knows not
 }
 
 template <class T>

@@ -32,8 +32,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS)
 
     Row rows[A::COPIES];
 #pragma unroll
-    for (int i = 0; i < A::COPIES; ++i)
-      rows[i] = row_of(g, first_row + A::row(thread, i), group);
+    for (int i = 0; i < A::COPIES; ++i) rows[i] = row_of(g, first_row + A::row(thread, i), group);
     const T* weights = weight + g.weight_first + group * g.weight_group;
 
     int jh = 0, jw = 0, c = 0;  // of the next copy
@@ -42,8 +41,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS)
 #pragma unroll
       for (int i = 0; i < A::COPIES; ++i) {
         const int ih = rows[i].h + h, iw = rows[i].w + w, channel = c + A::element(thread);
-        const bool inside =
-            channel < g.C && ih >= 0 && ih < int(g.IH) && iw >= 0 && iw < int(g.IW);
+        const bool inside = channel < g.C && ih >= 0 && ih < int(g.IH) && iw >= 0 && iw < int(g.IW);
         const T* from = in + rows[i].offset + h * g.in.h + w * g.in.w + channel;
         copy_async(&a[stage][A::row(thread, i)][A::element(thread)], inside ? from : in, inside);
       }

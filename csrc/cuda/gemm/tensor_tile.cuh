@@ -24,7 +24,7 @@ template <class T, bool k_neighbours>
 struct Operand {
   static constexpr int ROWS = k_neighbours ? TENSOR_TILE : STEP<T>;
   static constexpr int PITCH = (k_neighbours ? STEP<T> : TENSOR_TILE) + COPY<T>;
-  static constexpr int VECTORS = (PITCH - COPY<T>) / COPY<T>;  // of a row
+  static constexpr int VECTORS = (PITCH - COPY<T>) / COPY<T>;     // of a row
   static constexpr int COPIES = ROWS * VECTORS / TENSOR_THREADS;  // of a thread
   static_assert(COPIES * TENSOR_THREADS == ROWS * VECTORS, "copies cover an operand exactly");
 

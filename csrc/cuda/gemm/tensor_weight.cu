@@ -59,8 +59,8 @@ __global__ void __launch_bounds__(TENSOR_THREADS)
         const int ih = pixel.h + h, iw = pixel.w + w;
         const bool exists = number < end && oc < p.M;
         copy_async(&a[stage][row][O::element(thread)], exists ? of_y + pixel.y : grad_y, exists);
-        const bool inside = number < end && ic < p.N && ih >= 0 && ih < int(p.IH) && iw >= 0 &&
-                            iw < int(p.IW);
+        const bool inside =
+            number < end && ic < p.N && ih >= 0 && ih < int(p.IH) && iw >= 0 && iw < int(p.IW);
         copy_async(&b[stage][row][O::element(thread)], inside ? of_x + pixel.x : x, inside);
       }
       commit_copies();
