@@ -346,7 +346,7 @@ def tables(evidence: dict) -> str:
         lines.append(f"| sm_{architecture} | {most} | {spilling} of {len(rows)} | {least:.0%} |")
     lines += [
         "",
-        "Shortest time of forward that a data sheet allows, in microseconds (a bound, not measured):",
+        "Shortest time of forward that a data sheet allows, in microseconds (not measured):",
         "",
         "| layer | " + " | ".join(GPUS) + " |",
         "|---|---|---|",

@@ -97,7 +97,8 @@ def test_without_a_gpu_it_says_so_in_one_sentence(monkeypatch, capsys):
 def test_the_stand_in_for_pybind11_serves_setup_py(tmp_path):
     build.write_stand_in(tmp_path)
     code = (
-        "import pybind11, os; from pybind11.setup_helpers import Pybind11Extension, ParallelCompile;"
+        "import pybind11, os;"
+        "from pybind11.setup_helpers import Pybind11Extension, ParallelCompile;"
         "e = Pybind11Extension('x', ['x.cpp'], depends=[]); ParallelCompile('MAX_JOBS').install();"
         "print(os.path.exists(e.include_dirs[-1] + '/pybind11/pybind11.h'), pybind11.__file__)"
     )

@@ -27,7 +27,7 @@ class Fault(NamedTuple):
     offset: int = 0
 
 
-TENSOR, TENSOR_TILE = "gemm/tensor.cu", "gemm/tensor_tile.cuh"
+TENSOR, STEPS = "gemm/tensor.cu", "gemm/tensor_tile.cuh"
 TILE, SUMS = "gemm/tile.cuh", "depthwise/backward_weight.cu"
 GATHER, PRODUCT, MAX = "depthwise/gather.cu", "gemm/gather.cu", "pool/max_pool2d.cu"
 BARRIER = "__syncthreads();  // the next tiles are written"
@@ -70,12 +70,12 @@ FAULTS = {
         "misaligned access", GATHER, GATHER, "aligned<T>(in) && aligned<T>(out)", "true",
         "copy_vector(&x, ", 1),
     "copies that are not waited for": Fault(
-        "unwaited cp.async", TENSOR, TENSOR_TILE, "wait_for_copies<1>()", "wait_for_copies<2>()",
+        "unwaited cp.async", TENSOR, STEPS, "wait_for_copies<1>()", "wait_for_copies<2>()",
         "[i].load("),
     "barrier missing after the wait": Fault(
-        "race", TENSOR, TENSOR_TILE, "__syncthreads();  // every thread's copies", "//", "[i].load("),
+        "race", TENSOR, STEPS, "__syncthreads();  // every thread's copies", "//", "[i].load("),
     "barrier missing before the next copies": Fault(
-        "race", TENSOR, TENSOR_TILE, "__syncthreads();  // this stage is read", "//", "copy_async(&"),
+        "race", TENSOR, STEPS, "__syncthreads();  // this stage is read", "//", "copy_async(&"),
     "unwritten output": Fault(
         "unwritten", MAX, MAX, "if (i >= p.inputs.count) return;",
         "if (i >= p.inputs.count - 1) return;", ""),
