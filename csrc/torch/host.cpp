@@ -150,10 +150,9 @@ PyModuleDef MODULE = {
 
 PyMODINIT_FUNC PyInit__torch() {
   PyObject* module = PyModule_Create(&fastconv::torch_host::MODULE);
-  if (module &&
-      (PyModule_AddStringConstant(module, "torch_version", TORCH_VERSION) != 0 ||
-       PyModule_AddStringConstant(module, "interface",
-                                  fastconv::bindings::ENTRY_POINTS_CAPSULE) != 0)) {
+  if (module && (PyModule_AddStringConstant(module, "torch_version", TORCH_VERSION) != 0 ||
+                 PyModule_AddStringConstant(module, "interface",
+                                            fastconv::bindings::ENTRY_POINTS_CAPSULE) != 0)) {
     Py_DECREF(module);
     return nullptr;
   }

@@ -66,8 +66,8 @@ void rows_to_points(const WinogradRows<T>& t) {
         for (int q = 0; q < POINTS; q += OUT) {
 #pragma GCC unroll 4
           for (int s = 0; s < OUT; ++s)
-            d[q + s] =
-                load_pieces<T, PIECE>([&](int i) { return row + q + offset[s * TILES + i * PIECE_TILES]; });
+            d[q + s] = load_pieces<T, PIECE>(
+                [&](int i) { return row + q + offset[s * TILES + i * PIECE_TILES]; });
           pixels_to_columns<T, OUT>(d + q);
         }
       }
@@ -122,7 +122,8 @@ bool rows_from_points(const WinogradRows<T>& t) {
       columns_to_pixels<T, OUT>(out);
 #pragma GCC unroll 4
       for (int s = 0; s < OUT; ++s)
-        store_pieces<T, PIECE>([&](int i) { return to + offset[s * TILES + i * PIECE_TILES]; }, out[s]);
+        store_pieces<T, PIECE>([&](int i) { return to + offset[s * TILES + i * PIECE_TILES]; },
+                               out[s]);
     }
     points += LANES<T>;
     offset += LANES<T>;
