@@ -7,9 +7,11 @@
 
 #include <pybind11/stl.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,7 +30,7 @@ namespace {
 constexpr size_t MAX_PLANS = 4096;
 
 struct Table {
-  std::vector<py::object> planners;  // by operator: planner(*tensors, *arguments) -> plan or None
+  std::vector<py::object> planners;  // by row: planner(*tensors, *arguments) -> plan or None
   // The capsules of plans, or None for a call that is not for the kernels.
   runtime::Recent<CallKey, py::object, CallKey::Hash> plans;
 };
@@ -63,12 +65,13 @@ int number(const Call& call) { return static_cast<int>(call.dtype); }
 
 // The capsule of a new plan from what a planner returned: None, or (shape, dtype, ceil_mode,
 // extras).
-py::object make_plan(Operator op, const py::object& planned) {
+py::object make_plan(Kernel kernel, int32_t op, const py::object& planned) {
   if (planned.is_none()) return planned;
   const auto fields = planned.cast<py::tuple>();
   auto plan = std::make_unique<Plan>();
+  plan->call.kernel = kernel;
   plan->call.op = op;
-  if (op == CONV2D)
+  if (kernel == CONV2D)
     plan->call.conv = fields[0].cast<Conv2dShape>();
   else
     plan->call.pool = fields[0].cast<Pool2dShape>();
@@ -86,31 +89,33 @@ py::object make_plan(Operator op, const py::object& planned) {
   return capsule;
 }
 
-py::object find_plan(Operator op, const CallKey& key, PyObject* const* args, Py_ssize_t n) {
+py::object find_plan(Kernel kernel, int32_t op, const CallKey& key, PyObject* const* args,
+                     Py_ssize_t n) {
   py::object planner;
   {
     const Lock lock(setup.lock);
     if (const py::object* known = setup.table.plans.find(key)) return *known;
-    planner = setup.table.planners[op];
+    planner = setup.table.planners.at(op);
   }
   // Meanwhile other threads may plan the same call, or bring other planners.
-  py::object plan = make_plan(op, owned(PyObject_Vectorcall(planner.ptr(), args, n, nullptr)));
+  py::object plan =
+      make_plan(kernel, op, owned(PyObject_Vectorcall(planner.ptr(), args, n, nullptr)));
   py::object oldest;  // released after the lock
   const Lock lock(setup.lock);
   Table& table = setup.table;
-  if (!table.planners[op].is(planner) || table.plans.find(key)) return plan;
+  if (!table.planners.at(op).is(planner) || table.plans.find(key)) return plan;
   if (table.plans.size() >= MAX_PLANS) oldest = table.plans.take_oldest();
   table.plans.add(key, plan);
   return plan;
 }
 
-template <Operator OP>
-py::object call(PyObject* const* args, Py_ssize_t n) {
-  constexpr int TENSORS = tensors_of(OP);
+template <Kernel KERNEL>
+py::object call(int32_t op, PyObject* const* args, Py_ssize_t n) {
+  constexpr int TENSORS = tensors_of(KERNEL);
   Host* host = setup.host.load(std::memory_order_acquire);
   if (!host || n < TENSORS || host->watched()) return py::none();
   CallKey key;
-  key.add(OP);
+  key.add(op);
   View views[MAX_TENSORS] = {};
   for (int i = 0; i < TENSORS; ++i) {
     if (i == 2 && args[i] == Py_None) {
@@ -124,20 +129,31 @@ py::object call(PyObject* const* args, Py_ssize_t n) {
   }
   for (Py_ssize_t i = TENSORS; i < n; ++i) key.add_argument(args[i]);
   if (!key.valid()) return py::none();
-  const py::object plan = find_plan(OP, key, args, n);
+  const py::object plan = find_plan(KERNEL, op, key, args, n);
   if (plan.is_none()) return plan;
   return owned(host->run(plan_in(plan.ptr()), plan.ptr(), args, views));
 }
 
-PyMethodDef METHODS[] = {
-    fast_method<call<CONV2D>>("eager_conv2d"),
-    fast_method<call<MAX_POOL2D>>("eager_max_pool2d"),
-    fast_method<call<AVG_POOL2D>>("eager_avg_pool2d"),
-    fast_method<call<ADAPTIVE_AVG_POOL2D>>("eager_adaptive_avg_pool2d"),
-    {nullptr, nullptr, 0, nullptr},
-};
+// The plain calls of each kernel, as functions whose `self` is the row of their operator.
+template <Kernel KERNEL>
+PyObject* row_call(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+  return translated([&] { return call<KERNEL>(PyLong_AsLong(self), args, n); });
+}
+template <size_t... KERNEL>
+std::array<PyMethodDef, KERNELS> row_calls(std::index_sequence<KERNEL...>) {
+  return {fast_method(KERNEL_NAMES[KERNEL], &row_call<static_cast<Kernel>(KERNEL)>)...};
+}
+std::array<PyMethodDef, KERNELS> METHODS = row_calls(std::make_index_sequence<KERNELS>());
 
-// `host`: a capsule, which stays; None: every call is declined.
+// The function of the plain calls of an operator that runs `kernel`. `op` is its row in the tables
+// that eager_use and the hosts are given.
+py::object plain_call(const std::string& kernel, int32_t op) {
+  for (PyMethodDef& method : METHODS)
+    if (kernel == method.ml_name) return owned(PyCFunction_New(&method, py::int_(op).ptr()));
+  throw std::invalid_argument("plain calls have no kernel " + kernel);
+}
+
+// `host`: a capsule, which stays; None: every call is declined. `planners`: by row.
 void use_host(const py::object& host, std::vector<py::object> planners) {
   Host* given = nullptr;
   if (!host.is_none()) {
@@ -145,7 +161,6 @@ void use_host(const py::object& host, std::vector<py::object> planners) {
     if (!given) throw py::error_already_set();
     host.inc_ref();
   }
-  if (planners.size() != OPERATORS) throw std::invalid_argument("a planner for each operator");
   Table table{std::move(planners), {}};
   {
     const Lock lock(setup.lock);
@@ -206,13 +221,10 @@ const EntryPoints& entry_points() {
 
 void bind_eager(py::module_& m) {
   m.def("eager_use", &use_host, py::arg("host"), py::arg("planners"));
-  py::list names;
-  for (const OperatorTraits& op : OPERATOR_TABLE) names.append(op.name);
-  m.attr("EAGER_OPERATORS") = names;
+  m.def("eager_call", &plain_call, py::arg("kernel"), py::arg("op"));
   m.attr("eager_interface") = ENTRY_POINTS_CAPSULE;
   m.attr("eager_kernels") = owned(
       PyCapsule_New(const_cast<EntryPoints*>(&entry_points()), ENTRY_POINTS_CAPSULE, nullptr));
-  if (PyModule_AddFunctions(m.ptr(), METHODS) != 0) throw py::error_already_set();
 }
 
 }  // namespace fastconv::bindings

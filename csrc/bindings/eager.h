@@ -23,18 +23,11 @@ inline bool truth(const pybind11::object& value) { return PyObject_IsTrue(value.
 constexpr const char* PLAN_CAPSULE = "fastconv.plan";
 const Plan& plan_in(PyObject* capsule);
 
-// A function registered as METH_FASTCALL. Its call takes half the time of a call through pybind11.
-using FastBody = pybind11::object (*)(PyObject* const*, Py_ssize_t);
-
-// ARGUMENTS is the exact number of arguments, or -1 for any number.
-template <FastBody body, int ARGUMENTS>
-PyObject* fastcall(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (ARGUMENTS >= 0 && n != ARGUMENTS) {
-    PyErr_Format(PyExc_TypeError, "expected %d arguments, got %zd", ARGUMENTS, n);
-    return nullptr;
-  }
+// Returns what f() returns; of an exception it sets the Python error and returns null.
+template <class F>
+PyObject* translated(const F& f) {
   try {
-    return body(args, n).release().ptr();
+    return f().release().ptr();
   } catch (pybind11::error_already_set& error) {
     error.restore();
   } catch (const std::bad_alloc&) {
@@ -45,11 +38,27 @@ PyObject* fastcall(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return nullptr;
 }
 
-template <FastBody body, int ARGUMENTS = -1>
-PyMethodDef fast_method(const char* name) {
-  return {name,
-          reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&fastcall<body, ARGUMENTS>)),
+// A function registered as METH_FASTCALL. Its call takes half the time of a call through pybind11.
+using FastFunction = PyObject* (*)(PyObject * self, PyObject* const* args, Py_ssize_t n);
+inline PyMethodDef fast_method(const char* name, FastFunction function) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
           METH_FASTCALL, nullptr};
+}
+
+using FastBody = pybind11::object (*)(PyObject* const*, Py_ssize_t);
+
+template <FastBody body, int ARGUMENTS>
+PyObject* fastcall(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (n != ARGUMENTS) {
+    PyErr_Format(PyExc_TypeError, "expected %d arguments, got %zd", ARGUMENTS, n);
+    return nullptr;
+  }
+  return translated([&] { return body(args, n); });
+}
+
+template <FastBody body, int ARGUMENTS>
+PyMethodDef fast_method(const char* name) {
+  return fast_method(name, &fastcall<body, ARGUMENTS>);
 }
 
 }  // namespace fastconv::bindings

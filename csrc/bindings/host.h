@@ -13,25 +13,19 @@
 
 namespace fastconv::bindings {
 
-// The operators of plain calls, in one table. Python's part of it is in fastconv/core/eager.py.
-enum Operator : int32_t { CONV2D, MAX_POOL2D, AVG_POOL2D, ADAPTIVE_AVG_POOL2D, OPERATORS };
-struct OperatorTraits {
-  const char* name;      // in fastconv.functional
-  const char* gradient;  // name of the node that computes its gradient
-  int tensors;           // that lead its arguments: x, w and bias (or None), or x
-};
-constexpr OperatorTraits OPERATOR_TABLE[OPERATORS] = {
-    {"conv2d", "FastconvConv2dBackward", 3},
-    {"max_pool2d", "FastconvMaxPool2dBackward", 1},
-    {"avg_pool2d", "FastconvAvgPool2dBackward", 1},
-    {"adaptive_avg_pool2d", "FastconvAdaptiveAvgPool2dBackward", 1},
-};
-constexpr int tensors_of(Operator op) { return OPERATOR_TABLE[op].tensors; }
+// What a plain call runs. Operators that differ only in their windows run the same kernel; the
+// table of operators is Python's (fastconv/core/ops.py).
+enum Kernel : int32_t { CONV2D, MAX_POOL2D, AVG_POOL2D, KERNELS };
+// Their names in that table, in this order.
+constexpr const char* KERNEL_NAMES[KERNELS] = {"conv2d", "max_pool2d", "avg_pool2d"};
+// The tensors that lead the arguments: x, w and bias (or None), or x.
+constexpr int tensors_of(Kernel kernel) { return kernel == CONV2D ? 3 : 1; }
 constexpr int MAX_TENSORS = 3;
 
 // A kind of call: everything that its kernels need beside addresses. It may be copied as bytes.
 struct Call {
-  Operator op;
+  Kernel kernel;
+  int32_t op;  // row of the operator in the tables that eager.py hands out; 0 for torch.ops
   DType dtype;
   bool ceil_mode;  // of a pool; the extents in its shape follow from it
   Conv2dShape conv;
@@ -91,7 +85,7 @@ const EntryPoints& entry_points();
 
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
-constexpr const char* HOST_CAPSULE = "fastconv.host.2";
-constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.5";
+constexpr const char* HOST_CAPSULE = "fastconv.host.3";
+constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.6";
 
 }  // namespace fastconv::bindings

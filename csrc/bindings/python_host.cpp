@@ -1,6 +1,6 @@
 // The host of eager.cpp that needs nothing of torch at build time: tensors are read through DLPack,
 // torch's functions are called as Python objects, and gradients come from old-style
-// torch.autograd.Functions whose `forward` is compiled (function_<op> here). The library of
+// torch.autograd.Functions whose `forward` is compiled (function_<kernel> here). The library of
 // csrc/torch/ replaces it where it was built.
 #include <pybind11/stl.h>
 
@@ -19,7 +19,7 @@ struct Torch {
   std::vector<py::object> types, watchers;
   py::object grad_enabled, threads, empty_like, forward_ad;
   const dlpack::ExchangeApi* api = nullptr;
-  std::vector<py::object> applies;  // by operator: apply(*tensors, plan) -> y
+  std::vector<py::object> applies;  // by row: apply(*tensors, plan) -> y
 };
 
 // Written whole, never changed and never freed: a call may still use the last when the next is made.
@@ -117,7 +117,7 @@ class PythonHost final : public Host {
 
   PyObject* run(const Plan& plan, PyObject* capsule, PyObject* const* tensors,
                 const View* views) override {
-    const int count = tensors_of(plan.call.op);
+    const int count = tensors_of(plan.call.kernel);
     bool tracked = false;
     for (int i = 0; i < count && !tracked; ++i)
       tracked = tensors[i] != Py_None &&
@@ -126,12 +126,13 @@ class PythonHost final : public Host {
       PyObject* inputs[MAX_TENSORS + 1];
       for (int i = 0; i < count; ++i) inputs[i] = tensors[i];
       inputs[count] = capsule;
-      return PyObject_Vectorcall(torch().applies[plan.call.op].ptr(), inputs, count + 1, nullptr);
+      return PyObject_Vectorcall(torch().applies.at(plan.call.op).ptr(), inputs, count + 1,
+                                 nullptr);
     }
     py::object y;
-    if (plan.call.op == CONV2D)
+    if (plan.call.kernel == CONV2D)
       y = run_conv2d(plan, views[0].buffer, views[1].buffer, views[2].buffer, true);
-    else if (plan.call.op == MAX_POOL2D)
+    else if (plan.call.kernel == MAX_POOL2D)
       y = run_max_pool2d(plan, views[0].buffer, {});
     else
       y = run_average(plan, views[0].buffer);
@@ -167,7 +168,7 @@ py::object function_max_pool2d(PyObject* const* args, Py_ssize_t) {
   return y;
 }
 
-py::object function_average(PyObject* const* args, Py_ssize_t) {
+py::object function_avg_pool2d(PyObject* const* args, Py_ssize_t) {
   const Plan& plan = plan_in(args[2]);
   save(args[0], py::tuple(), plan);
   return run_average(plan, buffer_of(args[1]));
@@ -176,7 +177,7 @@ py::object function_average(PyObject* const* args, Py_ssize_t) {
 PyMethodDef METHODS[] = {
     fast_method<function_conv2d, 5>("function_conv2d"),
     fast_method<function_max_pool2d, 3>("function_max_pool2d"),
-    fast_method<function_average, 3>("function_average"),
+    fast_method<function_avg_pool2d, 3>("function_avg_pool2d"),
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -190,7 +191,6 @@ py::object make_host(const py::object& exchange_api, std::vector<py::object> typ
       PyCapsule_GetPointer(exchange_api.ptr(), "dlpack_exchange_api"));
   if (!api) throw py::error_already_set();
   if (api->version.major != dlpack::MAJOR_VERSION || !api->view_of_object) return py::none();
-  if (applies.size() != OPERATORS) throw std::invalid_argument("an apply for each operator");
   current.store(
       new Torch{std::move(types), std::move(watchers), std::move(grad_enabled), std::move(threads),
                 std::move(empty_like), std::move(forward_ad), api, std::move(applies)},

@@ -16,7 +16,9 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #include "entry_points.h"
 #include "tensors.h"
@@ -31,19 +33,23 @@ using torch::dynamo::autograd::CompiledNodeArgs;
 using torch::dynamo::autograd::PackedArgs;
 using torch::dynamo::autograd::SwapSavedVariables;
 
-// A tuple, by operator: what computes gradients where the kernels alone do not do; see eager.py.
-PyObject* general_backwards = nullptr;
+// By row of Call::op, and never freed: a backward pass may be using former ones.
+struct Gradients {
+  PyObject* general;               // a tuple; what the kernels alone do not do, see eager.py
+  std::vector<std::string> names;  // of the nodes
+};
+const Gradients* gradients_of_rows = nullptr;
 
 // Returns whether a backward pass may call the kernels directly, without the GIL: its tensors are
 // plain, nothing watches, and its result will not be differentiated. Otherwise it calls Python
-// (general_backwards).
+// (Gradients::general).
 bool direct(const Tensor& grad_y, const Layout& layout, c10::ScalarType type) {
   return !at::GradMode::is_enabled() && !watched() && layout.matches(grad_y, type);
 }
 
 // Returns the arguments of a call as the operators in Python have them, as a new reference.
 PyObject* python_call(const Call& call) {
-  if (call.op == bindings::CONV2D) {
+  if (call.kernel == bindings::CONV2D) {
     const Conv2dShape& s = call.conv;
     return Py_BuildValue("(((LL)(LLLL)(LL)L)(LLLL)(LLLL)NN)", s.stride_h, s.stride_w, s.pad_top,
                          s.pad_bottom, s.pad_left, s.pad_right, s.dilation_h, s.dilation_w,
@@ -52,22 +58,22 @@ PyObject* python_call(const Call& call) {
   }
   const Pool2dShape& s = call.pool;
   PyObject* args = nullptr;
-  if (call.op == bindings::MAX_POOL2D)
+  if (s.adaptive)
+    args = Py_BuildValue("((LL))", s.OH, s.OW);
+  else if (call.kernel == bindings::MAX_POOL2D)
     args = Py_BuildValue("((LL)(LL)(LL)(LL)N)", s.KH, s.KW, s.stride_h, s.stride_w, s.pad_h,
                          s.pad_w, s.dilation_h, s.dilation_w, PyBool_FromLong(call.ceil_mode));
-  else if (call.op == bindings::AVG_POOL2D)
+  else
     args = Py_BuildValue(
         "((LL)(LL)(LL)NNN)", s.KH, s.KW, s.stride_h, s.stride_w, s.pad_h, s.pad_w,
         PyBool_FromLong(call.ceil_mode), PyBool_FromLong(s.count_include_pad),
         s.divisor_override == 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(s.divisor_override));
-  else
-    args = Py_BuildValue("((LL))", s.OH, s.OW);
   return Py_BuildValue("(N(LLLL)N)", args, s.N, s.C, s.IH, s.IW, PyBool_FromLong(s.channels_last));
 }
 
 using Needed = std::vector<bool>;  // for x, w and bias, or for x
 
-// general_backwards[op](call, needed, grad_y, *saved) -> a gradient or None for each tensor.
+// general[op](call, needed, grad_y, *saved) -> a gradient or None for each tensor.
 variable_list general_backward(const Call& call, const Needed& needed, const Tensor& grad_y,
                                const variable_list& saved) {
   const pybind11::gil_scoped_acquire gil;
@@ -80,8 +86,8 @@ variable_list general_backward(const Call& call, const Needed& needed, const Ten
   PyTuple_SET_ITEM(args.get(), 2, THPVariable_Wrap(grad_y));
   for (size_t i = 0; i < saved.size(); ++i)
     PyTuple_SET_ITEM(args.get(), 3 + i, THPVariable_Wrap(saved[i]));  // None if undefined
-  THPObjectPtr result(
-      PyObject_Call(PyTuple_GET_ITEM(general_backwards, call.op), args.get(), nullptr));
+  PyObject* function = PyTuple_GetItem(gradients_of_rows->general, call.op);
+  THPObjectPtr result(function ? PyObject_Call(function, args.get(), nullptr) : nullptr);
   if (!result) {
     python_error error;
     error.persist();
@@ -125,7 +131,7 @@ variable_list conv2d_backward(const Call& call, const Needed& needed, const Tens
 // saved: codes of max_pool2d
 variable_list pool_backward(const Call& call, const Tensor& grad_y, const variable_list& saved) {
   const Layout layout = y_layout(call.pool);
-  const bool codes = call.op == bindings::MAX_POOL2D;
+  const bool codes = call.kernel == bindings::MAX_POOL2D;
   if (!direct(grad_y, layout, type_of(call)) ||
       (codes && !layout.matches(saved[0], codes_type(call.pool))))
     return general_backward(call, {true}, grad_y, saved);
@@ -142,8 +148,8 @@ variable_list pool_backward(const Call& call, const Tensor& grad_y, const variab
 variable_list backward(const Call& call, const Needed& needed, const Tensor& grad_y,
                        const variable_list& saved) {
   if (!grad_y.defined()) return variable_list(needed.size());
-  return call.op == bindings::CONV2D ? conv2d_backward(call, needed, grad_y, saved)
-                                     : pool_backward(call, grad_y, saved);
+  return call.kernel == bindings::CONV2D ? conv2d_backward(call, needed, grad_y, saved)
+                                         : pool_backward(call, grad_y, saved);
 }
 
 // The node of the graph behind every y.
@@ -154,7 +160,7 @@ class Gradient final : public Node {
     for (const Tensor& t : tensors) saved.emplace_back(t, false);
   }
 
-  std::string name() const override { return bindings::OPERATOR_TABLE[call.op].gradient; }
+  std::string name() const override { return gradients_of_rows->names.at(call.op); }
 
   variable_list apply(variable_list&& grads) override {
     variable_list tensors;

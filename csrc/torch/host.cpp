@@ -8,6 +8,8 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/version.h>
 
+#include <memory>
+
 #include "../bindings/host.h"
 #include "gradient.h"
 #include "operators.h"
@@ -45,7 +47,7 @@ Tensor recorded_conv2d(const Call& call, const Tensor& x, const Tensor& w, const
 
 Tensor recorded_pool(const Call& call, const Tensor& x) {
   auto edges = torch::autograd::collect_next_edges(x);
-  if (call.op != bindings::MAX_POOL2D)
+  if (call.kernel != bindings::MAX_POOL2D)
     return recorded(average(call, buffer(x)), call, std::move(edges), {});
   const Tensor codes = y_layout(call.pool).make(codes_type(call.pool));
   return recorded(max_pool2d(call, buffer(x), buffer(codes)), call, std::move(edges), {codes});
@@ -70,7 +72,7 @@ class TorchHost final : public bindings::Host {
     const Call& call = plan.call;
     if (at::GradMode::is_enabled()) {
       const Tensor& x = THPVariable_Unpack(tensors[0]);
-      if (call.op != bindings::CONV2D) {
+      if (call.kernel != bindings::CONV2D) {
         if (x.requires_grad()) return THPVariable_Wrap(recorded_pool(call, x));
       } else {
         const Tensor& w = THPVariable_Unpack(tensors[1]);
@@ -80,9 +82,9 @@ class TorchHost final : public bindings::Host {
       }
     }
     const Buffer x = views[0].buffer;
-    if (call.op == bindings::CONV2D)
+    if (call.kernel == bindings::CONV2D)
       return THPVariable_Wrap(conv2d(call, x, views[1].buffer, views[2].buffer, true));
-    if (call.op == bindings::MAX_POOL2D) return THPVariable_Wrap(max_pool2d(call, x, {}));
+    if (call.kernel == bindings::MAX_POOL2D) return THPVariable_Wrap(max_pool2d(call, x, {}));
     return THPVariable_Wrap(average(call, x));
     END_HANDLE_TH_ERRORS
   }
@@ -97,13 +99,21 @@ bool take_entry_points(PyObject* table) {
   return entry_points != nullptr;
 }
 
-// host(kernels, general_backwards) -> capsule
+// host(kernels, general backwards by row, names of the nodes by row) -> capsule
 PyObject* make_host(PyObject*, PyObject* args) {
-  PyObject *table, *backwards;
-  if (!PyArg_ParseTuple(args, "OO!", &table, &PyTuple_Type, &backwards)) return nullptr;
+  PyObject *table, *backwards, *names;
+  if (!PyArg_ParseTuple(args, "OO!O!", &table, &PyTuple_Type, &backwards, &PyTuple_Type, &names))
+    return nullptr;
+  auto gradients = std::make_unique<Gradients>();
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); ++i) {
+    const char* name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
+    if (!name) return nullptr;
+    gradients->names.emplace_back(name);
+  }
   if (!take_entry_points(table)) return nullptr;
   Py_INCREF(backwards);  // for good
-  general_backwards = backwards;
+  gradients->general = backwards;
+  gradients_of_rows = gradients.release();
   static TorchHost host;
   return PyCapsule_New(static_cast<bindings::Host*>(&host), bindings::HOST_CAPSULE, nullptr);
 }

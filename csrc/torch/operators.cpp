@@ -75,7 +75,7 @@ struct ConvArguments {
 Call conv_call(IntArrayRef x, IntArrayRef w, const ConvArguments& a, bool x_last, bool w_last,
                bool y_last, DType dtype) {
   Call call{};
-  call.op = bindings::CONV2D;
+  call.kernel = bindings::CONV2D;
   call.dtype = dtype;
   call.conv = checked([&] {
     return entry_points->conv2d_shape(row<4>(x), row<4>(w), row<2>(a.stride), row<4>(a.padding),
@@ -152,7 +152,7 @@ TwoTensors conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, IntArra
   return {grad_w, grad_bias};
 }
 
-// ---- pools: `window` fills in the shape of a call ----------------------------------------------
+// ---- pools: a `Window` fills in the shape of a call ----------------------------------------------
 
 struct Window {
   IntArrayRef kernel, stride, padding, dilation;
@@ -160,9 +160,9 @@ struct Window {
   bool ceil_mode = false, include = true;
   int64_t divisor = 0;
 
-  Call call(bindings::Operator op, IntArrayRef x, bool channels_last, DType dtype) const {
+  Call call(bindings::Kernel runs, IntArrayRef x, bool channels_last, DType dtype) const {
     Call result{};
-    result.op = op;
+    result.kernel = runs;
     result.dtype = dtype;
     result.ceil_mode = ceil_mode;
     result.pool = checked([&] {
@@ -233,44 +233,39 @@ Tensor average_backward(const Tensor& grad_y, IntArrayRef x_size, const Window& 
   return grad_x;
 }
 
-constexpr int64_t ONE[] = {1, 1};
+// The windows of each kind of pool, from the arguments of its operators.
+Window max_window(IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                  bool ceil_mode) {
+  return {kernel, stride, padding, dilation, std::nullopt, ceil_mode};
+}
+Window average_window(IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding, bool ceil_mode,
+                      bool include, std::optional<int64_t> divisor) {
+  static constexpr int64_t ONE[] = {1, 1};
+  return {kernel, stride, padding, ONE, std::nullopt, ceil_mode, include, divisor.value_or(0)};
+}
+Window adaptive_window(IntArrayRef output_size) { return {{}, {}, {}, {}, output_size}; }
 
-TwoTensors max_pool2d(const Tensor& x, IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
-                      IntArrayRef dilation, bool ceil_mode, bool with_codes) {
-  return maxima(x, {kernel, stride, padding, dilation, std::nullopt, ceil_mode}, with_codes);
-}
-Tensor max_pool2d_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
-                           IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
-                           IntArrayRef dilation, bool ceil_mode, bool last) {
-  return maxima_backward(grad_y, codes, x_size,
-                         {kernel, stride, padding, dilation, std::nullopt, ceil_mode}, last);
-}
-TwoTensors adaptive_max_pool2d(const Tensor& x, IntArrayRef output_size, bool with_codes) {
-  return maxima(x, {{}, {}, {}, {}, output_size}, with_codes);
-}
-Tensor adaptive_max_pool2d_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
-                                    IntArrayRef output_size, bool last) {
-  return maxima_backward(grad_y, codes, x_size, {{}, {}, {}, {}, output_size}, last);
-}
-Tensor avg_pool2d(const Tensor& x, IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
-                  bool ceil_mode, bool include, std::optional<int64_t> divisor) {
-  return average(
-      x, {kernel, stride, padding, ONE, std::nullopt, ceil_mode, include, divisor.value_or(0)});
-}
-Tensor avg_pool2d_backward(const Tensor& grad_y, IntArrayRef x_size, IntArrayRef kernel,
-                           IntArrayRef stride, IntArrayRef padding, bool ceil_mode, bool include,
-                           std::optional<int64_t> divisor, bool last) {
-  const Window window{kernel,       stride,    padding, ONE,
-                      std::nullopt, ceil_mode, include, divisor.value_or(0)};
-  return average_backward(grad_y, x_size, window, last);
-}
-Tensor adaptive_avg_pool2d(const Tensor& x, IntArrayRef output_size) {
-  return average(x, {{}, {}, {}, {}, output_size});
-}
-Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, IntArrayRef x_size,
-                                    IntArrayRef output_size, bool last) {
-  return average_backward(grad_y, x_size, {{}, {}, {}, {}, output_size}, last);
-}
+// WINDOW(arguments) is the window; the operators of a pool differ in nothing else.
+template <auto WINDOW>
+struct Pool;
+template <class... Args, Window (*WINDOW)(Args...)>
+struct Pool<WINDOW> {
+  static TwoTensors max_pool(const Tensor& x, Args... args, bool with_codes) {
+    return maxima(x, WINDOW(args...), with_codes);
+  }
+  static Tensor max_pool_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
+                                  Args... args, bool last) {
+    return maxima_backward(grad_y, codes, x_size, WINDOW(args...), last);
+  }
+  static Tensor avg_pool(const Tensor& x, Args... args) { return average(x, WINDOW(args...)); }
+  static Tensor avg_pool_backward(const Tensor& grad_y, IntArrayRef x_size, Args... args,
+                                  bool last) {
+    return average_backward(grad_y, x_size, WINDOW(args...), last);
+  }
+};
+using MaxPool = Pool<max_window>;
+using AvgPool = Pool<average_window>;
+using AdaptivePool = Pool<adaptive_window>;
 
 }  // namespace
 
@@ -281,14 +276,14 @@ void register_operators() {
   m.impl("conv2d", TORCH_FN(conv2d));
   m.impl("conv2d_backward_input", TORCH_FN(conv2d_backward_input));
   m.impl("conv2d_backward_weight", TORCH_FN(conv2d_backward_weight));
-  m.impl("max_pool2d", TORCH_FN(max_pool2d));
-  m.impl("max_pool2d_backward", TORCH_FN(max_pool2d_backward));
-  m.impl("adaptive_max_pool2d", TORCH_FN(adaptive_max_pool2d));
-  m.impl("adaptive_max_pool2d_backward", TORCH_FN(adaptive_max_pool2d_backward));
-  m.impl("avg_pool2d", TORCH_FN(avg_pool2d));
-  m.impl("avg_pool2d_backward", TORCH_FN(avg_pool2d_backward));
-  m.impl("adaptive_avg_pool2d", TORCH_FN(adaptive_avg_pool2d));
-  m.impl("adaptive_avg_pool2d_backward", TORCH_FN(adaptive_avg_pool2d_backward));
+  m.impl("max_pool2d", TORCH_FN(MaxPool::max_pool));
+  m.impl("max_pool2d_backward", TORCH_FN(MaxPool::max_pool_backward));
+  m.impl("adaptive_max_pool2d", TORCH_FN(AdaptivePool::max_pool));
+  m.impl("adaptive_max_pool2d_backward", TORCH_FN(AdaptivePool::max_pool_backward));
+  m.impl("avg_pool2d", TORCH_FN(AvgPool::avg_pool));
+  m.impl("avg_pool2d_backward", TORCH_FN(AvgPool::avg_pool_backward));
+  m.impl("adaptive_avg_pool2d", TORCH_FN(AdaptivePool::avg_pool));
+  m.impl("adaptive_avg_pool2d_backward", TORCH_FN(AdaptivePool::avg_pool_backward));
 }
 
 }  // namespace fastconv::torch_host

@@ -1,4 +1,5 @@
-"""Whether the kernels take a call: its tensors, and its arguments in one form. Layer: functional.
+"""Whether the kernels take a call: its tensors, and its arguments in one form. Layer:
+operators, below ops.py.
 
 Each function returns None for what the kernels do not take; torch then decides (fallbacks.py).
 """
@@ -9,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fastconv.core import ops
+from fastconv.core.cpu import KERNEL_DTYPES, WIDENED_DTYPES
 from fastconv.core.decompositions import exporting
 from fastconv.core.tensors import (
     DEVICE_REFUSALS,
@@ -20,7 +21,7 @@ from fastconv.core.tensors import (
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _MAX_INT = 2**63 - 1  # of torch
-DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
+DTYPES = frozenset(KERNEL_DTYPES) | WIDENED_DTYPES
 
 
 def refusal(*tensors: object) -> str | None:

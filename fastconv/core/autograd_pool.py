@@ -29,27 +29,12 @@ def _gather(x: Tensor, codes: Tensor, args: tuple) -> Tensor:
 # ---- max; args = (kernel, stride, padding, dilation, ceil_mode), or (output_size,) ---------------
 
 
-def _maxima(x, args, with_codes=True) -> tuple:
-    operator = ops.adaptive_max_pool2d if len(args) == 1 else ops.max_pool2d
-    return operator(x, *args, with_codes)
-
-
-def _maxima_indices(codes, x, args) -> Tensor:
-    operator = ops.adaptive_max_pool2d_indices if len(args) == 1 else ops.max_pool2d_indices
-    return operator(codes, x, *args)
-
-
-def _maxima_backward(grad_y, codes, x_size, args, channels_last) -> Tensor:
-    backward = ops.adaptive_max_pool2d_backward if len(args) == 1 else ops.max_pool2d_backward
-    return backward(grad_y, codes, x_size, *args, channels_last)
-
-
 class MaxPool2dIndices(Function):
     """codes, x, args -> indices, for torch.func, which must be told how to batch them"""
 
     @staticmethod
     def forward(codes, x, args):
-        return _maxima_indices(codes, x, args)
+        return ops.run("max_pool2d_indices", codes, x, *args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -78,7 +63,7 @@ def max_pool2d_indices(codes: Tensor, x: Tensor, args: tuple) -> Tensor:
     """int64 ih * IW + iw of the maxima of x, from their codes kh * KW + kw."""
     if not torch.compiler.is_compiling() and transforming():
         return MaxPool2dIndices.apply(codes, x, args)
-    return _maxima_indices(codes, x, args)
+    return ops.run("max_pool2d_indices", codes, x, *args)
 
 
 class MaxPool2d(Function):
@@ -86,7 +71,7 @@ class MaxPool2d(Function):
 
     @staticmethod
     def forward(x, args):
-        return _maxima(x, args)
+        return ops.run("max_pool2d", x, *args, True)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -123,7 +108,7 @@ def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
     rest = (x_size, *args, channels_last)
     if differentiable_backward():
         return MaxPool2dBackward.apply(grad_y, codes, rest)
-    return _maxima_backward(grad_y, codes, rest[0], rest[1:-1], rest[-1])
+    return ops.run("max_pool2d_backward", grad_y, codes, *rest)
 
 
 class MaxPool2dBackward(Function):
@@ -131,7 +116,7 @@ class MaxPool2dBackward(Function):
 
     @staticmethod
     def forward(grad_y, codes, rest):
-        return _maxima_backward(grad_y, codes, rest[0], rest[1:-1], rest[-1])
+        return ops.run("max_pool2d_backward", grad_y, codes, *rest)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -164,21 +149,12 @@ class MaxPool2dBackward(Function):
 # ---- averages; args = those of ops.avg_pool2d behind x, or (output_size,) ------------------------
 
 
-def _average(x, args) -> Tensor:
-    return ops.adaptive_avg_pool2d(x, *args) if len(args) == 1 else ops.avg_pool2d(x, *args)
-
-
-def _average_backward(grad_y, x_size, args, channels_last) -> Tensor:
-    backward = ops.adaptive_avg_pool2d_backward if len(args) == 1 else ops.avg_pool2d_backward
-    return backward(grad_y, x_size, *args, channels_last)
-
-
 class AvgPool2d(Function):
     """x, args -> y"""
 
     @staticmethod
     def forward(x, args):
-        return _average(x, args)
+        return ops.run("avg_pool2d", x, *args)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -205,7 +181,7 @@ def average_gradient(call, grad_y) -> Tensor:
     args, x_size, channels_last = call
     if differentiable_backward():
         return AvgPool2dBackward.apply(grad_y, x_size, args, channels_last)
-    return _average_backward(grad_y, x_size, args, channels_last)
+    return ops.run("avg_pool2d_backward", grad_y, x_size, *args, channels_last)
 
 
 class AvgPool2dBackward(Function):
@@ -213,7 +189,7 @@ class AvgPool2dBackward(Function):
 
     @staticmethod
     def forward(grad_y, x_size, args, channels_last):
-        return _average_backward(grad_y, x_size, args, channels_last)
+        return ops.run("avg_pool2d_backward", grad_y, x_size, *args, channels_last)
 
     @staticmethod
     def setup_context(ctx, inputs, output):

@@ -1,4 +1,4 @@
-"""The operators on CUDA tensors: the launchers of fastconv._C_cuda under the operators' names, and
+"""The operators on CUDA tensors: the launchers of fastconv._C_cuda under the kernels' names, and
 for which calls they are chosen. Layer: operators, over ops.py.
 
 Kernels are queued on torch's current stream, workspace comes from torch's allocator, and nothing
@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from fastconv.core import ops
+from fastconv.core import cpu, ops
 from fastconv.core.extension import load_cuda
 from fastconv.core.tensors import (
     DEVICE_REFUSALS,
@@ -28,7 +28,7 @@ from fastconv.core.tensors import (
 
 
 class Operators:
-    """Each method takes and returns what its namesake in ops.py does.
+    """Each method takes and returns what its namesake in cpu.py does.
 
     Args:
         library: the launchers.
@@ -45,10 +45,10 @@ class Operators:
         self._library, self._queue, self._current = library, queue, current
         self._dtypes = {getattr(torch, name): n for name, n in library.DTYPES.items()}
         self._conv2d_shape = lru_cache(maxsize=4096)(library.Conv2dShape)
-        self._pool2d_shape = lru_cache(maxsize=4096)(ops.pool2d_shape_of(library))
+        self._pool2d_shape = lru_cache(maxsize=4096)(cpu.pool2d_shape_of(library))
 
     def _dtype(self, *tensors: Tensor | None) -> int:
-        dtype = ops.shared_dtype(*tensors)
+        dtype = cpu.shared_dtype(*tensors)
         if dtype not in self._dtypes:
             raise NotImplementedError(f"fastconv: no CUDA kernel for {dtype}")
         return self._dtypes[dtype]
@@ -103,13 +103,14 @@ class Operators:
             )  # fmt: skip
         return grad_w, grad_bias
 
-    def _maxima(self, x, args, with_codes):
+    def max_pool2d(self, x, *args_and_codes):
+        args, with_codes = args_and_codes[:-1], args_and_codes[-1]
         dtype, channels_last = self._dtype(x), is_channels_last(x)
         x = dense(x, channels_last)
         shape = self._pool2d_shape(x.shape, args, channels_last)
-        y = ops.new_pooled(x, shape, channels_last)
+        y = cpu.new_pooled(x, shape, channels_last)
         if with_codes:
-            codes = ops.new_pooled(x, shape, channels_last, ops.code_dtype(args))
+            codes = cpu.new_pooled(x, shape, channels_last, cpu.code_dtype(args))
         else:
             codes = x.new_empty(0, dtype=torch.uint8)
         with self._current(x):
@@ -119,8 +120,8 @@ class Operators:
             )
         return y, codes
 
-    def _maxima_indices(self, codes, x, args):
-        ops.check_codes(codes, args)
+    def max_pool2d_indices(self, codes, x, *args):
+        cpu.check_codes(codes, args)
         channels_last = not codes.is_contiguous()
         codes = dense(codes, channels_last)
         shape = self._pool2d_shape(x.shape, args, channels_last)
@@ -131,9 +132,10 @@ class Operators:
             )
         return indices
 
-    def _maxima_backward(self, grad_y, codes, x_size, args, channels_last):
+    def max_pool2d_backward(self, grad_y, codes, x_size, *args_and_layout):
+        args, channels_last = args_and_layout[:-1], args_and_layout[-1]
         dtype = self._dtype(grad_y)
-        ops.check_codes(codes, args)
+        cpu.check_codes(codes, args)
         grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
         grad_x = new_tensor(grad_y, x_size, channels_last)
         shape = self._pool2d_shape(x_size, args, channels_last)
@@ -143,16 +145,17 @@ class Operators:
             )
         return grad_x
 
-    def _average(self, x, args):
+    def avg_pool2d(self, x, *args):
         dtype, channels_last = self._dtype(x), is_channels_last(x)
         x = dense(x, channels_last)
         shape = self._pool2d_shape(x.shape, args, channels_last)
-        y = ops.new_pooled(x, shape, channels_last)
+        y = cpu.new_pooled(x, shape, channels_last)
         with self._current(x):
             self._library.avg_pool2d_forward(dtype, shape, buffer(x), buffer(y), self._queue(x))
         return y
 
-    def _average_backward(self, grad_y, x_size, args, channels_last):
+    def avg_pool2d_backward(self, grad_y, x_size, *args_and_layout):
+        args, channels_last = args_and_layout[:-1], args_and_layout[-1]
         dtype = self._dtype(grad_y)
         grad_y = dense(grad_y, channels_last)
         grad_x = new_tensor(grad_y, x_size, channels_last)
@@ -162,32 +165,6 @@ class Operators:
                 dtype, shape, buffer(grad_y), buffer(grad_x), self._queue(grad_y)
             )
         return grad_x
-
-    def max_pool2d(self, x, kernel, stride, padding, dilation, ceil_mode, with_codes):
-        return self._maxima(x, (kernel, stride, padding, dilation, ceil_mode), with_codes)
-
-    def max_pool2d_indices(self, codes, x, *args):
-        return self._maxima_indices(codes, x, args)
-
-    def max_pool2d_backward(self, grad_y, codes, x_size, *args_and_layout):
-        return self._maxima_backward(
-            grad_y, codes, x_size, args_and_layout[:-1], args_and_layout[-1]
-        )
-
-    def adaptive_max_pool2d(self, x, output_size, with_codes):
-        return self._maxima(x, (output_size,), with_codes)
-
-    adaptive_max_pool2d_indices = max_pool2d_indices
-    adaptive_max_pool2d_backward = max_pool2d_backward
-
-    def avg_pool2d(self, x, *args):
-        return self._average(x, args)
-
-    def avg_pool2d_backward(self, grad_y, x_size, *args_and_layout):
-        return self._average_backward(grad_y, x_size, args_and_layout[:-1], args_and_layout[-1])
-
-    adaptive_avg_pool2d = avg_pool2d
-    adaptive_avg_pool2d_backward = avg_pool2d_backward
 
 
 def may_use_tf32() -> bool:

@@ -1,4 +1,5 @@
-"""The operators as torch's own, for exporters that know torch's alone. Layer: core, over ops.py.
+"""The operators as torch's own, for exporters that know torch's alone. Layer:
+operators, below ops.py.
 
 `torch.onnx.export` decomposes what it has no node for by torch's table of decompositions, and so
 does `ExportedProgram.run_decompositions` with that table. torch.compile keeps the operators one
@@ -10,12 +11,9 @@ import sys
 
 import torch
 from torch import Tensor
-from torch._decomp import register_decomposition
 
-from fastconv.core import ops
+from fastconv.core.cpu import code_dtype
 from fastconv.core.fallbacks import F
-
-_ops = torch.ops.fastconv
 
 
 def exporting() -> bool:
@@ -24,7 +22,6 @@ def exporting() -> bool:
     return onnx is not None and torch.jit.is_tracing() and onnx.is_in_onnx_export()
 
 
-@register_decomposition(_ops.conv2d.default)
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False) -> Tensor:
     top, bottom, left, right = padding
     if top == bottom and left == right:
@@ -32,7 +29,6 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False) -
     return F.conv2d(F.pad(x, (left, right, top, bottom)), w, bias, stride, 0, dilation, groups)
 
 
-@register_decomposition(_ops.conv2d_backward_input.default)
 def conv2d_backward_input(
     grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last
 ) -> Tensor:
@@ -50,7 +46,6 @@ def conv2d_backward_input(
     return whole[:, :, top : top + x_size[2], left : left + x_size[3]]
 
 
-@register_decomposition(_ops.max_pool2d.default)
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> tuple:
     given = (x, kernel, stride, padding, dilation, ceil_mode)
     if not with_codes:
@@ -61,10 +56,9 @@ def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes) -> t
         first = torch.arange(y.shape[2 + axis], device=x.device) * stride[axis] - padding[axis]
         first = first[:, None] if axis == 0 else first
         places.append((place - first) // dilation[axis])
-    return y, (places[0] * kernel[1] + places[1]).to(ops.code_dtype((kernel, stride)))
+    return y, (places[0] * kernel[1] + places[1]).to(code_dtype((kernel, stride)))
 
 
-@register_decomposition(_ops.avg_pool2d.default)
 def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor) -> Tensor:
     if divisor is not None and not ceil_mode:  # ONNX has no divisor, and torch's exporter drops it
         mean = F.avg_pool2d(x, kernel, stride, padding)
@@ -72,7 +66,6 @@ def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor
     return F.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor)
 
 
-@register_decomposition(_ops.adaptive_max_pool2d.default)
 def adaptive_max_pool2d(x, output_size, with_codes) -> tuple:
     if not with_codes:
         return F.adaptive_max_pool2d(x, output_size), x.new_empty(0, dtype=torch.uint8)
@@ -83,22 +76,8 @@ def adaptive_max_pool2d(x, output_size, with_codes) -> tuple:
         first = torch.arange(out, device=x.device) * extent // out
         places.append(place - (first[:, None] if axis == 0 else first))
         longest.append(extent // out + (0 if extent % out == 0 else 2))
-    return y, (places[0] * longest[1] + places[1]).to(ops.code_dtype((output_size,)))
+    return y, (places[0] * longest[1] + places[1]).to(code_dtype((output_size,)))
 
 
-@register_decomposition(_ops.adaptive_avg_pool2d.default)
 def adaptive_avg_pool2d(x, output_size) -> Tensor:
     return F.adaptive_avg_pool2d(x, output_size)
-
-
-DECOMPOSED = tuple(
-    operator.default
-    for operator in (
-        _ops.conv2d,
-        _ops.conv2d_backward_input,
-        _ops.max_pool2d,
-        _ops.adaptive_max_pool2d,
-        _ops.avg_pool2d,
-        _ops.adaptive_avg_pool2d,
-    )
-)

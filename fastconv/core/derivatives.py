@@ -32,17 +32,18 @@ def _tuples(args: tuple) -> tuple:
     return tuple(tuple(a) if isinstance(a, list) else a for a in args)
 
 
-# What the operators do where a derivative is recorded, by name.
-_functions: dict[str, Callable] = {}
+# What the operators of a kernel do where a derivative is recorded, by the kernel's name. None: they
+# have no derivative.
+_functions: dict[str, Callable | None] = {"max_pool2d_indices": None}
 
 
 def _differentiable(function: Callable) -> None:
     _functions[function.__name__] = function
 
 
-def _register(name: str, function: Callable) -> None:
-    """Makes `function` what the operator of its name does where derivatives are recorded."""
-    operator, plain = getattr(torch.ops.fastconv, name).default, getattr(ops, name).__wrapped__
+def _register(operator: ops.Operator, function: Callable) -> None:
+    """Makes `function` what an operator does where derivatives are recorded."""
+    plain = operator.plains["cpu"]
 
     @wraps(function)
     def kernel(keys, *args):
@@ -52,13 +53,9 @@ def _register(name: str, function: Callable) -> None:
         if unwatched(*tensors) and all(t.is_cpu for t in tensors):
             return plain(*_tuples(args))  # as the dispatcher would, for half the time
         with torch._C._AutoDispatchBelowAutograd():
-            return operator.redispatch(keys & torch._C._after_autograd_keyset, *args)
+            return operator.overload.redispatch(keys & torch._C._after_autograd_keyset, *args)
 
-    _library.impl(name, kernel, "Autograd", with_keyset=True)
-
-
-for _name in ("max_pool2d_indices", "adaptive_max_pool2d_indices"):
-    _library.impl(_name, torch.library.fallthrough_kernel, "Autograd")
+    _library.impl(operator.name, kernel, "Autograd", with_keyset=True)
 
 
 @_differentiable
@@ -81,9 +78,13 @@ def conv2d_backward_weight(
     return grad_w, grad_y.sum((0, 2, 3)) if with_bias else x.new_empty(0)
 
 
+# The arguments of a pool are those of its windows, of whatever kind.
+
+
 @_differentiable
-def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
-    y, codes = MaxPool2d.apply(x, (kernel, stride, padding, dilation, ceil_mode))
+def max_pool2d(x, *args_and_codes):
+    args, with_codes = args_and_codes[:-1], args_and_codes[-1]
+    y, codes = MaxPool2d.apply(x, args)
     return y, codes if with_codes else x.new_empty(0, dtype=torch.uint8)
 
 
@@ -93,38 +94,21 @@ def max_pool2d_backward(grad_y, codes, *rest):
 
 
 @_differentiable
-def adaptive_max_pool2d(x, output_size, with_codes):
-    y, codes = MaxPool2d.apply(x, (output_size,))
-    return y, codes if with_codes else x.new_empty(0, dtype=torch.uint8)
-
-
-@_differentiable
-def adaptive_max_pool2d_backward(grad_y, codes, *rest):
-    return MaxPool2dBackward.apply(grad_y, codes, rest)
-
-
-@_differentiable
 def avg_pool2d(x, *args):
     return AvgPool2d.apply(x, args)
 
 
 @_differentiable
-def avg_pool2d_backward(grad_y, x_size, *rest):
-    return AvgPool2dBackward.apply(grad_y, x_size, rest[:-1], rest[-1])
+def avg_pool2d_backward(grad_y, x_size, *args_and_layout):
+    return AvgPool2dBackward.apply(grad_y, x_size, args_and_layout[:-1], args_and_layout[-1])
 
 
-@_differentiable
-def adaptive_avg_pool2d(x, output_size):
-    return AvgPool2d.apply(x, (output_size,))
-
-
-@_differentiable
-def adaptive_avg_pool2d_backward(grad_y, x_size, output_size, channels_last):
-    return AvgPool2dBackward.apply(grad_y, x_size, (output_size,), channels_last)
-
-
+_by_name = {name: _functions[operator.kernel] for name, operator in ops.operators.items()}
+_recorded = {name: function for name, function in _by_name.items() if function}
+for _name in _by_name.keys() - _recorded.keys():
+    _library.impl(_name, torch.library.fallthrough_kernel, "Autograd")
 if torch_library is not None:
-    torch_library.register_recording(_functions)
+    torch_library.register_recording(_recorded)
 else:
-    for _name, _function in _functions.items():
-        _register(_name, _function)
+    for _name, _function in _recorded.items():
+        _register(ops.operators[_name], _function)

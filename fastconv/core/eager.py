@@ -12,14 +12,14 @@ without it, fastconv._C does the same through DLPack and the Functions of this m
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fastconv.core import ops
-from fastconv.core.arguments import adaptive_args, avg_pool2d_args, conv2d_args, max_pool2d_args
+from fastconv.core import cpu, ops
 from fastconv.core.autograd import Conv2d, conv2d_gradients
 from fastconv.core.autograd_base import direct_apply
 from fastconv.core.autograd_pool import (
@@ -65,7 +65,7 @@ class PlainMaxPool2d(_Plain):
 class PlainAvgPool2d(_Plain):
     """x, plan -> y"""
 
-    forward = staticmethod(_C.function_average)
+    forward = staticmethod(_C.function_avg_pool2d)
     backward = staticmethod(AvgPool2d.backward)
 
 
@@ -75,20 +75,25 @@ def _prototype(t: Tensor) -> Tensor:
     return t
 
 
-def _plan_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> tuple | None:
-    args = conv2d_args(x.shape, w.shape, None if bias is None else bias.shape, *given)
-    x_last, w_last = is_channels_last(x), is_channels_last(w)
-    if args is None or not (is_dense(x, x_last) and is_dense(w, w_last)):
-        return None
-    if bias is not None and not bias.is_contiguous():
-        return None
-    y_size = conv2d_output_size(x.shape, w.shape, args)
-    y_last = is_output_channels_last(x, w, y_size, args[3])
-    shape = ops.conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
-    y = new_tensor(x, y_size, y_last)
-    call = (args, x.shape, w.shape, x_last, w_last)
-    extras = _prototype(y), None, call
-    return shape, ops.KERNEL_DTYPES[x.dtype], False, extras
+def _conv2d_planner(arguments: Callable) -> Callable:
+    """`arguments`: the function that checks the arguments of a convolution."""
+
+    def plan(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> tuple | None:
+        args = arguments(x.shape, w.shape, None if bias is None else bias.shape, *given)
+        x_last, w_last = is_channels_last(x), is_channels_last(w)
+        if args is None or not (is_dense(x, x_last) and is_dense(w, w_last)):
+            return None
+        if bias is not None and not bias.is_contiguous():
+            return None
+        y_size = conv2d_output_size(x.shape, w.shape, args)
+        y_last = is_output_channels_last(x, w, y_size, args[3])
+        shape = cpu.conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
+        y = new_tensor(x, y_size, y_last)
+        call = (args, x.shape, w.shape, x_last, w_last)
+        extras = _prototype(y), None, call
+        return shape, cpu.KERNEL_DTYPES[x.dtype], False, extras
+
+    return plan
 
 
 def _ceil_mode(args: tuple) -> bool:
@@ -96,28 +101,29 @@ def _ceil_mode(args: tuple) -> bool:
     return args[4] if len(args) == 5 else args[3] if len(args) == 6 else False
 
 
-def _pool_planner(arguments: Callable) -> Callable:
+def _pool_planner(arguments: Callable, with_codes: bool = False) -> Callable:
     """`arguments`: the function that checks the arguments of a pool."""
 
     def plan(x: Tensor, *given: object) -> tuple | None:
         args, last = arguments(x.shape, *given), is_channels_last(x)
         if args is None or not is_dense(x, last):
             return None
-        shape = ops.pool2d_shape(x.shape, args, last)
-        y = ops.new_pooled(x, shape, last)
+        shape = cpu.pool2d_shape(x.shape, args, last)
+        y = cpu.new_pooled(x, shape, last)
         codes = None
-        if arguments is max_pool2d_args:
-            codes = _prototype(ops.new_pooled(x, shape, last, ops.code_dtype(args)))
+        if with_codes:
+            codes = _prototype(cpu.new_pooled(x, shape, last, cpu.code_dtype(args)))
         extras = _prototype(y), codes, (args, x.shape, last)
-        return shape, ops.KERNEL_DTYPES[x.dtype], _ceil_mode(args), extras
+        return shape, cpu.KERNEL_DTYPES[x.dtype], _ceil_mode(args), extras
 
     return plan
 
 
-class _Operator(NamedTuple):
-    """What a plain call needs of Python.
+class _Kernel(NamedTuple):
+    """What plain calls of a kernel need of Python.
 
-    planner: (*tensors, *arguments) -> plan, or None for a call that is not for the kernels.
+    planner: (function that checks arguments) -> function: (*tensors, *arguments) -> plan, or None
+        for a call that is not for the kernels.
     backward: (call, needed, grad_y, *saved) -> gradients of the tensors, where the host of
         fastconv._torch cannot go straight to the kernels.
     function: the Function of the host of fastconv._C.
@@ -128,34 +134,36 @@ class _Operator(NamedTuple):
     function: type
 
 
-def _average(arguments: Callable) -> _Operator:
-    return _Operator(
-        _pool_planner(arguments),
-        lambda call, _, grad_y: (average_gradient(call, grad_y),),
-        PlainAvgPool2d,
-    )
-
-
-_OPERATORS = {
-    "conv2d": _Operator(_plan_conv2d, conv2d_gradients, PlainConv2d),
-    "max_pool2d": _Operator(
-        _pool_planner(max_pool2d_args),
+_KERNELS = {
+    "conv2d": _Kernel(_conv2d_planner, conv2d_gradients, PlainConv2d),
+    "max_pool2d": _Kernel(
+        partial(_pool_planner, with_codes=True),
         lambda call, _, *tensors: (max_pool2d_gradient(call, *tensors),),
         PlainMaxPool2d,
     ),
-    "avg_pool2d": _average(avg_pool2d_args),
-    "adaptive_avg_pool2d": _average(adaptive_args),
+    "avg_pool2d": _Kernel(
+        _pool_planner, lambda call, _, grad_y: (average_gradient(call, grad_y),), PlainAvgPool2d
+    ),
 }
-# In the order of csrc/bindings/host.h.
-_TABLE = [_OPERATORS[name] for name in _C.EAGER_OPERATORS]
-_PLANNERS = [operator.planner for operator in _TABLE]
+# The operators with plain calls; fastconv._C and the hosts know each by its place in this list.
+_ROWS = [operator for operator in ops.operators.values() if operator.arguments]
+_TABLE = [_KERNELS[row.kernel] for row in _ROWS]
+_PLANNERS = [k.planner(row.arguments) for row, k in zip(_ROWS, _TABLE, strict=True)]
+
+
+def _node_name(name: str) -> str:
+    """Of the node that computes the gradient: conv2d -> FastconvConv2dBackward."""
+    return f"Fastconv{''.join(word.capitalize() for word in name.split('_'))}Backward"
 
 
 def _torch_host() -> object | None:
     """The host of fastconv._torch; None if that was not built for this torch."""
     if torch_library is None:
         return None
-    return torch_library.host(_C.eager_kernels, tuple(operator.backward for operator in _TABLE))
+    backwards = tuple(kernel.backward for kernel in _TABLE)
+    return torch_library.host(
+        _C.eager_kernels, backwards, tuple(_node_name(row.name) for row in _ROWS)
+    )
 
 
 def _python_host() -> object | None:
@@ -169,7 +177,7 @@ def _python_host() -> object | None:
         threads=torch.get_num_threads,
         empty_like=torch.empty_like,
         forward_ad=forward_ad,
-        applies=[direct_apply(operator.function) for operator in _TABLE],
+        applies=[direct_apply(kernel.function) for kernel in _TABLE],
     )
 
 
@@ -193,6 +201,5 @@ def describe() -> str:
     return f"{way} (dearer: fastconv._torch was not built for torch {torch.__version__})"
 
 
-conv2d, max_pool2d, avg_pool2d, adaptive_avg_pool2d = (
-    getattr(_C, f"eager_{name}") for name in _OPERATORS
-)
+# eager.<operator>(*tensors, *arguments) -> result, or None
+globals().update({row.name: _C.eager_call(row.kernel, i) for i, row in enumerate(_ROWS)})

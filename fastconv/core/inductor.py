@@ -1,6 +1,6 @@
 """What torch.compile's inductor needs to know of the operators, told once it is loaded: to call
-them as they are, and in frozen graphs to fold constants into a convolution. Layer: core, over
-decompositions.py.
+them as they are, and in frozen graphs to fold constants into a convolution. Layer: operators,
+below operators.py.
 
 ``y = (conv2d(x, w, bias) - a) * b`` with constants a, b of a channel each, as a batch norm in
 evaluation is, becomes ``conv2d(x, w * b, (bias - a) * b)``. torch does the same for its own
@@ -13,10 +13,8 @@ from functools import cache
 import torch
 from torch.fx import Node
 
-from fastconv.core.decompositions import DECOMPOSED
-
 aten = torch.ops.aten
-_CONV2D = torch.ops.fastconv.conv2d.default
+KEPT: list[torch._ops.OpOverload] = []  # operators that torch's table has a decomposition of
 
 
 def prepare() -> None:
@@ -29,7 +27,7 @@ def prepare() -> None:
     make_fallback = getattr(lowering, "make_fallback", None)  # absent while the module loads
     if make_fallback is None:
         return
-    for operator in DECOMPOSED:
+    for operator in KEPT:
         if operator not in lowering.lowerings:
             make_fallback(operator, lowering.constrain_to_fx_strides, warn=False)
     if "torch._inductor.fx_passes.freezing_patterns" in sys.modules:
@@ -41,8 +39,9 @@ def _register_folding() -> None:
     from torch._inductor.fx_passes.freezing_patterns import register_binary_folding_pattern
     from torch._inductor.pattern_matcher import Arg, CallFunction, KeywordArg
 
+    conv2d = torch.ops.fastconv.conv2d.default
     for arguments in (7, 8):  # without and with cache_filters
-        conv = CallFunction(_CONV2D, *(Arg() for _ in range(arguments)), _users=1)
+        conv = CallFunction(conv2d, *(Arg() for _ in range(arguments)), _users=1)
         for operator in (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor):
             pattern = CallFunction(operator, conv, KeywordArg("other"))
             register_binary_folding_pattern(pattern, extra_check=_is_foldable)(_fold)
@@ -93,7 +92,7 @@ def _fold(match, *_, other: Node) -> None:
             bias = graph.create_node("call_function", aten.neg.default, (flat,))
         else:
             bias = flat
-        folded = node(_CONV2D, x, w, bias, *rest, like=conv)
+        folded = node(conv.target, x, w, bias, *rest, like=conv)
     binary.replace_all_uses_with(folded)
     graph.erase_node(binary)
     graph.erase_node(conv)

@@ -1,91 +1,27 @@
-"""The operators: tensors in, tensors out, no autograd. Layer: operators, over the kernels of
-fastconv._C.
+"""The operators, in one table: tensors in, tensors out, no autograd. Layer: operators, over cpu.py,
+fakes.py, decompositions.py and arguments.py.
 
 Each operator exists twice: as `torch.ops.fastconv.*`, seen by compilers, tracers and dispatch
 modes, and as the plain call that it makes. The functions of this module take the plain call unless
-something could be watching (`unwatched`). Padding of convolutions is (top, bottom, left, right).
-Where tensors must share a memory format, `channels_last` says so.
+something could be watching (`unwatched`). A row here is all that an operator needs, if its kernel
+is there (operators.py). A new kernel needs its gradient, too (derivatives.py).
 """
 
-from collections.abc import Callable
-from functools import lru_cache, wraps
-from math import prod
-
-import torch
-from torch import Tensor
-
-from fastconv.core.extension import _C, torch_library
-from fastconv.core.tensors import (
-    PLAIN_DEVICES,
-    buffer,
-    conv2d_output_size,
-    dense,
-    is_channels_last,
-    is_dense,
-    is_output_channels_last,
-    new_tensor,
-    unwatched,
+from fastconv.core import arguments, cpu, decompositions, fakes
+from fastconv.core.cpu import (  # noqa: F401  (what callers of the operators need beside them)
+    KERNEL_DTYPES,
+    WIDENED_DTYPES,
+    caches_filters,
+    conv2d_shape,
+    pool2d_shape,
 )
-
-KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
-# Widened to float32, run by its kernels (so sums are float32) and rounded once.
-WIDENED_DTYPES = frozenset({torch.float16, torch.bfloat16})
-_threads = torch.get_num_threads
-
-
-def shared_dtype(first: Tensor, *others: Tensor | None) -> torch.dtype:
-    """The element type that all share; they lie on one device."""
-    for t in others:
-        if t is not None and t.dtype is not first.dtype:
-            raise RuntimeError(f"fastconv: tensors of {first.dtype} and {t.dtype} do not mix")
-        if t is not None and t.device != first.device:
-            raise RuntimeError(f"fastconv: tensors on {first.device} and {t.device} do not mix")
-    return first.dtype
-
-
-def _kernel_dtype(*tensors: Tensor | None) -> int:
-    """The number of the element type that all share."""
-    dtype = shared_dtype(*tensors)
-    try:
-        return KERNEL_DTYPES[dtype]
-    except KeyError:
-        raise NotImplementedError(f"fastconv: no kernel for {dtype}") from None
-
-
-@lru_cache(maxsize=4096)
-def conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
-    return _C.Conv2dShape(x_size, w_size, *args, *channels_last)
-
-
-def pool2d_shape_of(library) -> Callable:
-    """(x_size, args, channels_last) -> library.Pool2dShape.
-
-    `args`: the arguments of max_pool2d or avg_pool2d that follow x; of adaptive pools
-    (output_size,).
-    """
-    Shape = library.Pool2dShape
-
-    def pool2d_shape(x_size, args, channels_last):
-        if len(args) == 1:
-            return Shape.adaptive(x_size, args[0], channels_last)
-        if len(args) == 5:
-            return Shape(x_size, *args, True, 0, channels_last)
-        kernel, stride, padding, ceil_mode, include, divisor = args
-        return Shape(
-            x_size, kernel, stride, padding, (1, 1), ceil_mode, include, divisor or 0, channels_last
-        )
-
-    return pool2d_shape
-
-
-pool2d_shape = lru_cache(maxsize=4096)(pool2d_shape_of(_C))
-
-
-def new_pooled(
-    x: Tensor, shape: "_C.Pool2dShape", channels_last: bool, dtype: torch.dtype | None = None
-) -> Tensor:
-    return new_tensor(x, (shape.N, shape.C, shape.OH, shape.OW), channels_last, dtype)
-
+from fastconv.core.operators import (  # noqa: F401
+    Operator,
+    operator,
+    operators,
+    register_device,
+    run,
+)
 
 _CONV = "SymInt[2] stride, SymInt[4] padding, SymInt[2] dilation, SymInt groups"
 _MAX = "SymInt[2] kernel, SymInt[2] stride, SymInt[2] padding, SymInt[2] dilation, bool ceil_mode"
@@ -93,269 +29,102 @@ _AVG = (
     "SymInt[2] kernel, SymInt[2] stride, SymInt[2] padding, bool ceil_mode, "
     "bool count_include_pad, int? divisor"
 )
-_library = torch.library.Library("fastconv", "DEF")
-if torch_library is not None:
-    torch_library.register_operators(_C.eager_kernels)
-operators: dict[str, Callable] = {}  # by name: what this module calls so
+_ADAPTIVE = "SymInt[2] output_size"
 
+# ---- convolution ---------------------------------------------------------------------------------
 
-def _hashable(argument):
-    return tuple(argument) if isinstance(argument, list) else argument
-
-
-def _implement(name: str, plain: Callable, key: str) -> None:
-    _library.impl(name, lambda *args: plain(*map(_hashable, args)), key)
-
-
-def register_device(device: str, kernels: object) -> None:
-    """Registers kernels.<name>, for each operator, as its plain call on tensors of a device."""
-    for name, call in operators.items():
-        call.plains[device] = getattr(kernels, name)
-        _implement(name, call.plains[device], device.upper())
-    PLAIN_DEVICES.add(device)
-
-
-def _operator(schema: str) -> Callable[[Callable], Callable]:
-    """Defines torch.ops.fastconv.<name> with the decorated plain call as its CPU kernel, unless
-    fastconv._torch has one (csrc/torch/operators.cpp), which the dispatcher calls sooner.
-
-    The name then stands for a function that takes the plain call of the device if unwatched, else
-    the operator.
-    """
-
-    def define(plain: Callable) -> Callable:
-        name = plain.__name__
-        _library.define(
-            name + schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
-        )
-        if not torch._C._dispatch_has_kernel_for_dispatch_key(f"fastconv::{name}", "CPU"):
-            _implement(name, plain, "CPU")
-        plains = {"cpu": plain}
-        operator = getattr(torch.ops.fastconv, name).default
-        tensors = schema.split(")")[0].count("Tensor")  # they lead the arguments
-
-        @wraps(plain)
-        def call(*args):
-            if unwatched(*args[:tensors]):
-                return plains[args[0].device.type](*args)
-            return operator(*args)
-
-        call.plains = plains
-        operators[name] = call
-        return call
-
-    return define
-
-
-@_operator(f"(Tensor x, Tensor w, Tensor? bias, {_CONV}, bool cache_filters=False) -> Tensor")
-def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
-    """`cache_filters`, for inference: transformed filters are kept until w changes."""
-    args = (stride, padding, dilation, groups)
-    if x.dtype in WIDENED_DTYPES:
-        y = conv2d(x.float(), w.float(), None if bias is None else bias.float(), *args)
-        y_last = is_output_channels_last(x, w, y.shape, groups)
-        return new_tensor(x, y.shape, y_last).copy_(y)
-    x_last, w_last = is_channels_last(x), is_channels_last(w)
-    y_size = conv2d_output_size(x.shape, w.shape, args)
-    y_last = is_output_channels_last(x, w, y_size, groups)
-    cache_filters = cache_filters and caches_filters(w)
-    x, w = dense(x, x_last), dense(w, w_last)
-    bias = None if bias is None else bias.contiguous()
-    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
-    y = new_tensor(x, y_size, y_last)
-    _C.conv2d_forward(
-        _kernel_dtype(x, w, bias), shape, buffer(x), buffer(w),
-        buffer(bias),
-        buffer(y), _threads(), "", cache_filters,
-    )  # fmt: skip
-    return y
-
-
-def caches_filters(w: Tensor) -> bool:
-    """Whether the transformed filters of w may be kept. A dense or widened copy of w has another
-    address at every call, so they are not kept for it."""
-    return w.dtype in KERNEL_DTYPES and is_dense(w, is_channels_last(w))
-
-
-@_operator(f"(Tensor grad_y, Tensor w, SymInt[] x_size, {_CONV}, bool x_channels_last) -> Tensor")
-def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
-    if grad_y.dtype in WIDENED_DTYPES:
-        wide = conv2d_backward_input(
-            grad_y.float(), w.float(), x_size, stride, padding, dilation, groups, x_channels_last
-        )
-        return wide.to(grad_y.dtype)
-    y_last, w_last = is_channels_last(grad_y), is_channels_last(w)
-    grad_y, w = dense(grad_y, y_last), dense(w, w_last)
-    args = (stride, padding, dilation, groups)
-    shape = conv2d_shape(x_size, w.shape, args, x_channels_last, w_last, y_last)
-    grad_x = new_tensor(grad_y, x_size, x_channels_last)
-    _C.conv2d_backward_input(
-        _kernel_dtype(grad_y, w), shape, buffer(grad_y), buffer(w),
-        buffer(grad_x), _threads(),
-    )  # fmt: skip
-    return grad_x
-
-
-@_operator(
-    f"(Tensor grad_y, Tensor x, SymInt[] w_size, {_CONV}, bool w_channels_last, bool with_bias)"
-    " -> (Tensor, Tensor)"
+# `cache_filters`, for inference: transformed filters are kept until w changes.
+conv2d = operator(
+    f"conv2d(Tensor x, Tensor w, Tensor? bias, {_CONV}, bool cache_filters=False) -> Tensor",
+    cpu.conv2d,
+    fakes.conv2d,
+    decompositions.conv2d,
+    fakes.conv2d_multiply_adds,
+    aten=("convolution",),
+    arguments=arguments.conv2d_args,
 )
-def conv2d_backward_weight(
-    grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, with_bias
-):
-    if x.dtype in WIDENED_DTYPES:
-        wide = conv2d_backward_weight(
-            grad_y.float(), x.float(), w_size, stride, padding, dilation, groups,
-            w_channels_last, with_bias,
-        )  # fmt: skip
-        return tuple(g.to(x.dtype) for g in wide)
-    y_last, x_last = is_channels_last(grad_y), is_channels_last(x)
-    grad_y, x = dense(grad_y, y_last), dense(x, x_last)
-    args = (stride, padding, dilation, groups)
-    shape = conv2d_shape(x.shape, w_size, args, x_last, w_channels_last, y_last)
-    grad_w = new_tensor(x, w_size, w_channels_last)
-    grad_bias = x.new_empty(w_size[0] if with_bias else 0)
-    _C.conv2d_backward_weight(
-        _kernel_dtype(grad_y, x), shape, buffer(grad_y), buffer(x),
-        buffer(grad_w),
-        buffer(grad_bias if with_bias else None), _threads(),
-    )  # fmt: skip
-    return grad_w, grad_bias
-
-
-def _maxima(x, args, with_codes):
-    if x.dtype in WIDENED_DTYPES:
-        y, codes = _maxima(x.float(), args, with_codes)
-        return y.to(x.dtype), codes
-    channels_last = is_channels_last(x)
-    x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
-    y = new_pooled(x, shape, channels_last)
-    if with_codes:
-        codes = new_pooled(x, shape, channels_last, code_dtype(args))
-    else:
-        codes = x.new_empty(0, dtype=torch.uint8)
-    _C.max_pool2d_forward(
-        _kernel_dtype(x), shape, buffer(x), buffer(y),
-        buffer(codes if with_codes else None), _threads(),
-    )  # fmt: skip
-    return y, codes
-
-
-def code_dtype(args: tuple) -> torch.dtype:
-    """Of the codes kh * KW + kw of max pooling; `args`: as for pool2d_shape."""
-    return torch.uint8 if len(args) > 1 and prod(args[0]) <= 256 else torch.int32
-
-
-def check_codes(codes: Tensor, args: tuple) -> None:
-    if codes.dtype is not code_dtype(args):
-        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
-
-
-def _maxima_indices(codes, x, args):
-    check_codes(codes, args)
-    channels_last = not codes.is_contiguous()
-    codes = dense(codes, channels_last)
-    shape = pool2d_shape(x.shape, args, channels_last)
-    indices = torch.empty_like(codes, dtype=torch.int64)
-    _C.max_pool2d_indices(shape, buffer(codes), buffer(indices), _threads())
-    return indices
-
-
-def _maxima_backward(grad_y, codes, x_size, args, channels_last):
-    if grad_y.dtype in WIDENED_DTYPES:
-        wide = _maxima_backward(grad_y.float(), codes, x_size, args, channels_last)
-        return wide.to(grad_y.dtype)
-    check_codes(codes, args)
-    grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
-    grad_x = new_tensor(grad_y, x_size, channels_last)
-    _C.max_pool2d_backward(
-        _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
-        buffer(grad_y), buffer(codes),
-        buffer(grad_x), _threads(),
-    )  # fmt: skip
-    return grad_x
-
-
-@_operator(f"(Tensor x, {_MAX}, bool with_codes) -> (Tensor, Tensor)")
-def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
-    return _maxima(x, (kernel, stride, padding, dilation, ceil_mode), with_codes)
-
-
-@_operator(f"(Tensor codes, Tensor x, {_MAX}) -> Tensor")
-def max_pool2d_indices(codes, x, kernel, stride, padding, dilation, ceil_mode):
-    """int64 ih * IW + iw of the maxima. Only the size of x matters: a traced graph has x at hand,
-    but its extents only as constants."""
-    return _maxima_indices(codes, x, (kernel, stride, padding, dilation, ceil_mode))
-
-
-@_operator(f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor")
-def max_pool2d_backward(
-    grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, channels_last
-):
-    args = (kernel, stride, padding, dilation, ceil_mode)
-    return _maxima_backward(grad_y, codes, x_size, args, channels_last)
-
-
-@_operator("(Tensor x, SymInt[2] output_size, bool with_codes) -> (Tensor, Tensor)")
-def adaptive_max_pool2d(x, output_size, with_codes):
-    return _maxima(x, (output_size,), with_codes)
-
-
-@_operator("(Tensor codes, Tensor x, SymInt[2] output_size) -> Tensor")
-def adaptive_max_pool2d_indices(codes, x, output_size):
-    """As max_pool2d_indices."""
-    return _maxima_indices(codes, x, (output_size,))
-
-
-@_operator(
-    "(Tensor grad_y, Tensor codes, SymInt[] x_size, SymInt[2] output_size, bool channels_last)"
-    " -> Tensor"
+conv2d_backward_input = operator(
+    "conv2d_backward_input"
+    f"(Tensor grad_y, Tensor w, SymInt[] x_size, {_CONV}, bool x_channels_last) -> Tensor",
+    cpu.conv2d_backward_input,
+    fakes.conv2d_backward_input,
+    decompositions.conv2d_backward_input,
+    fakes.conv2d_backward_input_multiply_adds,
 )
-def adaptive_max_pool2d_backward(grad_y, codes, x_size, output_size, channels_last):
-    return _maxima_backward(grad_y, codes, x_size, (output_size,), channels_last)
+conv2d_backward_weight = operator(
+    f"conv2d_backward_weight(Tensor grad_y, Tensor x, SymInt[] w_size, {_CONV}, "
+    "bool w_channels_last, bool with_bias) -> (Tensor, Tensor)",
+    cpu.conv2d_backward_weight,
+    fakes.conv2d_backward_weight,
+    multiply_adds=fakes.conv2d_backward_weight_multiply_adds,
+)
 
+# ---- max pooling ---------------------------------------------------------------------------------
 
-def _average(x, args):
-    if x.dtype in WIDENED_DTYPES:
-        return _average(x.float(), args).to(x.dtype)
-    _kernel_dtype(x)
-    channels_last = is_channels_last(x)
-    x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
-    y = new_pooled(x, shape, channels_last)
-    _C.avg_pool2d_forward(_kernel_dtype(x), shape, buffer(x), buffer(y), _threads())
-    return y
+max_pool2d = operator(
+    f"max_pool2d(Tensor x, {_MAX}, bool with_codes) -> (Tensor, Tensor)",
+    cpu.max_pool2d,
+    fakes.max_pool2d,
+    decompositions.max_pool2d,
+    aten=("max_pool2d_with_indices", "max_pool2d"),
+    arguments=arguments.max_pool2d_args,
+)
+max_pool2d_indices = operator(
+    f"max_pool2d_indices(Tensor codes, Tensor x, {_MAX}) -> Tensor",
+    cpu.max_pool2d_indices,
+    fakes.max_pool2d_indices,
+)
+max_pool2d_backward = operator(
+    "max_pool2d_backward"
+    f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_MAX}, bool channels_last) -> Tensor",
+    cpu.max_pool2d_backward,
+    fakes.pool2d_backward,
+)
+adaptive_max_pool2d = operator(
+    f"adaptive_max_pool2d(Tensor x, {_ADAPTIVE}, bool with_codes) -> (Tensor, Tensor)",
+    cpu.max_pool2d,
+    fakes.max_pool2d,
+    decompositions.adaptive_max_pool2d,
+    aten=("adaptive_max_pool2d",),
+)
+adaptive_max_pool2d_indices = operator(
+    f"adaptive_max_pool2d_indices(Tensor codes, Tensor x, {_ADAPTIVE}) -> Tensor",
+    cpu.max_pool2d_indices,
+    fakes.max_pool2d_indices,
+)
+adaptive_max_pool2d_backward = operator(
+    "adaptive_max_pool2d_backward"
+    f"(Tensor grad_y, Tensor codes, SymInt[] x_size, {_ADAPTIVE}, bool channels_last) -> Tensor",
+    cpu.max_pool2d_backward,
+    fakes.pool2d_backward,
+)
 
+# ---- average pooling -----------------------------------------------------------------------------
 
-def _average_backward(grad_y, x_size, args, channels_last):
-    if grad_y.dtype in WIDENED_DTYPES:
-        return _average_backward(grad_y.float(), x_size, args, channels_last).to(grad_y.dtype)
-    grad_y = dense(grad_y, channels_last)
-    grad_x = new_tensor(grad_y, x_size, channels_last)
-    _C.avg_pool2d_backward(
-        _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
-        buffer(grad_y), buffer(grad_x), _threads(),
-    )  # fmt: skip
-    return grad_x
-
-
-@_operator(f"(Tensor x, {_AVG}) -> Tensor")
-def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor):
-    return _average(x, (kernel, stride, padding, ceil_mode, count_include_pad, divisor))
-
-
-@_operator(f"(Tensor grad_y, SymInt[] x_size, {_AVG}, bool channels_last) -> Tensor")
-def avg_pool2d_backward(
-    grad_y, x_size, kernel, stride, padding, ceil_mode, count_include_pad, divisor, channels_last
-):
-    args = (kernel, stride, padding, ceil_mode, count_include_pad, divisor)
-    return _average_backward(grad_y, x_size, args, channels_last)
-
-
-@_operator("(Tensor x, SymInt[2] output_size) -> Tensor")
-def adaptive_avg_pool2d(x, output_size):
-    return _average(x, (output_size,))
-
-
-@_operator("(Tensor grad_y, SymInt[] x_size, SymInt[2] output_size, bool channels_last) -> Tensor")
-def adaptive_avg_pool2d_backward(grad_y, x_size, output_size, channels_last):
-    return _average_backward(grad_y, x_size, (output_size,), channels_last)
+avg_pool2d = operator(
+    f"avg_pool2d(Tensor x, {_AVG}) -> Tensor",
+    cpu.avg_pool2d,
+    fakes.avg_pool2d,
+    decompositions.avg_pool2d,
+    aten=("avg_pool2d",),
+    arguments=arguments.avg_pool2d_args,
+)
+avg_pool2d_backward = operator(
+    f"avg_pool2d_backward(Tensor grad_y, SymInt[] x_size, {_AVG}, bool channels_last) -> Tensor",
+    cpu.avg_pool2d_backward,
+    fakes.pool2d_backward,
+)
+adaptive_avg_pool2d = operator(
+    f"adaptive_avg_pool2d(Tensor x, {_ADAPTIVE}) -> Tensor",
+    cpu.avg_pool2d,
+    fakes.avg_pool2d,
+    decompositions.adaptive_avg_pool2d,
+    aten=("_adaptive_avg_pool2d",),
+    arguments=arguments.adaptive_args,
+)
+adaptive_avg_pool2d_backward = operator(
+    "adaptive_avg_pool2d_backward"
+    f"(Tensor grad_y, SymInt[] x_size, {_ADAPTIVE}, bool channels_last) -> Tensor",
+    cpu.avg_pool2d_backward,
+    fakes.pool2d_backward,
+)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fastconv.core import arguments
+from fastconv.core import arguments, ops
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,8 @@ class Call:
 
 
 # aten's operators that a fastconv layer would have taken: name -> the operator of ours.
-_ATEN = {
-    "aten::convolution": "conv2d",
-    "aten::max_pool2d_with_indices": "max_pool2d",
-    "aten::max_pool2d": "max_pool2d",
-    "aten::adaptive_max_pool2d": "adaptive_max_pool2d",
-    "aten::avg_pool2d": "avg_pool2d",
-    "aten::_adaptive_avg_pool2d": "adaptive_avg_pool2d",
-    "aten::mean": "",
-}
-_OURS = (
-    "conv2d", "max_pool2d", "adaptive_max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"
-)  # fmt: skip
+_ATEN = {f"aten::{name}": ours for ours in ops.operators.values() for name in ours.aten}
+_OURS = {ours.name: ours for ours in _ATEN.values()}
 
 
 class _Watch(TorchDispatchMode):
@@ -49,14 +39,13 @@ class _Watch(TorchDispatchMode):
         namespace, _, name = function.name().partition("::")
         name = name.partition(".")[0]
         if namespace == "fastconv" and name in _OURS:
-            count = 3 if name == "conv2d" else 1
+            count = _OURS[name].tensors
             self._add(name, args[:count], args[count:])
         elif namespace == "fastconv" and name == "conv2d_backward_input":
             self._add_transposed(*args[:3], args[3:7], args[7])
-        elif _ATEN.get(f"{namespace}::{name}"):
-            ours = _ATEN[f"{namespace}::{name}"]
-            count = 3 if ours == "conv2d" else 1
-            self._add(ours, args[:count], args[count:], self._why_torch(args[0], args))
+        elif ours := _ATEN.get(f"{namespace}::{name}"):
+            rest = args[ours.tensors :]
+            self._add(ours.name, args[: ours.tensors], rest, self._why_torch(args[0], args))
         return function(*args, **(kwargs or {}))
 
     def _add(self, operator: str, tensors: tuple, rest: tuple, why: str = "") -> None:

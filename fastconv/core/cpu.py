@@ -1,0 +1,235 @@
+"""The kernels of fastconv._C on CPU tensors: tensors in, tensors out, no autograd. ops.py says
+which operators run them. Layer: operators, below ops.py.
+
+The arguments of a pool are those of its operator behind the tensors, so one function runs windows
+of every kind. Padding of convolutions is (top, bottom, left, right). Where tensors must share a
+memory format, `channels_last` says so.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import prod
+
+import torch
+from torch import Tensor
+
+from fastconv.core.extension import _C
+from fastconv.core.tensors import (
+    buffer,
+    conv2d_output_size,
+    dense,
+    is_channels_last,
+    is_dense,
+    is_output_channels_last,
+    new_tensor,
+)
+
+KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
+# Widened to float32, run by its kernels (so sums are float32) and rounded once.
+WIDENED_DTYPES = frozenset({torch.float16, torch.bfloat16})
+_threads = torch.get_num_threads
+
+
+def shared_dtype(first: Tensor, *others: Tensor | None) -> torch.dtype:
+    """The element type that all share; they lie on one device."""
+    for t in others:
+        if t is not None and t.dtype is not first.dtype:
+            raise RuntimeError(f"fastconv: tensors of {first.dtype} and {t.dtype} do not mix")
+        if t is not None and t.device != first.device:
+            raise RuntimeError(f"fastconv: tensors on {first.device} and {t.device} do not mix")
+    return first.dtype
+
+
+def _kernel_dtype(*tensors: Tensor | None) -> int:
+    """The number of the element type that all share."""
+    dtype = shared_dtype(*tensors)
+    try:
+        return KERNEL_DTYPES[dtype]
+    except KeyError:
+        raise NotImplementedError(f"fastconv: no kernel for {dtype}") from None
+
+
+@lru_cache(maxsize=4096)
+def conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
+    return _C.Conv2dShape(x_size, w_size, *args, *channels_last)
+
+
+def pool2d_shape_of(library) -> Callable:
+    """(x_size, args, channels_last) -> library.Pool2dShape.
+
+    `args`: the arguments of max_pool2d or avg_pool2d that follow x; of adaptive pools
+    (output_size,).
+    """
+    Shape = library.Pool2dShape
+
+    def pool2d_shape(x_size, args, channels_last):
+        if len(args) == 1:
+            return Shape.adaptive(x_size, args[0], channels_last)
+        if len(args) == 5:
+            return Shape(x_size, *args, True, 0, channels_last)
+        kernel, stride, padding, ceil_mode, include, divisor = args
+        return Shape(
+            x_size, kernel, stride, padding, (1, 1), ceil_mode, include, divisor or 0, channels_last
+        )
+
+    return pool2d_shape
+
+
+pool2d_shape = lru_cache(maxsize=4096)(pool2d_shape_of(_C))
+
+
+def new_pooled(
+    x: Tensor, shape: "_C.Pool2dShape", channels_last: bool, dtype: torch.dtype | None = None
+) -> Tensor:
+    return new_tensor(x, (shape.N, shape.C, shape.OH, shape.OW), channels_last, dtype)
+
+
+def code_dtype(args: tuple) -> torch.dtype:
+    """Of the codes kh * KW + kw of max pooling; `args`: as for pool2d_shape."""
+    return torch.uint8 if len(args) > 1 and prod(args[0]) <= 256 else torch.int32
+
+
+def check_codes(codes: Tensor, args: tuple) -> None:
+    if codes.dtype is not code_dtype(args):
+        raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
+
+
+def caches_filters(w: Tensor) -> bool:
+    """Whether the transformed filters of w may be kept. A dense or widened copy of w has another
+    address at every call, so they are not kept for it."""
+    return w.dtype in KERNEL_DTYPES and is_dense(w, is_channels_last(w))
+
+
+def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
+    """`cache_filters`, for inference: transformed filters are kept until w changes."""
+    args = (stride, padding, dilation, groups)
+    if x.dtype in WIDENED_DTYPES:
+        y = conv2d(x.float(), w.float(), None if bias is None else bias.float(), *args)
+        y_last = is_output_channels_last(x, w, y.shape, groups)
+        return new_tensor(x, y.shape, y_last).copy_(y)
+    x_last, w_last = is_channels_last(x), is_channels_last(w)
+    y_size = conv2d_output_size(x.shape, w.shape, args)
+    y_last = is_output_channels_last(x, w, y_size, groups)
+    cache_filters = cache_filters and caches_filters(w)
+    x, w = dense(x, x_last), dense(w, w_last)
+    bias = None if bias is None else bias.contiguous()
+    shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
+    y = new_tensor(x, y_size, y_last)
+    _C.conv2d_forward(
+        _kernel_dtype(x, w, bias), shape, buffer(x), buffer(w),
+        buffer(bias),
+        buffer(y), _threads(), "", cache_filters,
+    )  # fmt: skip
+    return y
+
+
+def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
+    if grad_y.dtype in WIDENED_DTYPES:
+        wide = conv2d_backward_input(
+            grad_y.float(), w.float(), x_size, stride, padding, dilation, groups, x_channels_last
+        )
+        return wide.to(grad_y.dtype)
+    y_last, w_last = is_channels_last(grad_y), is_channels_last(w)
+    grad_y, w = dense(grad_y, y_last), dense(w, w_last)
+    args = (stride, padding, dilation, groups)
+    shape = conv2d_shape(x_size, w.shape, args, x_channels_last, w_last, y_last)
+    grad_x = new_tensor(grad_y, x_size, x_channels_last)
+    _C.conv2d_backward_input(
+        _kernel_dtype(grad_y, w), shape, buffer(grad_y), buffer(w),
+        buffer(grad_x), _threads(),
+    )  # fmt: skip
+    return grad_x
+
+
+def conv2d_backward_weight(
+    grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, with_bias
+):
+    if x.dtype in WIDENED_DTYPES:
+        wide = conv2d_backward_weight(
+            grad_y.float(), x.float(), w_size, stride, padding, dilation, groups,
+            w_channels_last, with_bias,
+        )  # fmt: skip
+        return tuple(g.to(x.dtype) for g in wide)
+    y_last, x_last = is_channels_last(grad_y), is_channels_last(x)
+    grad_y, x = dense(grad_y, y_last), dense(x, x_last)
+    args = (stride, padding, dilation, groups)
+    shape = conv2d_shape(x.shape, w_size, args, x_last, w_channels_last, y_last)
+    grad_w = new_tensor(x, w_size, w_channels_last)
+    grad_bias = x.new_empty(w_size[0] if with_bias else 0)
+    _C.conv2d_backward_weight(
+        _kernel_dtype(grad_y, x), shape, buffer(grad_y), buffer(x),
+        buffer(grad_w),
+        buffer(grad_bias if with_bias else None), _threads(),
+    )  # fmt: skip
+    return grad_w, grad_bias
+
+
+def max_pool2d(x, *args_and_codes):
+    args, with_codes = args_and_codes[:-1], args_and_codes[-1]
+    if x.dtype in WIDENED_DTYPES:
+        y, codes = max_pool2d(x.float(), *args_and_codes)
+        return y.to(x.dtype), codes
+    channels_last = is_channels_last(x)
+    x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
+    y = new_pooled(x, shape, channels_last)
+    if with_codes:
+        codes = new_pooled(x, shape, channels_last, code_dtype(args))
+    else:
+        codes = x.new_empty(0, dtype=torch.uint8)
+    _C.max_pool2d_forward(
+        _kernel_dtype(x), shape, buffer(x), buffer(y),
+        buffer(codes if with_codes else None), _threads(),
+    )  # fmt: skip
+    return y, codes
+
+
+def max_pool2d_indices(codes, x, *args):
+    """int64 ih * IW + iw of the maxima. Only the size of x matters: a traced graph has x at hand,
+    but its extents only as constants."""
+    check_codes(codes, args)
+    channels_last = not codes.is_contiguous()
+    codes = dense(codes, channels_last)
+    shape = pool2d_shape(x.shape, args, channels_last)
+    indices = torch.empty_like(codes, dtype=torch.int64)
+    _C.max_pool2d_indices(shape, buffer(codes), buffer(indices), _threads())
+    return indices
+
+
+def max_pool2d_backward(grad_y, codes, x_size, *args_and_layout):
+    args, channels_last = args_and_layout[:-1], args_and_layout[-1]
+    if grad_y.dtype in WIDENED_DTYPES:
+        wide = max_pool2d_backward(grad_y.float(), codes, x_size, *args_and_layout)
+        return wide.to(grad_y.dtype)
+    check_codes(codes, args)
+    grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
+    grad_x = new_tensor(grad_y, x_size, channels_last)
+    _C.max_pool2d_backward(
+        _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
+        buffer(grad_y), buffer(codes),
+        buffer(grad_x), _threads(),
+    )  # fmt: skip
+    return grad_x
+
+
+def avg_pool2d(x, *args):
+    if x.dtype in WIDENED_DTYPES:
+        return avg_pool2d(x.float(), *args).to(x.dtype)
+    _kernel_dtype(x)
+    channels_last = is_channels_last(x)
+    x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
+    y = new_pooled(x, shape, channels_last)
+    _C.avg_pool2d_forward(_kernel_dtype(x), shape, buffer(x), buffer(y), _threads())
+    return y
+
+
+def avg_pool2d_backward(grad_y, x_size, *args_and_layout):
+    args, channels_last = args_and_layout[:-1], args_and_layout[-1]
+    if grad_y.dtype in WIDENED_DTYPES:
+        return avg_pool2d_backward(grad_y.float(), x_size, *args_and_layout).to(grad_y.dtype)
+    grad_y = dense(grad_y, channels_last)
+    grad_x = new_tensor(grad_y, x_size, channels_last)
+    _C.avg_pool2d_backward(
+        _kernel_dtype(grad_y), pool2d_shape(x_size, args, channels_last),
+        buffer(grad_y), buffer(grad_x), _threads(),
+    )  # fmt: skip
+    return grad_x
