@@ -38,7 +38,8 @@ class Row:
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
             "backward" of pools.
         path: name of the path, "pool", or "torch" where the layer is left to torch.
-        why: why this path: what the paths before it said, or why the layer is left to torch.
+        why: why this path: the estimates that were compared (one thread), and why others cannot
+            run it; or why the layer is left to torch.
         workspace: bytes.
         multiply_adds: of the direction; comparisons or additions of a pool.
         bytes: of the tensors that the direction must read and write once.
@@ -222,13 +223,19 @@ def _dtype_number(dtype: torch.dtype) -> int:
 
 
 def path_and_why(direction: str, dtype: int, shape: "_C.Conv2dShape") -> tuple[str, str]:
-    """The path that runs a shape, and what the paths before it said."""
-    before = []
-    for answer in _C.conv2d_explain(direction, dtype, shape):
-        if not answer.why_not:
-            return answer.name, "; ".join(before)
-        before.append(f"not {answer.name}: {answer.why_not}")
-    raise AssertionError("the last path supports every shape")
+    """The path that runs a shape, and why: the estimates that were compared, the least first, and
+    what the paths said that cannot run it.
+    """
+    answers = _C.conv2d_explain(direction, dtype, shape)
+    path = next(a for a in answers if a.chosen)
+    compared = [a for a in answers if a.nanoseconds is not None and not a.why_not]
+    said = []
+    if path.nanoseconds is not None:
+        compared.sort(key=lambda a: a.nanoseconds)
+        said += [f"{a.name} {a.nanoseconds * 1e-6:.3g} ms" for a in compared]
+        said[0] = said[0] + " estimated"
+    said += [f"not {a.name}: {a.why_not}" for a in answers if a.why_not]
+    return path.name, "; ".join(said)
 
 
 def _rows_of(call: Call) -> list[Row]:

@@ -52,7 +52,6 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
   }
   const int64_t sums = ceil_div(s.C, LONGEST_SUM);
   t[CALL] += weight;
-  t[VISIT] += G * blocks * images.panels * pixels * taps;
   t[PRODUCT] += G * seen * sums * blocks * images.panels;
   t[SLOT] += G * s.C * seen * of_term;
   t[RESULT] += G * (seen * sums + 2.0 * pixels) * s.M * vectors;
@@ -60,7 +59,7 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
   t[IN] += G * s.C * s.h.source * s.w.source * vectors * m.lanes;
   const bool dense = s.y.c == 1 || (s.y.w == 1 && s.y.h == s.w.outputs);
   constexpr int64_t NEAR_BYTES = 4096;  // of an image: a page
-  t[dense || s.y.n * m.bytes <= NEAR_BYTES ? OUT : FAR] += G * s.M * pixels * s.N;
+  if (!dense && s.y.n * m.bytes > NEAR_BYTES) t[FAR] += G * s.M * pixels * s.N;
 }
 
 }  // namespace
@@ -70,6 +69,7 @@ Estimate estimate_small_map(const Conv2dShape& s) {
   Times t = {};
   if (DIRECTION == Direction::forward) {
     count_correlation<T>(forward_correlation(s), 1, t);
+    t[BEGUN] += double(s.OC) * s.OH() * s.OW() * round_up(s.N, Machine::of<T>().lanes);
   } else {
     const int64_t OC = s.group_OC();
     const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
