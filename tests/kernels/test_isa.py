@@ -25,6 +25,10 @@ FILES = [
 SUPPORTED = [isa for isa, supported in _debug.cpu_features().items() if supported]
 FOR_TESTS = "avx2-wide"  # AVX-512's lanes and tiles on any CPU with AVX2; never the default
 LANES = {"generic": 4, "avx2": 8, "avx512": 16, FOR_TESTS: 16}
+# Where AVX-512 itself runs every test, the stand-in for it is held to AVX-512's bits instead.
+OTHERS = [
+    isa for isa in SUPPORTED if isa != _C.isa() and not (isa == FOR_TESTS and "avx512" in SUPPORTED)
+]
 
 
 def run(isa: str, *command: str) -> subprocess.CompletedProcess:
@@ -38,7 +42,7 @@ def run(isa: str, *command: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("isa", [isa for isa in SUPPORTED if isa != _C.isa()])
+@pytest.mark.parametrize("isa", OTHERS)
 def test_kernels_under(isa, file):
     program = "from fastconv.core.extension import _C; print(_C.isa(), _C.lanes(0))"
     said = run(isa, "-c", program)

@@ -23,7 +23,7 @@ CPP_DOORS = {
     "cuda/common": ["core", "cuda/simt"],
     **{f"cuda/{family}": ["core", "cuda/common"] for family in CUDA_FAMILIES},
     "cuda/paths": ["core", "cuda/common", *(f"cuda/{family}" for family in CUDA_FAMILIES)],
-    "cuda/bindings": ["core", "bindings", "cuda/common", "cuda/paths"],
+    "cuda/bindings": ["core", "bindings", "runtime", "cuda/common", "cuda/paths"],
     "runtime": ["core", "cpu/common", "cpu/simd", "cpu/pool", "cpu/paths"],
     "bindings": ["core", "runtime"],
     "torch": ["core", "bindings"],
@@ -53,7 +53,9 @@ CORE = [
     "overrides",
     "tensors",
     "ops",
+    "cuda",
     "decompositions",
+    "inductor",
     "fakes",
     "batching",
     "autograd_base",
@@ -61,6 +63,7 @@ CORE = [
     "autograd_pool",
     "derivatives",
     "arguments",
+    "casts",
     "eager",
 ]
 PUBLIC = [
