@@ -63,14 +63,14 @@ struct DirectCounts {
         s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
     const double weights = double(s.groups) * s.M * terms;
     t[flat ? PACKED : GATHERED] += weight * weights;
-    if (weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weight * weights;
+    if (flat && weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weight * weights;
     const bool channel_lanes = by_channel(s);
     if (channel_lanes)
       channel_tiles(s, images * I, terms, t);
     else
       pixel_tiles(s, band, images, terms, t);
     const bool in_place = channel_lanes ? s.y.c == 1 : s.y.w == 1;
-    if (!in_place) t[TURNED] += outputs;
+    if (!in_place) t[s.y.c == 1 ? TURNED_LAST : TURNED] += outputs;
   }
   // channel_lanes of correlate.cpp
   bool by_channel(const Correlation& s) const {

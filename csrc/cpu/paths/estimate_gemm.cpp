@@ -13,6 +13,7 @@ namespace {
 using namespace gemm_work;
 using Times = double[KINDS];
 constexpr int64_t PAGE_BYTES = 4096;
+constexpr double RUN = 16;  // weights that are copied at once
 constexpr double L2_BYTES = 512 * 1024;
 
 template <class T>
@@ -84,7 +85,10 @@ struct GemmCounts {
       const int64_t full = pixels / BLOCK_PIXELS, rest = pixels % BLOCK_PIXELS;
       const double of_term = full * slots_of_panels(BLOCK_PIXELS, s.M) + slots_of_panels(rest, s.M);
       t[SLOT] += weight * terms.count() * of_term;
-      t[PRODUCT] += weight * blocks * chunks * ceil_div(vectors, 3);
+      // Products that write to y are one for each row of it.
+      const bool to_y = chunks == 1 && s.M % m.lanes == 0;
+      const int64_t products = to_y ? blocks + pixels / s.w.outputs : blocks * chunks;
+      t[PRODUCT] += weight * products * ceil_div(vectors, 3);
       t[RESULT] += weight * pixels * vectors * chunks;
       const bool whole_rows = s.x.c == 1 && s.C <= longest && s.w.step * s.x.w == s.C;
       if (s.x.c == 1) {
@@ -109,10 +113,9 @@ struct GemmCounts {
     t[RESULT] += weight * s.M * vectors * chunks;
     pack_rows(s, terms.count(), terms.taps, pixels, panel, weight * shares, t);
     const double weights = weight * s.M * terms.count();
-    if (weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weights;
     if (!weight_rows_in_place(s, terms)) {
       t[PACKED] += weights;
-      if (s.weight.n == 1) t[WEIGHT_RUN] += weights / M_UNIT;
+      if (s.weight.n == 1) t[WEIGHT_RUN] += weights / RUN;
     } else if (s.weight.n * m.bytes % PAGE_BYTES == 0) {
       t[PAGE_WEIGHT] += weights * ceil_div(pixels, panel);
     }
@@ -165,7 +168,8 @@ Estimate estimate_gemm(const Conv2dShape& s) {
     const int64_t OC = s.group_OC();
     const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
     const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
-    if (turns) t[TURNED] += s.w_count();
+    const double weights = double(s.w_count());
+    if (turns) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
       counts.correlation(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
     });

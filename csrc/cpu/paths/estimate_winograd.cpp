@@ -59,8 +59,9 @@ void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
     else
       t[SLOT] += G * points * c.C * c.M * vectors;
     t[TILE_BLOCK] += backward_weight ? 0 : G * ceil_div(tiles, BLOCK_TILES);
-    t[IN] += G * points * c.C * vectors;
-    t[OUT] += G * points * c.M * vectors;
+    t[backward_weight ? WEIGHT_IN : IN] += G * points * c.C * vectors;
+    t[backward_weight ? WEIGHT_OUT : OUT] +=
+        G * points * (backward_weight ? m_vectors * tiles : c.M * vectors);
     t[ROW] += G * (c.C + c.M) * tile_rows;
     t[FILTER] += G * points * c.C * c.M / m.lanes;
   } else {
