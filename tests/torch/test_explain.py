@@ -46,10 +46,9 @@ def test_every_layer_and_direction_has_a_row_with_its_reason(memory_format):
     assert [r.direction for r in rows_of(found, "block.0")] == list(DIRECTIONS)
     assert {r.path for r in rows_of(found, "block.0")} == {"winograd"}
     first = rows_of(found, "first")
-    assert {r.path for r in first} == {"direct"}
     for row in first:  # estimates, the least first
         compared = re.findall(r"(\S+) ([\d.e-]+) ms", row.why)
-        assert compared[0][0] == "direct" and "winograd" in dict(compared)
+        assert compared[0][0] == row.path and {"winograd", "direct"} <= set(dict(compared))
         assert [float(ms) for _, ms in compared] == sorted(float(ms) for _, ms in compared)
     assert first[0].multiply_adds == 2 * 16 * 20 * 20 * 27 and first[0].workspace > 0
     assert first[0].shape.startswith("2x3x20x20 -> 16x20x20, 3x3, padding 1")
@@ -67,7 +66,7 @@ def test_a_disabled_path_is_the_reason():
     conv, x = fastconv.Conv2d(16, 16, 3), torch.randn(1, 16, 8, 8)
     with fastconv.flags(disabled_paths={"winograd"}):
         (row, *_) = fastconv.explain(conv, x).rows
-    assert row.path == "gemm" and "not winograd: it is disabled" in row.why
+    assert row.path in ("gemm", "direct") and "not winograd: it is disabled" in row.why
 
 
 def test_measured_rows_have_times_beside_torchs():
