@@ -18,6 +18,7 @@ from fastconv.core import ops
 from fastconv.core.arguments import (
     adaptive_args,
     avg_pool2d_args,
+    below,
     conv2d_args,
     max_pool2d_args,
     refusal,
@@ -85,7 +86,7 @@ def _conv3d_args(x: Tensor, w: Tensor, bias: Tensor | None, stride, padding, dil
     if isinstance(padding, str) and padding not in ("same", "valid"):
         return None
     kernel, x_depth = w.shape[2], x.shape[2]
-    if min(stride[0], dilation[0], kernel, x_depth) < 1:
+    if below(1, stride[0], dilation[0], kernel, x_depth):
         return None
     front, back = _depth_sides(padding, kernel, dilation[0])
     depth = (x_depth + front + back - dilation[0] * (kernel - 1) - 1) // stride[0] + 1
