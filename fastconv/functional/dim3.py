@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch.overrides import has_torch_function
 
-from fastconv.core.arguments import conv2d_args, refusal
+from fastconv.core.arguments import below, conv2d_args, refusal
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.functional import dim2
@@ -70,7 +70,7 @@ def _conv3d_args(x: Tensor, w: Tensor, bias: Tensor | None, stride, padding, dil
     if isinstance(padding, str) and padding not in ("same", "valid"):
         return None
     kernel, x_depth = w.shape[2], x.shape[2]
-    if min(stride[0], dilation[0], kernel, x_depth) < 1:
+    if below(1, stride[0], dilation[0], kernel, x_depth):
         return None
     front, back = _depth_sides(padding, kernel, dilation[0])
     depth = (x_depth + front + back - dilation[0] * (kernel - 1) - 1) // stride[0] + 1
