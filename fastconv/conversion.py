@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 
 from fastconv import modules, modules_conv, modules_pool, routing
 from fastconv.core.arguments import DTYPES
+from fastconv.core.tensors import DEVICE_REFUSALS
 from fastconv.tables import table
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -160,7 +161,7 @@ def _why_torch(layer: nn.Module, routed: bool) -> str:
     kind = kind_of(layer)
     weight = None if _is_lazy(layer) else getattr(layer, "weight", None)
     if isinstance(weight, torch.Tensor):
-        if weight.device.type not in ("cpu", "meta"):
+        if weight.device.type not in (*DEVICE_REFUSALS, "meta"):
             return f"no kernels for the device {weight.device.type}"
         if weight.dtype not in DTYPES:
             return f"no kernels for {weight.dtype}"

@@ -43,7 +43,8 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
         reset: start counting anew.
 
     The reasons are "dtype" (not a floating type of 16 to 64 bits, or mixed types), "device" (the
-    device has no kernels), "layout" (not a strided tensor), "arguments" (torch accepts them and the
+    device has no kernels), "cuDNN" (:class:`fastconv.flags` leaves CUDA calls of this kind to
+    torch), "layout" (not a strided tensor), "arguments" (torch accepts them and the
     kernels do not, for instance an input without channels), "not covered" (no kernels for this
     function), "tracing" (torch.jit.trace records a transposed or 3-D function) and "export"
     (torch.onnx is tracing).

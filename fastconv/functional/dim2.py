@@ -26,6 +26,7 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     max_pool2d_indices,
 )
+from fastconv.core.casts import lowered
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.core.tensors import size_of
@@ -41,7 +42,9 @@ def autocast(*tensors: Tensor | None) -> tuple:
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return tuple(
-        t if t is None or not t.is_floating_point() or t.dtype is torch.float64 else t.to(dtype)
+        t
+        if t is None or not t.is_floating_point() or t.dtype is torch.float64
+        else lowered(t, dtype)
         for t in tensors
     )
 
