@@ -298,7 +298,8 @@ def explain(
 
     Examples:
         >>> model = fastconv.Conv2d(1, 1, 3)
-        >>> [(row.direction, row.path) for row in fastconv.explain(model, torch.ones(1, 1, 4, 4)).rows]
+        >>> rows = fastconv.explain(model, torch.ones(1, 1, 4, 4)).rows
+        >>> [(row.direction, row.path) for row in rows]
         [('forward', 'tiny'), ('backward_input', 'tiny'), ('backward_weight', 'tiny')]
         >>> list(fastconv.explain(torch.ones(1, 3, 8, 8), model.weight))
         ['torch']
