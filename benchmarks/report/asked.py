@@ -26,7 +26,9 @@ class Kind(NamedTuple):
     of: tuple[str, ...] = DIRECTIONS
 
     def mean(self, direction: str) -> float | None:
-        return self.means[min(self.of.index(direction), len(self.means) - 1)] if self.means else None
+        return (
+            self.means[min(self.of.index(direction), len(self.means) - 1)] if self.means else None
+        )
 
 
 @lru_cache(maxsize=4096)

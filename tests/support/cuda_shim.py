@@ -18,7 +18,7 @@ from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "build" / "cuda-shim"
-SHIM = ("runtime.cpp", "memory.cpp", "report.cpp")
+SHIM = ("runtime.cpp", "memory.cpp", "hooks.cpp", "report.cpp")
 BINDINGS = ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/verbose.cpp")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-tsan", "-Wno-psabi"]
 COMMON_FLAGS = ["-std=c++17", "-g", "-fPIC", *WARNINGS]

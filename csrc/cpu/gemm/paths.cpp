@@ -148,13 +148,13 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> small_map_forward_path() {
-  return {"small-map", supports_small_map, always,
-          forward_bytes<T, SMALL_MAP<T>>, run_forward<T, SMALL_MAP<T>>};
+  return {"small-map", supports_small_map, always, forward_bytes<T, SMALL_MAP<T>>,
+          run_forward<T, SMALL_MAP<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> small_map_backward_input_path() {
-  return {"small-map", supports_small_map, always,
-          backward_input_bytes<T, SMALL_MAP<T>>, run_backward_input<T, SMALL_MAP<T>>};
+  return {"small-map", supports_small_map, always, backward_input_bytes<T, SMALL_MAP<T>>,
+          run_backward_input<T, SMALL_MAP<T>>};
 }
 template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path() {
@@ -162,8 +162,8 @@ Path<ForwardBuffers<T>> gemm_forward_path() {
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, always,
-          backward_input_bytes<T, GEMM<T>>, run_backward_input<T, GEMM<T>>};
+  return {"gemm", supports_backward_input, always, backward_input_bytes<T, GEMM<T>>,
+          run_backward_input<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
