@@ -82,6 +82,7 @@ PUBLIC = [
     "functional.others",
     "functional",
     "routing",
+    "modules_same",
     "modules",
     "modules_conv",
     "modules_pool",
