@@ -15,7 +15,7 @@ from fastconv.core import cpu, cuda, eager, ops
 from fastconv.core.extension import _C
 
 ROOT = Path(__file__).resolve().parents[2]
-has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+has_kernel = torch._C._dispatch_has_computed_kernel_for_dispatch_key
 
 
 def test_torch_knows_the_operators_of_the_table_and_no_others():
