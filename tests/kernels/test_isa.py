@@ -17,6 +17,7 @@ FILES = [
     "test_kernels.py",
     "test_kernels_pool.py",
     "test_depthwise.py",
+    "test_grouped.py",
     "test_stale_memory.py",
     "test_winograd.py",
     "test_filter_cache.py",

@@ -8,7 +8,7 @@ namespace {
 constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
 
 WhyNot supports_forward(const Conv2dShape& s) {
-  return correlation_fits(forward_correlation(s)) ? HOLDS : TOO_LARGE;
+  return direct_supports(forward_correlation(s)) ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
@@ -23,10 +23,10 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspa
 
 WhyNot supports_backward_input(const Conv2dShape& s) {
   if (!few_phases(s)) return MANY_PHASES;
-  bool fits = true;
-  for_each_phase(
-      s, [&](const PhaseCorrelation& p) { fits = fits && correlation_fits(p.correlation); });
-  return fits ? HOLDS : TOO_LARGE;
+  bool all = true;
+  for_each_phase(s,
+                 [&](const PhaseCorrelation& p) { all = all && direct_supports(p.correlation); });
+  return all ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
@@ -48,7 +48,7 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
 
 WhyNot supports_backward_weight(const Conv2dShape& s) {
   if (s.y_count() == 0 && (s.OH() == 0 || s.OW() == 0 || s.OC == 0)) return "the output is empty";
-  return direct_weight_fits(s) ? HOLDS : TOO_LARGE;
+  return direct_weight_supports(s) ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
