@@ -120,8 +120,8 @@ def run(shim: Shim, fault: Fault) -> None:
            fault.offset)  # fmt: skip
 
 
-# The shim missed what tiles of tensor cores read: g++ did not trace a Half passed by value.
-MISSED = [name for name, fault in FAULTS.items() if fault.file == STEPS]
+# The shim names a line of tensor.cu, where the copy begins, and not one of the planted file.
+MISSED = ["barrier missing before the next copies"]
 NAMES = [
     pytest.param(n, marks=pytest.mark.xfail(strict=False)) if n in MISSED else n for n in FAULTS
 ]
