@@ -37,7 +37,8 @@ class Row:
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
             "backward" of pools.
         path: name of the path, "pool", or "torch" where the layer is left to torch.
-        why: why this path: what the paths before it said, or why the layer is left to torch.
+        why: why this path: the estimates that were compared (one thread), and why others cannot
+            run it; or why the layer is left to torch.
         workspace: bytes.
         multiply_adds: of the direction; comparisons or additions of a pool.
         bytes: of the tensors that the direction must read and write once.
@@ -68,11 +69,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Rows of a model, in the order of its calls. `str` makes a table of it."""
+    """Rows of a model, in the order of its calls. `str` makes a table of it.
+
+    Attributes:
+        rows: a :class:`fastconv.explain.Row` for each layer and direction.
+    """
 
     rows: tuple[Row, ...]
 
     def as_dicts(self) -> list[dict]:
+        """The rows as dictionaries with their ratio, for JSON or a data frame."""
         return [asdict(row) | {"ratio": row.ratio} for row in self.rows]
 
     def __str__(self) -> str:
@@ -115,13 +121,19 @@ def _dtype_number(dtype: torch.dtype) -> int:
 
 
 def path_and_why(direction: str, dtype: int, shape: "_C.Conv2dShape") -> tuple[str, str]:
-    """The path that runs a shape, and what the paths before it said."""
-    before = []
-    for answer in _C.conv2d_explain(direction, dtype, shape):
-        if not answer.why_not:
-            return answer.name, "; ".join(before)
-        before.append(f"not {answer.name}: {answer.why_not}")
-    raise AssertionError("the last path supports every shape")
+    """The path that runs a shape, and why: the estimates that were compared, the least first, and
+    what the paths said that cannot run it.
+    """
+    answers = _C.conv2d_explain(direction, dtype, shape)
+    path = next(a for a in answers if a.chosen)
+    compared = [a for a in answers if a.nanoseconds is not None and not a.why_not]
+    said = []
+    if path.nanoseconds is not None:
+        compared.sort(key=lambda a: a.nanoseconds)
+        said += [f"{a.name} {a.nanoseconds * 1e-6:.3g} ms" for a in compared]
+        said[0] = said[0] + " estimated"
+    said += [f"not {a.name}: {a.why_not}" for a in answers if a.why_not]
+    return path.name, "; ".join(said)
 
 
 def _rows_of(call: Call) -> list[Row]:
@@ -180,6 +192,17 @@ def explain(
         inputs: what the module is called with.
         measure: time every row. It takes about half a second for each.
         progress: wraps the list of rows that are timed, for instance ``tqdm.tqdm``.
+
+    Raises:
+        TypeError: keywords beside a module.
+
+    Examples:
+        >>> model = fastconv.Conv2d(1, 1, 3)
+        >>> rows = fastconv.explain(model, torch.ones(1, 1, 4, 4)).rows
+        >>> [(row.direction, row.path) for row in rows]
+        [('forward', 'tiny'), ('backward_input', 'tiny'), ('backward_weight', 'tiny')]
+        >>> list(fastconv.explain(torch.ones(1, 3, 8, 8), model.weight))
+        ['torch']
     """
     if isinstance(model, Tensor):
         return _explain_call(model, *inputs, **keywords)

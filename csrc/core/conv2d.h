@@ -62,7 +62,7 @@ struct Estimate {
     const char* work;
     double times, nanoseconds;
   };
-  static constexpr int MOST_PARTS = 24;
+  static constexpr int MOST_PARTS = 20;
   Part parts[MOST_PARTS];
   int count = 0;
 

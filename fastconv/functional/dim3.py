@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch.overrides import has_torch_function
 
-from fastconv.core.arguments import conv2d_args, refusal
+from fastconv.core.arguments import below, conv2d_args, refusal
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.functional import dim2
@@ -70,7 +70,7 @@ def _conv3d_args(x: Tensor, w: Tensor, bias: Tensor | None, stride, padding, dil
     if isinstance(padding, str) and padding not in ("same", "valid"):
         return None
     kernel, x_depth = w.shape[2], x.shape[2]
-    if min(stride[0], dilation[0], kernel, x_depth) < 1:
+    if below(1, stride[0], dilation[0], kernel, x_depth):
         return None
     front, back = _depth_sides(padding, kernel, dilation[0])
     depth = (x_depth + front + back - dilation[0] * (kernel - 1) - 1) // stride[0] + 1
@@ -114,13 +114,27 @@ def conv3d(
     It runs as one conv2d of N * OD images of IC * KD channels, for which the input is copied KD
     times; with gradients the copies are kept for the backward pass.
 
+    Args:
+        stride: pixels from one window to the next, or (depth, rows, columns), 1 or more.
+        padding: zeros on each side, or (depth, rows, columns); "same" for an output of the input's
+            size, with stride 1; or "valid" for none.
+        dilation: pixels from one place of the kernel to the next, or (depth, rows, columns).
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC.
+
     Shapes:
         input: (N, IC, ID, IH, IW) or (IC, ID, IH, IW)
-        weight: (OC, IC / groups, KD, KH, KW); bias: (OC,)
+        weight: (OC, IC / groups, KD, KH, KW)
+        bias: (OC,)
         output: (N, OC, OD, OH, OW), OD as OH in :func:`fastconv.functional.conv2d`
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`. torch.jit.trace records
     torch's function.
+
+    Examples:
+        >>> x, w = torch.ones(1, 1, 4, 4, 4), torch.ones(1, 1, 3, 3, 3)
+        >>> fastconv.functional.conv3d(x, w)[0, 0, 0, 0]
+        tensor([27., 27.])
     """
     given = (input, weight, bias)
     arguments = (stride, padding, dilation, groups)

@@ -65,12 +65,28 @@ def max_pool3d(
     With ``return_indices`` also int64 indices ``(id * IH + ih) * IW + iw`` of the maxima. Ties and
     NaNs as in :func:`fastconv.functional.max_pool2d`.
 
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the
+            window's extents.
+        padding: border on each side, or (depth, rows, columns), at most half the window; it is
+            never the maximum.
+        dilation: pixels from one place of the window to the next, or (depth, rows, columns).
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts.
+        return_indices: whether to return the places of the maxima, too.
+
     Shapes:
         input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
         output, indices: (N, C, OD, OH, OW), in the input's memory format
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`. torch.jit.trace records
     torch's function.
+
+    Examples:
+        >>> x = torch.arange(64.0).view(1, 1, 4, 4, 4)
+        >>> fastconv.functional.max_pool3d(x, 2)[0, 0, 0, 0]
+        tensor([21., 23.])
     """
     given = (kernel_size, stride, padding, dilation)
     keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
@@ -136,11 +152,27 @@ def avg_pool3d(
     The divisor, as in :func:`fastconv.functional.avg_pool2d`, is a product of one of the planes and
     one of the depth.
 
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the
+            window's extents.
+        padding: zeros on each side, or (depth, rows, columns), at most half the window.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts.
+        count_include_pad: whether zeros of the padding count in the divisor.
+        divisor_override: the divisor, None for the number of elements.
+
     Shapes:
-        input: (N, C, ID, IH, IW) or (C, ID, IH, IW); output: (N, C, OD, OH, OW), contiguous
+        input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW), contiguous
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`. torch.jit.trace records
     torch's function.
+
+    Examples:
+        >>> x = torch.arange(64.0).view(1, 1, 4, 4, 4)
+        >>> fastconv.functional.avg_pool3d(x, 2)[0, 0, 0, 0]
+        tensor([10.5000, 12.5000])
     """
     given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if has_torch_function((input,)):
@@ -165,13 +197,21 @@ def _averaged_size(size: tuple, args: tuple) -> tuple:
 def adaptive_avg_pool3d(input: Tensor, output_size: IntOrTriple | tuple[int | None, ...]) -> Tensor:
     """3-D average pooling to a given size, as :func:`torch.nn.functional.adaptive_avg_pool3d`.
 
+    Args:
+        output_size: extents of the output, one number for all axes or (OD, OH, OW); None in the
+            place of an extent keeps the input's.
+
     Shapes:
         input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
-        output_size: OD, OH and OW, or (OD, OH, OW); None keeps the input's extent
         output: (N, C, OD, OH, OW), contiguous
 
     Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_avg_pool2d`.
     torch.jit.trace records torch's function.
+
+    Examples:
+        >>> x = torch.arange(64.0).view(1, 1, 4, 4, 4)
+        >>> fastconv.functional.adaptive_avg_pool3d(x, 2)[0, 0, 0, 0]
+        tensor([10.5000, 12.5000])
     """
     if has_torch_function((input,)):
         ours = adaptive_avg_pool3d

@@ -1,9 +1,6 @@
-"""The pages that measure Winograd: its choice, its accuracy, training steps with and without it,
-cached filters.
-"""
+"""The pages on Winograd: its accuracy, training steps with and without it, cached filters."""
 
 import argparse
-import json
 
 import pytest
 import torch
@@ -14,7 +11,7 @@ from benchmarks import peers
 from benchmarks.harness import cases, problems, timing
 from benchmarks.report import tables
 from benchmarks.report.tables import DIRECTIONS
-from benchmarks.studies import accuracy, filters, paths, rounding, steps
+from benchmarks.studies import accuracy, filters, rounding, steps
 from fastconv import clock
 from fastconv.core.extension import _C
 
@@ -22,32 +19,8 @@ from fastconv.core.extension import _C
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch):
     """The tools bind their process to its threads; this one has other tests to run."""
-    for tool in (accuracy, filters, paths, steps):
+    for tool in (accuracy, filters, steps):
         monkeypatch.setattr(tool, "pin", lambda threads: None)
-
-
-def row(ratio: float, chosen: str, **other) -> dict:
-    told = {"case": "a cell", "direction": "forward", "filter": 3, "batch": 1, "channels": 16,
-            "map": 7, "low": ratio, "high": ratio, "noisy": False}  # fmt: skip
-    return told | {"ratio": ratio, "chosen": chosen} | other
-
-
-def test_choices_are_judged_by_the_slower_one():
-    rows = [row(2.0, "winograd"), row(0.5, "direct"), row(0.99, "winograd")]
-    assert paths.wrong_choices(rows) == "None."
-    wrong = paths.wrong_choices([*rows, row(1.5, "direct"), row(0.4, "winograd")]).splitlines()
-    assert [line.split("|")[4].split()[0] for line in wrong[2:]] == ["0.40", "1.50"]
-
-
-def test_the_grid_is_measured_and_drawn(tmp_path):
-    options = "--channels 16 32 --maps 6 --batches 1 --minutes 0.05 --threads 1".split()
-    paths.main([*options, "--out", str(tmp_path), "--pictures", str(tmp_path)])
-    (page,) = tmp_path.glob("paths-*.md")
-    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
-    assert {r["channels"] for r in rows} == {16, 32} and all(r["ratio"] > 0 for r in rows)
-    assert {r["direction"] for r in rows} == set(DIRECTIONS)
-    assert "## 3x3, batch 1, forward" in page.read_text()
-    assert (tmp_path / "paths.png").stat().st_size > 10_000
 
 
 def test_kernels_by_path_agree():

@@ -80,6 +80,7 @@ PUBLIC = [
     "functional.others",
     "functional",
     "routing",
+    "modules_same",
     "modules",
     "modules_conv",
     "modules_pool",

@@ -22,7 +22,11 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
 
 WhyNot supports_small_map(const Conv2dShape& s) {
   constexpr int64_t MOST_ELEMENTS = 8 << 20;  // x is copied
+  constexpr int64_t MOST_PIXELS = 256;        // larger maps fill vectors with their pixels
   if (const WhyNot why = supports_backward_input(s)) return why;
+  if (!product_below(MOST_PIXELS + 1, s.IH, s.IW, 1) ||
+      !product_below(MOST_PIXELS + 1, s.OH(), s.OW(), 1))
+    return "the map has more than 256 pixels";
   const bool few = s.N * max64(s.IC * s.IH * s.IW, s.OC * s.OH() * s.OW()) <= MOST_ELEMENTS;
   return few ? HOLDS : "the maps have too many elements together";
 }

@@ -4,8 +4,9 @@
 
 #include "../simd/begin.inl"
 
-constexpr int WIDE_TILE = 7;    // columns: divides rows of 7, 14, 28, 56, 112
-constexpr int NARROW_TILE = 3;  // columns, for rows of 3 to 6
+constexpr int WIDE_TILE = 7;              // columns: divides rows of 7, 14, 28, 56, 112
+constexpr int NARROW_TILE = 3;            // columns, for rows of 3 to 6
+constexpr int PAIR_TILE = WIDE ? 12 : 6;  // columns of two vectors: 24 or 12 sums
 constexpr int SUMS_INPUTS = 4;  // inputs of a tile of sums where all lanes are of one group
 
 #include "rows.inl"

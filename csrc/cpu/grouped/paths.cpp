@@ -18,7 +18,6 @@ constexpr WhyNot TOO_LARGE = "a few rows are too large to pack";
 
 template <class T>
 WhyNot supports_channels(const Conv2dShape& s, int64_t inputs, int64_t outputs) {
-  if (s.groups < 2) return "there are no groups";
   if (s.x_count() == 0 || s.y_count() == 0 || s.w_count() == 0) return "a tensor is empty";
   if (s.x_channels_last != s.y_channels_last) return "x and y have different layouts";
   if (GroupChannels<T>(s.groups, inputs, outputs).kind < 0)
@@ -44,8 +43,15 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
 // A matrix product of one group fills vectors from 16 channels on.
 WhyNot is_profitable(const Conv2dShape& s) {
   constexpr int64_t MOST_CHANNELS = 8;  // in and out of a group
+  if (s.groups < 2) return "there are no groups";
   return max64(s.group_IC(), s.group_OC()) <= MOST_CHANNELS ? HOLDS
                                                             : "groups have more than 8 channels";
+}
+// The first layer of a net: its few channels are read where they lie, and nothing is packed.
+WhyNot is_forward_profitable(const Conv2dShape& s) {
+  constexpr int64_t FEW_INPUTS = 4;
+  const bool first_layer = s.groups == 1 && s.IC <= FEW_INPUTS && s.x_channels_last;
+  return first_layer && s.stride_w > 1 ? HOLDS : is_profitable(s);
 }
 
 template <class T>
@@ -86,7 +92,7 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> grouped_forward_path() {
-  return {"grouped", supports_forward<T>, is_profitable, forward_bytes<T>, run_forward<T>};
+  return {"grouped", supports_forward<T>, is_forward_profitable, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> grouped_backward_input_path() {

@@ -111,23 +111,92 @@ FASTCONV_LEAF void row_tile(const GroupedRow<T>& t, int64_t j, int64_t vector) {
   for (int p = 0; p < PIXELS; ++p) store(y + p * t.y_column, acc[p]);
 }
 
-// All columns in tiles of PIXELS, at most `columns`; the last tile overlaps the one before it.
+//             PIXELS columns ->                all lanes are of one group, so an element of x feeds two
+//        +------+------+------+                vectors of outputs
+//   m    | acc[v][p]          |  2 vectors     per tap and input channel: PIXELS elements of x and two
+//        +------+------+------+                vectors of w feed 2 * PIXELS multiply-adds
+template <class T, int PIXELS, bool EDGE>
+FASTCONV_LEAF void pair_tile(const GroupedRow<T>& t, int64_t j, int64_t vector) {
+  static_assert(2 * PIXELS + 3 <= REGISTERS, "sums, two weights and one x stay in registers");
+  constexpr int TOGETHER = 3;  // pixels of one base address
+  Vec<T> acc[2][PIXELS];
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v)
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p) acc[v][p] = load(t.start + (vector + v) * LANES<T>);
+  const int64_t stride = t.columns.stride, pixel = stride * t.x_column;
+  const int64_t first = j * stride + t.columns.first;
+  const T* x_row = t.x + first * t.x_column;
+  const T* w_row = t.w + vector * t.w_vector;
+  for (int64_t a = 0; a < t.rows; ++a, x_row += t.x_row, w_row += t.w_row)
+    for (int64_t b = 0; b < t.columns.taps; ++b) {
+      const int64_t column = first + b * t.columns.step;
+      const T* w = w_row + b * t.w_column;
+      const T* x[PIXELS / TOGETHER];
+#pragma GCC unroll 4
+      for (int i = 0; i < PIXELS / TOGETHER; ++i)
+        x[i] = x_row + b * t.columns.step * t.x_column + i * TOGETHER * pixel;
+      for (int64_t c = 0; c < t.inputs; ++c, w += t.w_input) {
+        Vec<T> low = load(w), high = load(w + t.w_vector);
+        keep_in_register(low);
+        keep_in_register(high);
+#pragma GCC unroll 16
+        for (int p = 0; p < PIXELS; ++p) {
+          if (EDGE && (column + p * stride < 0 || column + p * stride >= t.columns.source))
+            continue;
+          Vec<T> value = broadcast(x[p / TOGETHER][p % TOGETHER * pixel + c]);
+          keep_in_register(value);
+          acc[0][p] += low * value;
+          acc[1][p] += high * value;
+        }
+      }
+    }
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v)
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p)
+      store(t.y + (j + p) * t.y_column + (vector + v) * LANES<T>, acc[v][p]);
+}
+
+// The vectors of one group in pairs; one may be left.
+template <class T, int PIXELS>
+FASTCONV_LEAF int64_t pair_tiles(const GroupedRow<T>& t) {
+  const Axis& s = t.columns;
+  const int64_t pairs = s.outputs < PIXELS ? 0 : t.vectors / 2 * 2;
+  const int64_t span = (s.taps - 1) * s.step;
+  for (int64_t next = 0; next < s.outputs && pairs > 0; next += PIXELS) {
+    const int64_t j = next + PIXELS > s.outputs ? s.outputs - PIXELS : next;
+    const int64_t first = j * s.stride + s.first, last = first + (PIXELS - 1) * s.stride;
+    const int64_t low = span < 0 ? first + span : first, high = span < 0 ? last : last + span;
+    for (int64_t vector = 0; vector < pairs; vector += 2)
+      if (low < 0 || high >= s.source)
+        pair_tile<T, PIXELS, true>(t, j, vector);
+      else
+        pair_tile<T, PIXELS, false>(t, j, vector);
+  }
+  return pairs;
+}
+
+// All columns of the vectors from `from` on in tiles of PIXELS, at most `columns`; the last tile
+// overlaps the one before it.
 template <class T, int G, int STRIDE, int PIXELS>
-FASTCONV_LEAF void row_tiles(const GroupedRow<T>& t) {
+FASTCONV_LEAF void row_tiles(const GroupedRow<T>& t, int64_t from) {
   const int64_t outputs = t.columns.outputs;
-  for (int64_t next = 0; next < outputs; next += PIXELS) {
+  for (int64_t next = 0; next < outputs && from < t.vectors; next += PIXELS) {
     const int64_t j = next + PIXELS > outputs ? outputs - PIXELS : next;
-    for (int64_t vector = 0; vector < t.vectors; ++vector)
+    for (int64_t vector = from; vector < t.vectors; ++vector)
       row_tile<T, G, STRIDE, PIXELS>(t, j, vector);
   }
 }
 
 template <class T, int G, int STRIDE>
 void grouped_row(const GroupedRow<T>& t) {
+  int64_t from = 0;
+  if constexpr (G == 0 && STRIDE != 1) from = pair_tiles<T, PAIR_TILE>(t);
   if (t.columns.outputs >= WIDE_TILE)
-    row_tiles<T, G, STRIDE, WIDE_TILE>(t);
+    row_tiles<T, G, STRIDE, WIDE_TILE>(t, from);
   else if (t.columns.outputs >= NARROW_TILE)
-    row_tiles<T, G, STRIDE, NARROW_TILE>(t);
+    row_tiles<T, G, STRIDE, NARROW_TILE>(t, from);
   else
-    row_tiles<T, G, STRIDE, 1>(t);
+    row_tiles<T, G, STRIDE, 1>(t, from);
 }
