@@ -1,4 +1,4 @@
-"""``fastconv train``: a net learns, with fastconv's layers, torch.nn's, or both side by side.
+"""``fastconv train``: trains a net with fastconv's layers, with torch.nn's, or with both in turns.
 
 Layer: a command; what needs an optional package is imported only when it runs.
 """

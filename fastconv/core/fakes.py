@@ -1,5 +1,5 @@
-"""What compilers and tracers need to know of the operators: sizes, memory formats and
-multiply-adds. Layer: operators.
+"""Tells compilers and tracers the sizes, memory formats and multiply-adds of the operators. Layer:
+operators.
 """
 
 import torch
