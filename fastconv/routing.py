@@ -1,5 +1,6 @@
 """Computes torch's own convolution and pooling functions by fastconv, for code that cannot be
-edited and for tools that need modules of exactly torch.nn's classes. Layer: public, over functional.
+edited and for tools that need modules of exactly torch.nn's classes. Layer: public, over
+functional.
 
 A `TorchFunctionMode` sees the calls. While it answers a call, torch takes it off the stack, so
 fastconv.functional takes its plain way.
