@@ -1,7 +1,7 @@
-// The host of eager.cpp that needs nothing of torch at build time. It reads tensors through DLPack
-// and calls torch's functions as Python objects. Gradients come from old-style
-// torch.autograd.Functions whose `forward` is compiled (function_<op> here). Where the library of
-// csrc/torch/ was built, it replaces this host. Layer: bindings.
+// The host of eager.cpp that needs nothing of torch at build time: tensors are read through DLPack,
+// torch's functions are called as Python objects, and gradients come from old-style
+// torch.autograd.Functions whose `forward` is compiled (function_<op> here). The library of
+// csrc/torch/ replaces it where it was built.
 #include <pybind11/stl.h>
 
 #include <atomic>

@@ -1,10 +1,9 @@
-"""The operators as compositions of torch's own, for exporters that know torch's alone. Layer: core,
-over ops.py.
+"""The operators as torch's own, for exporters that know torch's alone. Layer: core, over ops.py.
 
-`torch.onnx.export` decomposes operators without a node by torch's table of decompositions.
-`ExportedProgram.run_decompositions` does the same with that table. torch.compile keeps each
-operator as one node (inductor.py). For the exporter that traces TorchScript, functional asks
-`exporting` and leaves the call to torch.
+`torch.onnx.export` decomposes what it has no node for by torch's table of decompositions, and so
+does `ExportedProgram.run_decompositions` with that table. torch.compile keeps the operators one
+node each (inductor.py). For the exporter that traces TorchScript, functional asks `exporting` and
+leaves the call to torch.
 """
 
 import sys

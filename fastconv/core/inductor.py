@@ -1,10 +1,10 @@
-"""Makes torch.compile's inductor call the operators as they are, and fold constants into a
-convolution in frozen graphs. Layer: core, over decompositions.py.
+"""What torch.compile's inductor needs to know of the operators, told once it is loaded: to call
+them as they are, and in frozen graphs to fold constants into a convolution. Layer: core, over
+decompositions.py.
 
-``y = (conv2d(x, w, bias) - a) * b`` becomes ``conv2d(x, w * b, (bias - a) * b)``, if a and b are
-constants with a number for each channel. A batch norm in evaluation has this form. torch does the
-same for its own convolution under ``torch._inductor.config.freezing``; its patterns name that
-operator alone.
+``y = (conv2d(x, w, bias) - a) * b`` with constants a, b of a channel each, as a batch norm in
+evaluation is, becomes ``conv2d(x, w * b, (bias - a) * b)``. torch does the same for its own
+convolution under ``torch._inductor.config.freezing``; its patterns name that operator alone.
 """
 
 import sys
