@@ -7,6 +7,8 @@ namespace {
 
 constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
 
+constexpr WhyNot NO_KERNELS = "there are no direct kernels for 16-bit types";
+
 WhyNot supports_forward(const Conv2dShape& s) {
   return correlation_fits(forward_correlation(s)) ? HOLDS : TOO_LARGE;
 }
@@ -61,20 +63,30 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
   return true;
 }
 
+// A path that supports no shape.
+template <class Buffers>
+Path<Buffers> no_path() {
+  return {"direct", [](const Conv2dShape&) { return NO_KERNELS; }, always, no_workspace,
+          [](const Conv2dShape&, const Buffers&, void*, const Context&) { return false; }};
+}
+
 }  // namespace
 
 template <class T>
 Path<ForwardBuffers<T>> direct_forward_path() {
-  return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
+  if constexpr (IS_WIDENED<T>) return no_path<ForwardBuffers<T>>();
+  else return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> direct_backward_input_path() {
-  return {"direct", supports_backward_input, always, backward_input_bytes<T>,
+  if constexpr (IS_WIDENED<T>) return no_path<BackwardInputBuffers<T>>();
+  else return {"direct", supports_backward_input, always, backward_input_bytes<T>,
           run_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> direct_backward_weight_path() {
-  return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
+  if constexpr (IS_WIDENED<T>) return no_path<BackwardWeightBuffers<T>>();
+  else return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
           run_backward_weight<T>};
 }
 

@@ -6,6 +6,7 @@
 
 #include "../common/correlation.h"
 #include "../common/workspace.h"
+#include "../simd/table.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -136,7 +137,7 @@ inline int64_t row_pieces(const Correlation& s, const PatchTables& tables, int64
 template <class T>
 void pack_term_rows(const ProductKernels<T>& k, const Correlation& s, const PatchTables& tables,
                     const TermChunk& chunk, const T* x, int64_t p, int64_t count, int64_t padded,
-                    int64_t width, T* rows, int thread) {
+                    int64_t width, SumOf<T>* rows, int thread) {
   PixelSpan* spans = tables.spans_of(thread);
   Piece* pieces = tables.pieces_of(thread);
   int64_t span_count = 0;
@@ -167,8 +168,9 @@ void fill_few(int64_t count, T* to) {
 // Packs the same as rows[pixel][width], terms inner. Where the pixels of an image row follow each
 // other in memory as the taps do in the terms, a row of the filter is copied at once.
 template <class T>
-void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const TermChunk& chunk,
-                     const T* x, int64_t p, int64_t count, int64_t width, T* rows) {
+void pack_pixel_rows(const RowKernels<T>& k, const Correlation& s, const PatchTables& tables,
+                     const TermChunk& chunk, const T* x, int64_t p, int64_t count, int64_t width,
+                     SumOf<T>* rows) {
   x += chunk.c * s.x.c;
   const bool dense = s.x.c == 1 && chunk.c_step == 1;
   const bool whole_rows = dense && chunk.C == s.C && s.w.step * s.x.w == s.C;
@@ -180,7 +182,7 @@ void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const Term
       const bool row_inside = span.i >= tables.rows[a].first && span.i < tables.rows[a].end;
       const int64_t ih = span.i * s.h.stride + s.h.first + a * s.h.step;
       const T* row = x + span.n * s.x.n + ih * s.x.h;
-      T* to = rows + at * width + (t - chunk.t) * chunk.tap_step;
+      SumOf<T>* to = rows + at * width + (t - chunk.t) * chunk.tap_step;
       for (int64_t j = span.j; j < span.j + span.count; ++j, to += width) {
         // The taps first .. last - 1 of b .. b + taps - 1 lie inside the image.
         const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
@@ -196,13 +198,17 @@ void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const Term
         if (!dense) {
           const T* from = row + iw * s.x.w;
           for (int64_t c = 0; c < chunk.C; ++c)
-            to[c * chunk.c_step] = last ? from[c * s.x.c] : T(0);
+            to[c * chunk.c_step] = last ? SumOf<T>(from[c * s.x.c]) : 0;
           continue;
         }
         if (first > 0 || last < taps) fill_few(taps * chunk.C, to);
         if (last > first) {
           const int64_t offset = first * chunk.C;
-          copy_few(row + iw * s.x.w + offset, (last - first) * chunk.C, to + offset);
+          const T* from = row + iw * s.x.w + offset;
+          if constexpr (IS_WIDENED<T>)
+            k.copy_in(1, (last - first) * chunk.C, from, 0, to + offset, 0, 0);
+          else
+            copy_few(from, (last - first) * chunk.C, to + offset);
         }
       }
     }

@@ -33,11 +33,16 @@ WhyNot pays_packing(const Conv2dShape& s, int64_t in, int64_t out, bool few_suff
     return "fewer than 16 channels are read or written in a group, by several taps";
   return HOLDS;
 }
-// With channels last and a stride, the taps of a filter row are copied at once.
+// With channels last and a stride, the taps of a filter row are copied at once. The direct kernels have
+// no 16-bit types, whose elements are widened while they are packed.
+template <class T>
 WhyNot is_profitable(const Conv2dShape& s) {
+  if (IS_WIDENED<T>) return HOLDS;
   return pays_packing(s, s.group_IC(), s.group_OC(), s.x_channels_last && s.stride_w > 1);
 }
+template <class T>
 WhyNot is_backward_input_profitable(const Conv2dShape& s) {
+  if (IS_WIDENED<T>) return HOLDS;
   return pays_packing(s, s.group_OC(), s.group_IC(), false);
 }
 
@@ -198,16 +203,16 @@ Path<BackwardInputBuffers<T>> small_map_backward_input_path() {
 }
 template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path() {
-  return {"gemm", supports, is_profitable, forward_bytes<T, GEMM<T>>, run_forward<T, GEMM<T>>};
+  return {"gemm", supports, is_profitable<T>, forward_bytes<T, GEMM<T>>, run_forward<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, is_backward_input_profitable,
+  return {"gemm", supports_backward_input, is_backward_input_profitable<T>,
           backward_input_bytes<T, GEMM<T>>, run_backward_input<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
-  return {"gemm", supports, is_profitable, backward_weight_bytes<T>, run_backward_weight<T>};
+  return {"gemm", supports, is_profitable<T>, backward_weight_bytes<T>, run_backward_weight<T>};
 }
 
 #define INSTANTIATE(T)                                                    \
