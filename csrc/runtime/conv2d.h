@@ -113,7 +113,7 @@ void run_conv2d(const char* direction, const Conv2dShape& shape, Buffers<T> io,
       const auto& ready = *path.ready_filters;
       void* space = Device::workspace(ready.workspace_bytes(shape, context), context);
       const auto filters = filters_of<Device>(ready, shape, io, space, context);
-      io.filters = static_cast<const T*>(filters.get());
+      io.filters = static_cast<const SumOf<T>*>(filters.get());
       return run_until_it_stands<Device>(path, shape, io, space, context);
     }
   void* space = Device::workspace(path.workspace_bytes(shape, context), context);

@@ -77,7 +77,7 @@ def conv2d(
         output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1;
             channels_last if the input or the weight is
 
-    float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are
+    float32, float64, float16 and bfloat16 have kernels; sums of the last two are float32 and are
     rounded once. Other types and devices are left to torch (:func:`fastconv.handovers` counts
     them). Errors are those of torch.
     """

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch._prims_common import suggest_memory_format
 from torch.overrides import has_torch_function
 
-from fastconv.core import ops
 from fastconv.core.arguments import (
     adaptive_args,
     avg_pool2d_args,
@@ -256,7 +255,7 @@ def _stride(kernel_size: object, stride: object) -> object:
 
 def _widened(average: Callable, x: Tensor, *rest: object) -> Tensor:
     """The average of a short type is rounded once, after both steps."""
-    if x.dtype in ops.WIDENED_DTYPES:
+    if x.dtype in (torch.float16, torch.bfloat16):
         return _pooled(x.float(), average, *rest).to(x.dtype)
     return _pooled(x, average, *rest)
 

@@ -35,32 +35,32 @@ Isa isa_for_channels(int64_t channels, int64_t element_bytes);
 // family defines the function `name` in its namespace. avx2_wide has the types that are summed in
 // float alone and may be missing.
 #if defined(__x86_64__)
-#define FASTCONV_TABLE(Table, name)                                                      \
-  namespace generic {                                                                    \
-  template <class T>                                                                     \
-  const Table<T>& name();                                                                \
-  }                                                                                      \
-  namespace avx2 {                                                                       \
-  template <class T>                                                                     \
-  const Table<T>& name();                                                                \
-  }                                                                                      \
-  namespace avx512 {                                                                     \
-  template <class T>                                                                     \
-  const Table<T>& name();                                                                \
-  }                                                                                      \
-  namespace avx2_wide {                                                                  \
-  __attribute__((weak)) const Table<float>& name(const float*);                          \
-  __attribute__((weak)) const Table<Half>& name(const Half*);                            \
-  __attribute__((weak)) const Table<BFloat16>& name(const BFloat16*);                    \
-  }                                                                                      \
-  template <class T>                                                                     \
-  const Table<T>& name(Isa isa) {                                                        \
-    if (isa == Isa::avx512) return avx512::name<T>();                                    \
-    if constexpr (sizeof(SumOf<T>) == sizeof(float)) {                                   \
-      const Table<T>& (*wide)(const T*) = avx2_wide::name;                               \
-      if (isa == Isa::avx2_wide && wide != nullptr) return wide(nullptr);                \
-    }                                                                                    \
-    return isa == Isa::generic ? generic::name<T>() : avx2::name<T>();                   \
+#define FASTCONV_TABLE(Table, name)                                       \
+  namespace generic {                                                     \
+  template <class T>                                                      \
+  const Table<T>& name();                                                 \
+  }                                                                       \
+  namespace avx2 {                                                        \
+  template <class T>                                                      \
+  const Table<T>& name();                                                 \
+  }                                                                       \
+  namespace avx512 {                                                      \
+  template <class T>                                                      \
+  const Table<T>& name();                                                 \
+  }                                                                       \
+  namespace avx2_wide {                                                   \
+  __attribute__((weak)) const Table<float>& name(const float*);           \
+  __attribute__((weak)) const Table<Half>& name(const Half*);             \
+  __attribute__((weak)) const Table<BFloat16>& name(const BFloat16*);     \
+  }                                                                       \
+  template <class T>                                                      \
+  const Table<T>& name(Isa isa) {                                         \
+    if (isa == Isa::avx512) return avx512::name<T>();                     \
+    if constexpr (sizeof(SumOf<T>) == sizeof(float)) {                    \
+      const Table<T>& (*wide)(const T*) = avx2_wide::name;                \
+      if (isa == Isa::avx2_wide && wide != nullptr) return wide(nullptr); \
+    }                                                                     \
+    return isa == Isa::generic ? generic::name<T>() : avx2::name<T>();    \
   }
 #else
 #define FASTCONV_TABLE(Table, name) \

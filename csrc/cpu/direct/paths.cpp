@@ -74,20 +74,26 @@ Path<Buffers> no_path() {
 
 template <class T>
 Path<ForwardBuffers<T>> direct_forward_path() {
-  if constexpr (IS_WIDENED<T>) return no_path<ForwardBuffers<T>>();
-  else return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path<ForwardBuffers<T>>();
+  else
+    return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> direct_backward_input_path() {
-  if constexpr (IS_WIDENED<T>) return no_path<BackwardInputBuffers<T>>();
-  else return {"direct", supports_backward_input, always, backward_input_bytes<T>,
-          run_backward_input<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path<BackwardInputBuffers<T>>();
+  else
+    return {"direct", supports_backward_input, always, backward_input_bytes<T>,
+            run_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> direct_backward_weight_path() {
-  if constexpr (IS_WIDENED<T>) return no_path<BackwardWeightBuffers<T>>();
-  else return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
-          run_backward_weight<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path<BackwardWeightBuffers<T>>();
+  else
+    return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
+            run_backward_weight<T>};
 }
 
 #define INSTANTIATE(T)                                                 \

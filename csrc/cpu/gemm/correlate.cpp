@@ -72,14 +72,14 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
   for (int64_t i = first; i < last; ++i) {
     const int64_t width = p.panels.width(i), m = p.panels.first(i);
     StridedProduct<SumOf<T>> product{chunk.count,
-                              patches,
-                              chunk.count,
-                              1,
-                              weights + m * p.terms.count() + chunk.k * width,
-                              width,
-                              c + m - job.m,
-                              p.c_row(),
-                              chunk.k > 0};
+                                     patches,
+                                     chunk.count,
+                                     1,
+                                     weights + m * p.terms.count() + chunk.k * width,
+                                     width,
+                                     c + m - job.m,
+                                     p.c_row(),
+                                     chunk.k > 0};
     if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
     if (!p.direct_to_y()) {
       multiply_strided(p.k, width / p.lanes, job.count, product);
@@ -115,14 +115,14 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
     for (int64_t at = 0; at < job.count; at += p.panel) {
       const int64_t vectors = ceil_div(min64(p.panel, job.count - at), p.lanes);
       StridedProduct<SumOf<T>> product{chunk.count,
-                                a + at_m * a_row,
-                                a_row,
-                                1,
-                                patches + at * chunk.count,
-                                vectors * p.lanes,
-                                c + at_m * p.c_row() + at,
-                                p.c_row(),
-                                chunk.k > 0};
+                                       a + at_m * a_row,
+                                       a_row,
+                                       1,
+                                       patches + at * chunk.count,
+                                       vectors * p.lanes,
+                                       c + at_m * p.c_row() + at,
+                                       p.c_row(),
+                                       chunk.k > 0};
       if (bias) product.row_start = bias + job.group * p.s.M + job.m + at_m;
       multiply_strided(p.k, vectors, min64(M_BLOCK, job.M - at_m), product);
     }

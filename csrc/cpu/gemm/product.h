@@ -42,8 +42,8 @@ void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
   if constexpr (!TRANSPOSED)
     if (vectors == ProductKernels<T>::TILE_VECTORS)
       return multiply_rows<SumOf<T>, false>(k.tile_rows, k.tile_products, rows, p);
-  multiply_rows<SumOf<T>, TRANSPOSED>(k.panel_rows[vectors - 1], k.panel_products[TRANSPOSED][vectors - 1],
-                               rows, p);
+  multiply_rows<SumOf<T>, TRANSPOSED>(k.panel_rows[vectors - 1],
+                                      k.panel_products[TRANSPOSED][vectors - 1], rows, p);
 }
 
 // Cuts `count` columns into panels of nearly equal width, of at most `most` vectors each. Two panels of

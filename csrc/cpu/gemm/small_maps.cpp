@@ -133,7 +133,8 @@ void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
   const T* w = weight + group * s.weight_group + m * s.weight.n;
   if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed, p.terms.count());
   const int64_t row = p.pixels * p.images;
-  for (int64_t i = 0; i < M * row; ++i) sums[i] = bias ? SumOf<T>(bias[group * s.M + m + i / row]) : 0;
+  for (int64_t i = 0; i < M * row; ++i)
+    sums[i] = bias ? SumOf<T>(bias[group * s.M + m + i / row]) : 0;
   const SumOf<T>* weights = packed;
   if constexpr (!IS_WIDENED<T>)
     if (p.in_place) weights = w;

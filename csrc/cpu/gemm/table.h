@@ -85,8 +85,8 @@ struct ProductKernels {
   void (*write_rows)(int64_t rows, int64_t columns, const Sum* in, int64_t in_row, T* out,
                      int64_t out_row);
   // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
-  void (*write_pairs)(int64_t rows, int64_t columns, const Sum* even, const Sum* odd, int64_t in_row,
-                      T* out, int64_t out_row);
+  void (*write_pairs)(int64_t rows, int64_t columns, const Sum* even, const Sum* odd,
+                      int64_t in_row, T* out, int64_t out_row);
 };
 
 FASTCONV_TABLE(ProductKernels, product_kernels)

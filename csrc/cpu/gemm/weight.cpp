@@ -57,7 +57,8 @@ struct GemmWeightSchedule {
     chunk = min64(min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel),
                   round_up(pixels, lanes));
     chunks = ceil_div(pixels, chunk);
-    stretch = clamp64(STRETCH_BYTES / int64_t(sizeof(Sum)) / (chunk * s.groups * width()), 1, chunks);
+    stretch =
+        clamp64(STRETCH_BYTES / int64_t(sizeof(Sum)) / (chunk * s.groups * width()), 1, chunks);
     const int64_t room = SLICES_BYTES / int64_t(sizeof(Sum)) / max64(1, s.groups * c_count());
     slices = clamp64(ceil_div(JOBS, s.groups * blocks.count()), 1, max64(1, min64(stretch, room)));
   }
@@ -182,11 +183,11 @@ void finish_terms(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
   if (s.weight.c == 1) {
     for (int64_t t = 0; t < terms.taps; ++t)
       p.rows.transpose_out(terms.C, s.M, sum + t * terms.tap_step * width, terms.c_step * width,
-                       w + tap_offset(terms.t + t), s.weight.n);
+                           w + tap_offset(terms.t + t), s.weight.n);
   } else {  // the taps of a channel are neighbours
     for (int64_t i = 0; i < terms.C; ++i)
       p.rows.transpose_out(terms.taps, s.M, sum + i * terms.c_step * width, terms.tap_step * width,
-                       w + i * s.weight.c + terms.t, s.weight.n);
+                           w + i * s.weight.c + terms.t, s.weight.n);
   }
   if (block > 0 || !io.grad_bias) return;
   SumOf<T>* bias = c + p.terms.count() * width;

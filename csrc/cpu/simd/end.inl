@@ -16,10 +16,10 @@ const TABLE<T>& TABLE_NAME() {
 #define FASTCONV_PUBLISH(T) template const TABLE<T>& TABLE_NAME<T>();
 TABLE_TYPES(FASTCONV_PUBLISH)
 #else  // avx2_wide is for tests and has the types that are summed in float
-#define FASTCONV_PUBLISH(T)                        \
-  const TABLE<T>& TABLE_NAME(const T*) {           \
+#define FASTCONV_PUBLISH(T)                            \
+  const TABLE<T>& TABLE_NAME(const T*) {               \
     static constexpr TABLE<T> table = make_table<T>(); \
-    return table;                                  \
+    return table;                                      \
   }
 FASTCONV_PUBLISH(float)
 #if !defined(TABLE_TYPES)  // all, else those of sums

@@ -118,7 +118,8 @@ FASTCONV_LEAF void store_first_of_four(void* to, uint64_t four, int count) {
 template <class T>
 FASTCONV_LEAF Vec<T> load_first_halves(const T* from, int count) {
 #if REGISTER_BYTES == 64
-  return widen<T>((HalfBits)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), from));
+  return widen<T>(
+      (HalfBits)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), from));
 #else
   constexpr int FOURS = LANES<T> / 4;
   uint64_t fours[FOURS];

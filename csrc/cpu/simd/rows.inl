@@ -103,8 +103,8 @@ void transpose(int64_t rows, int64_t columns, const In* in, int64_t in_row, Out*
   for (int64_t r = 0; r < rows; r += L)
     for (int64_t c = 0; c < columns; c += L)
       transpose_block(static_cast<int>(rows - r < L ? rows - r : L),
-                         static_cast<int>(columns - c < L ? columns - c : L), in + r * in_row + c,
-                         in_row, out + c * out_row + r, out_row);
+                      static_cast<int>(columns - c < L ? columns - c : L), in + r * in_row + c,
+                      in_row, out + c * out_row + r, out_row);
 }
 
 template <class T>
