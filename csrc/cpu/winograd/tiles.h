@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "../gemm/product.h"
 #include "../simd/table.h"
@@ -82,22 +81,6 @@ struct Rectangle {
   int64_t IH, IW, channels, ih, iw;
 };
 
-// Copies some neighbouring channels, at most a vector, into scratch, widened; and back, rounded.
-template <class P, class T>
-void copy_channels(const RowKernels<P>& k, const P* from, int64_t count, T* to) {
-  if constexpr (IS_WIDENED<P>)
-    k.copy_in(1, count, from, 0, to, 0, 0);
-  else
-    std::memcpy(to, from, count * sizeof(T));
-}
-template <class P, class T>
-void write_channels(const RowKernels<P>& k, const T* from, int64_t count, P* to) {
-  if constexpr (IS_WIDENED<P>)
-    k.copy_out(1, count, from, 0, to, 0, 0);
-  else
-    std::memcpy(to, from, count * sizeof(T));
-}
-
 // Copies `rows` rows of `width` pixels into scratch. Pixels outside the image are 0.
 template <class P, class T>
 void gather_pixels(const RowKernels<P>& k, const Rectangle<P>& from, int64_t rows, int64_t width,
@@ -118,8 +101,7 @@ void gather_pixels(const RowKernels<P>& k, const Rectangle<P>& from, int64_t row
     if (xs.w == 1)
       k.transpose_in(from.channels, end - begin, pixel, xs.c, row + begin * lanes, lanes);
     else
-      for (int64_t q = begin; q < end; ++q, pixel += xs.w)
-        copy_channels(k, pixel, from.channels, row + q * lanes);
+      k.copy_in(end - begin, from.channels, pixel, xs.w, row + begin * lanes, lanes, 0);
   }
 }
 
@@ -172,8 +154,7 @@ void scatter_pixels(const RowKernels<P>& k, const T* scratch, int64_t width, int
     if (ys.w == 1)
       k.transpose_out(columns, channels, from, k.lanes, to, ys.c);
     else
-      for (int64_t q = 0; q < columns; ++q)
-        write_channels(k, from + q * k.lanes, channels, to + q * ys.w);
+      k.copy_out(columns, channels, from, k.lanes, to, ys.w, 0);
   }
 }
 
@@ -199,7 +180,7 @@ void gather_filters(const RowKernels<P>& k, const WinogradConv& conv, const P* w
     if (ws.c == 1)
       k.transpose_in(m, c, from, ws.n, to, taps * lanes);
     else
-      for (int64_t i = 0; i < c; ++i) copy_channels(k, from + i * ws.c, m, to + i * taps * lanes);
+      k.copy_in(c, m, from, ws.c, to, taps * lanes, 0);
   }
 }
 
