@@ -100,15 +100,16 @@ def conv2d(
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
+    kept = w is weight  # filters; not those of a copy by autocast, which has another address each time
     if x.dim() == 3:
-        return _run_conv2d(x.unsqueeze(0), w, b, args).squeeze(0)
-    return _run_conv2d(x, w, b, args)
+        return _run_conv2d(x.unsqueeze(0), w, b, args, kept).squeeze(0)
+    return _run_conv2d(x, w, b, args, kept)
 
 
-def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
+def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple, kept: bool) -> Tensor:
     if tracked(x, w, bias):
         return Conv2d.apply(x, w, bias, args)
-    return ops.conv2d(x, w, bias, *args, True)
+    return ops.conv2d(x, w, bias, *args, kept)
 
 
 def max_pool2d(

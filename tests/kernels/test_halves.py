@@ -27,7 +27,7 @@ from reference import WINOGRAD, assert_rounded_once, dot_bound
 from fastconv.core.extension import _C
 
 PLAIN = {d: plain_sums(d) for d in DIRECTIONS}
-# Each kernel and each kind of row that it loads and stores: whole vectors, their rests, both layouts.
+# Each kernel and each kind of row: whole vectors and their rests.
 CASES = [
     case
     for case in CONV_CASES
@@ -107,7 +107,8 @@ POOLS = [
     in {
         "k2, odd extents", "k3 s2 p1, ceil_mode", "k3 s1 p1", "k3 by 2, s1 by 3", "whole plane",
         "window of more than 256", "divisor", "ceil_mode, not counted", "no images", "k2 on 11x2x4",
-        "k2 on 5x4x8", "k2, rows of 7 outputs", "k13 s1 p6", "wide k13 by 15, s1", "dilation 2 by 3",
+        "k2 on 5x4x8", "k2, rows of 7 outputs", "k13 s1 p6", "wide k13 by 15, s1",
+        "dilation 2 by 3",
     }
 ]  # fmt: skip
 SIZES = [((2, 3, 8, 8), (4, 2)), ((1, 5, 7, 9), (3, 4)), ((2, 17, 3, 3), (5, 4)),

@@ -42,7 +42,8 @@ struct CorrelateSchedule {
   const GroupVectors vectors{s.groups, k.lanes};
   const int64_t taps = s.h.filter_taps * s.w.filter_taps;
   const int64_t filters = max64(s.inputs, s.outputs);  // of a group
-  const bool in_place = s.in.c == 1 && s.out.c == 1 && filters == 1 && s.groups >= k.lanes;
+  const bool in_place = s.in.c == 1 && s.out.c == 1 && filters == 1 && s.groups >= k.lanes &&
+                        kernels.any_row != nullptr;
   int threads;
   int64_t band_rows, bands;
   int64_t block, shares;          // in place: channels of a block, jobs that share the channels

@@ -46,6 +46,7 @@ struct PlaneSchedule {
     if (!dense || !neighbours || h.taps > DepthwiseKernels<T>::MOST_TAPS) return;
     if (c.h.outputs < kernels.plane_rows || 2 * c.w.outputs <= lanes) return;
     plane = kernels.plane[h.taps - 1];
+    if (!plane) return;
     const int64_t pixels = c.h.outputs * c.w.outputs;
     planes = c.N * c.groups * c.outputs;
     threads = threads_for(planes * pixels * h.taps * w.taps, wanted_threads);

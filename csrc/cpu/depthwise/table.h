@@ -79,6 +79,7 @@ struct DepthwiseSums {
   int64_t x_ahead, y_ahead;
 };
 
+// All null: there are none for T on this instruction set, and bands are packed.
 template <class T>
 struct DepthwiseKernels {
   // There are register tiles for neighbouring taps (step 1) with these strides and taps in a row.

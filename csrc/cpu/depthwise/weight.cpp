@@ -40,7 +40,8 @@ struct WeightSchedule {
   const DepthwiseAxis h = forward_axis(rows_axis(s));
   const int64_t M = s.group_OC(), taps = s.KH * s.KW;
   const int64_t OH = s.OH(), OW = s.OW();
-  const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes;
+  const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes &&
+                        kernels.any_row != nullptr;
   int threads;
   int64_t band_rows, bands;    // output rows of a band, bands of an image
   int64_t units;               // (n, band) pairs

@@ -22,7 +22,7 @@ TABLE_TYPES(FASTCONV_PUBLISH)
     return table;                                      \
   }
 FASTCONV_PUBLISH(float)
-#if !defined(TABLE_TYPES)  // all, else those of sums
+#if !defined(TABLE_TYPES) && !defined(WIDE_TABLE_OF_FLOAT)
 FASTCONV_PUBLISH(Half)
 FASTCONV_PUBLISH(BFloat16)
 #endif

@@ -81,80 +81,50 @@ FASTCONV_LEAF void store_halves(T* to, Vec<T> v) {
   __builtin_memcpy(to, &bits, sizeof bits);
 }
 
-// Of four elements as 8 bytes the first `count`, 0 to 4. No other memory is touched.
-FASTCONV_LEAF uint64_t first_of_four(const void* from, int count) {
-  uint64_t four = 0;
-  uint32_t two;
-  uint16_t one;
-  const char* at = static_cast<const char*>(from);
-  if (count >= 4) {
-    __builtin_memcpy(&four, at, 8);
-    return four;
-  }
-  if (count >= 2) {
-    __builtin_memcpy(&two, at, 4);
-    four = two;
-  }
-  if (count & 1) {
-    __builtin_memcpy(&one, at + (count & 2) * 2, 2);
-    four |= static_cast<uint64_t>(one) << (count & 2) * 16;
-  }
-  return four;
+// The lanes [first, end) of memory, the others are 0. No other memory is read, or written. Rows end once,
+// so these are calls: in line they would be most of a kernel's code.
+__attribute__((noinline, unused)) HalfBits load_some(const void* from, int first, int end) {
+#if REGISTER_BYTES == 64
+  const uint32_t bits = ((1u << end) - 1) & ~((1u << first) - 1);
+  return (HalfBits)_mm256_maskz_loadu_epi16(static_cast<__mmask16>(bits), from);
+#else
+  uint16_t lanes[VECTOR_BYTES / 4] = {};
+  for (int i = first; i < end; ++i)
+    __builtin_memcpy(lanes + i, static_cast<const char*>(from) + 2 * i, 2);
+  HalfBits bits;
+  __builtin_memcpy(&bits, lanes, sizeof bits);
+  return bits;
+#endif
 }
-FASTCONV_LEAF void store_first_of_four(void* to, uint64_t four, int count) {
-  char* at = static_cast<char*>(to);
-  if (count >= 4) {
-    __builtin_memcpy(at, &four, 8);
-    return;
+__attribute__((noinline, unused)) void store_some(void* to, HalfBits bits, int count) {
+#if REGISTER_BYTES == 64
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1), (__m256i)bits);
+#else
+  for (int i = 0; i < count; ++i) {
+    const uint16_t lane = bits[i];
+    __builtin_memcpy(static_cast<char*>(to) + 2 * i, &lane, 2);
   }
-  if (count >= 2) {
-    __builtin_memcpy(at, &four, 4);
-    four >>= 32;
-    at += 4;
-  }
-  if (count & 1) __builtin_memcpy(at, &four, 2);
+#endif
 }
 
 template <class T>
 FASTCONV_LEAF Vec<T> load_first_halves(const T* from, int count) {
-#if REGISTER_BYTES == 64
-  return widen<T>(
-      (HalfBits)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), from));
-#else
-  constexpr int FOURS = LANES<T> / 4;
-  uint64_t fours[FOURS];
-#pragma GCC unroll 4
-  for (int i = 0; i < FOURS; ++i)
-    fours[i] = first_of_four(from + 4 * i, count > 4 * i ? count - 4 * i : 0);
-  HalfBits bits;
-  __builtin_memcpy(&bits, fours, sizeof bits);
-  return widen<T>(bits);
-#endif
+  return widen<T>(load_some(from, 0, count));
 }
 template <class T>
 FASTCONV_LEAF void store_first_halves(T* to, Vec<T> v, int count) {
-  const HalfBits bits = narrow<T>(v);
-#if REGISTER_BYTES == 64
-  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1), (__m256i)bits);
-#else
-  constexpr int FOURS = LANES<T> / 4;
-  uint64_t fours[FOURS];
-  __builtin_memcpy(fours, &bits, sizeof bits);
-#pragma GCC unroll 4
-  for (int i = 0; i < FOURS; ++i)
-    store_first_of_four(to + 4 * i, fours[i], count > 4 * i ? count - 4 * i : 0);
-#endif
+  store_some(to, narrow<T>(v), count);
 }
 
 template <class T>
 FASTCONV_LEAF Vec<T> load_range_of_halves(const T* from, LaneRange<T> range, Lane<T> fill) {
 #if REGISTER_BYTES == 64
-  const __mmask16 mask = static_cast<__mmask16>(range.bits);
-  const Vec<T> v = widen<T>((HalfBits)_mm256_maskz_loadu_epi16(mask, from));
-  return (Vec<T>)_mm512_mask_blend_ps(mask, (__m512)broadcast(fill), (__m512)v);
+  const int first = range.bits ? __builtin_ctz(range.bits) : 0;
+  const int end = range.bits ? 32 - __builtin_clz(range.bits) : 0;
 #else
-  Vec<T> v = broadcast(fill);
-  for (int i = range.first; i < range.end; ++i) v[i] = static_cast<Lane<T>>(from[i]);
-  return v;
+  const int first = range.first, end = range.end;
 #endif
+  const Vec<T> v = widen<T>(load_some(from, first, end));
+  const auto lane = ramp(LaneInteger<T>(1));
+  return (lane >= LaneInteger<T>(first)) & (lane < LaneInteger<T>(end)) ? v : broadcast(fill);
 }
