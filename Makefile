@@ -1,15 +1,18 @@
 # make train   .venv, dependencies, build, then LeNet-5 on real handwritten digits, fastconv beside torch.nn
 # make test    the same set-up, then every test; pass more by ARGS="-k conv2d -x"
 # make test-cuda-sweep  the CUDA kernels on the CPU, every case in every type: docs/cuda.md
+# make gpu-check  on a machine with an NVIDIA GPU: build, check and measure the CUDA kernels, 8 minutes: docs/cuda.md
 # make lint    clang-format and ruff
 # make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts
+# make docs    the documentation site in build/site; docs-serve: the same at 127.0.0.1:8000, rebuilt while pages are edited
 # make report  README, tables and pictures from the newest committed result of make bench
 PYTHON ?= python3
 VENV ?= .venv
+DOCS_VENV ?= build/docs-venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc -path csrc/cuda -prune -o \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) -print) setup.py pyproject.toml
 
-.PHONY: train test test-cuda-sweep lint bench bench-quick report build clean
+.PHONY: train test test-cuda-sweep gpu-check lint bench bench-quick docs docs-serve report build clean
 
 train: build
 	$(BIN)/fastconv train $(ARGS)
@@ -21,6 +24,10 @@ test: build
 test-cuda-sweep: build
 	FASTCONV_CUDA_SWEEP=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 tests/cuda $(ARGS)
 
+# With the Python and the torch that are here: no environment is made, nothing is downloaded.
+gpu-check:
+	$(PYTHON) -m benchmarks.gpu $(ARGS)
+
 lint: $(VENV)/.requirements
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,6 +38,14 @@ bench: build $(VENV)/.requirements-bench
 
 bench-quick: build
 	$(BIN)/python -m benchmarks.bench --quick $(ARGS)
+
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: $(DOCS_VENV)/.requirements
+	$(DOCS_VENV)/bin/mkdocs build --strict $(ARGS)
+
+docs-serve: $(DOCS_VENV)/.requirements
+	$(DOCS_VENV)/bin/mkdocs serve --strict $(ARGS)
 
 report: build
 	$(BIN)/python -m benchmarks.report $(ARGS)
@@ -45,6 +60,11 @@ $(VENV)/.requirements: requirements.txt
 
 $(VENV)/.requirements-bench: $(VENV)/.requirements requirements-bench.txt
 	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
+	touch $@
+
+$(DOCS_VENV)/.requirements: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet -r requirements-docs.txt
 	touch $@
 
 $(VENV)/.built: $(VENV)/.requirements $(SOURCES)

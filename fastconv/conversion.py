@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 
 from fastconv import modules, modules_conv, modules_pool, routing
 from fastconv.core.arguments import DTYPES
+from fastconv.core.tensors import DEVICE_REFUSALS
 from fastconv.tables import table
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -69,6 +70,10 @@ class ReportRow:
         kind: its class.
         computed_by: "fastconv" or "torch".
         why: where torch computes it, why; else "".
+
+    Examples:
+        >>> fastconv.report(fastconv.Conv2d(3, 8, 3)).rows[0]
+        ReportRow(layer='', kind='Conv2d', computed_by='fastconv', why='')
     """
 
     layer: str
@@ -79,7 +84,16 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class Report:
-    """Every convolution and pool of a model, in the order of its modules. `str` makes a table."""
+    """Every convolution and pool of a model, in the order of its modules. `str` makes a table.
+
+    Attributes:
+        rows: a :class:`fastconv.ReportRow` for each layer.
+
+    Examples:
+        >>> print(fastconv.report(torch.nn.MaxPool2d(2)).summary())
+        0 of 1 convolution and pooling layers are fastconv's
+          1 left to torch: torch's own MaxPool2d: fastconv.convert(model)
+    """
 
     rows: tuple[ReportRow, ...]
 
@@ -90,6 +104,7 @@ class Report:
         return {name: found[name] for name in ("fastconv", "torch")}
 
     def as_dicts(self) -> list[dict[str, str]]:
+        """The rows as dictionaries, for JSON or a data frame."""
         return [asdict(row) for row in self.rows]
 
     def summary(self) -> str:
@@ -113,6 +128,21 @@ def report(model: nn.Module) -> Report:
     It looks at the modules and runs nothing; :func:`fastconv.explain` runs the model and sees calls
     of functions, too. Layers left to torch are those that fastconv does not cover, those of classes
     derived from torch.nn's, and those of a model that was not converted.
+
+    Args:
+        model: any module, converted or not.
+
+    Examples:
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.MaxPool2d(2))
+        >>> fastconv.report(model).counts
+        {'fastconv': 0, 'torch': 2}
+        >>> print(fastconv.report(fastconv.convert(model)))
+        layer  class      computed by  why
+        -----  ---------  -----------  ---
+        0      Conv2d     fastconv
+        1      MaxPool2d  fastconv
+        <BLANKLINE>
+        2 of 2 convolution and pooling layers are fastconv's
     """
     routed: set[int] = set()
     for module in model.modules():
@@ -131,7 +161,7 @@ def _why_torch(layer: nn.Module, routed: bool) -> str:
     kind = kind_of(layer)
     weight = None if _is_lazy(layer) else getattr(layer, "weight", None)
     if isinstance(weight, torch.Tensor):
-        if weight.device.type not in ("cpu", "meta"):
+        if weight.device.type not in (*DEVICE_REFUSALS, "meta"):
             return f"no kernels for the device {weight.device.type}"
         if weight.dtype not in DTYPES:
             return f"no kernels for {weight.dtype}"
@@ -162,6 +192,7 @@ def convert(model: Model, *, mode: str = "classes", verbose: bool = False) -> Mo
     layers that stay torch's; :func:`fastconv.report` lists them.
 
     Args:
+        model: any module; a layer alone counts as one.
         mode: "classes", or "functions": classes stay torch's own, and every forward run of `model`
             is a block of :func:`fastconv.enabled`. Derived classes, functional calls and tools that
             want exactly ``torch.nn.Conv2d`` are served that way.
@@ -169,6 +200,13 @@ def convert(model: Model, *, mode: str = "classes", verbose: bool = False) -> Mo
 
     Raises:
         ValueError: another mode, or in mode "functions" a model whose forward was replaced.
+
+    Examples:
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.MaxPool2d(2))
+        >>> model = fastconv.convert(model, verbose=True)
+        2 of 2 convolution and pooling layers are fastconv's
+        >>> type(model[0])
+        <class 'fastconv.modules.Conv2d'>
     """
     if mode == "functions":
         routing.route(model)
@@ -193,5 +231,12 @@ def revert(model: Model) -> Model:
     """Makes every fastconv layer of `model` its torch.nn parent again, in place. Returns `model`.
 
     Parametrizations, lazy layers and functions mode are reverted, too.
+
+    Args:
+        model: any module, converted or not.
+
+    Examples:
+        >>> type(fastconv.revert(fastconv.Conv2d(3, 8, 3)))
+        <class 'torch.nn.modules.conv.Conv2d'>
     """
     return routing.unroute(_swap(model, _PARENTS))

@@ -24,6 +24,10 @@ def keep_memory() -> bool:
     them (musl, macOS, Windows, another allocator). There is no way back but a new process. The
     environment variables MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ do the
     same from outside.
+
+    Examples:
+        >>> fastconv.keep_memory() in (True, False)
+        True
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

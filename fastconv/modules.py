@@ -33,11 +33,37 @@ class Layer:
 class Conv1d(Layer, torch.nn.Conv1d):
     """1-D convolution: :class:`torch.nn.Conv1d` with only the computation replaced.
 
+    Args:
+        in_channels: IC, channels of the input.
+        out_channels: OC, channels of the output: the number of filters.
+        kernel_size: extents of the kernel, one number or (KW,).
+        stride: pixels from one window to the next, 1 or more; default 1.
+        padding: zeros on each side; "same" for an output of the input's size, with stride 1; or
+            "valid" for none; default 0.
+        dilation: pixels from one place of the kernel to the next; default 1.
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC; default 1.
+        bias: whether a learned number is added to each output channel; default True.
+        padding_mode: what is put around the image: "zeros", "reflect", "replicate" or "circular";
+            default "zeros".
+        device: where the parameters lie, as in torch; default None.
+        dtype: type of the parameters, as in torch; default None.
+
     Shapes:
         input: (N, IC, IW) or (IC, IW)
+        weight: (OC, IC / groups, KW)
+        bias: (OC,)
         output: (N, OC, OW), OW = (IW + 2 * padding - dilation * (KW - 1) - 1) // stride + 1
 
     Other ``padding_mode`` than "zeros" pad by :func:`torch.nn.functional.pad` first.
+
+    Types, devices and errors as in :func:`fastconv.functional.conv1d`; wrong arguments of the
+    constructor raise torch's ``ValueError``.
+
+    Examples:
+        >>> layer = fastconv.Conv1d(3, 8, 3, padding=1)
+        >>> tuple(layer(torch.ones(2, 3, 6)).shape)
+        (2, 8, 6)
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -50,11 +76,38 @@ class Conv1d(Layer, torch.nn.Conv1d):
 class Conv2d(Layer, torch.nn.Conv2d):
     """2-D convolution: :class:`torch.nn.Conv2d` with only the computation replaced.
 
+    Args:
+        in_channels: IC, channels of the input.
+        out_channels: OC, channels of the output: the number of filters.
+        kernel_size: extents of the kernel, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns), 1 or more; default 1.
+        padding: zeros on each side, or (rows, columns); "same" for an output of the input's size,
+            with stride 1; or "valid" for none; default 0.
+        dilation: pixels from one place of the kernel to the next, or (rows, columns); default 1.
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC; default 1.
+        bias: whether a learned number is added to each output channel; default True.
+        padding_mode: what is put around the image: "zeros", "reflect", "replicate" or "circular";
+            default "zeros".
+        device: where the parameters lie, as in torch; default None.
+        dtype: type of the parameters, as in torch; default None.
+
     Shapes:
         input: (N, IC, IH, IW) or (IC, IH, IW)
-        output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1
+        weight: (OC, IC / groups, KH, KW)
+        bias: (OC,)
+        output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1,
+            OW alike
 
     Other ``padding_mode`` than "zeros" pad by :func:`torch.nn.functional.pad` first.
+
+    Types, devices and errors as in :func:`fastconv.functional.conv2d`; wrong arguments of the
+    constructor raise torch's ``ValueError``.
+
+    Examples:
+        >>> layer = fastconv.Conv2d(3, 8, 3, padding=1)
+        >>> tuple(layer(torch.ones(2, 3, 6, 6)).shape)
+        (2, 8, 6, 6)
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -137,16 +190,63 @@ class Conv2dSame(SameSize, Conv2d):
     ``torch.nn.Conv2d`` refuses: "reflect" and "circular" go on to and fro, or round and round, in
     images smaller than their padding.
 
+    Args:
+        in_channels: IC, channels of the input.
+        out_channels: OC, channels of the output: the number of filters.
+        kernel_size: extents of the kernel, one number for all axes or (KH, KW).
+        dilation: pixels from one place of the kernel to the next, or (rows, columns); default 1.
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC; default 1.
+        bias: whether a learned number is added to each output channel; default True.
+        padding_mode: what is put around the image: "zeros", "reflect", "replicate" or "circular";
+            default "zeros".
+        device: where the parameters lie, as in torch; default None.
+        dtype: type of the parameters, as in torch; default None.
+
     Shapes:
         input: (N, IC, IH, IW) or (IC, IH, IW)
+        weight: (OC, IC / groups, KH, KW)
+        bias: (OC,)
         output: (N, OC, IH, IW)
+
+    Types, devices and errors as in :class:`fastconv.Conv2d`.
+
+    Examples:
+        >>> layer = fastconv.Conv2dSame(3, 8, 4)
+        >>> tuple(layer(torch.ones(2, 3, 6, 6)).shape)
+        (2, 8, 6, 6)
     """
 
     conv2d = staticmethod(functional.conv2d)
 
 
 class MaxPool2d(Layer, torch.nn.MaxPool2d):
-    """2-D max pooling: :class:`torch.nn.MaxPool2d` with only the computation replaced."""
+    """2-D max pooling: :class:`torch.nn.MaxPool2d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the window's
+            extents; default None.
+        padding: border on each side, or (rows, columns), at most half the window; it is never the
+            maximum; default 0.
+        dilation: pixels from one place of the window to the next, or (rows, columns); default 1.
+        return_indices: whether to return the places of the maxima, too; default False.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) / stride + 1,
+            rounded down, or up with ceil_mode, OW alike
+        indices: int64, the same
+
+    Ties, NaN, types, devices and errors as in :func:`fastconv.functional.max_pool2d`.
+
+    Examples:
+        >>> pool = fastconv.MaxPool2d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6)).shape)
+        (2, 3, 3, 3)
+    """
 
     if TYPE_CHECKING:  # a Tensor, or two with return_indices
 
@@ -165,7 +265,30 @@ class MaxPool2d(Layer, torch.nn.MaxPool2d):
 
 
 class AvgPool2d(Layer, torch.nn.AvgPool2d):
-    """2-D average pooling: :class:`torch.nn.AvgPool2d` with only the computation replaced."""
+    """2-D average pooling: :class:`torch.nn.AvgPool2d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the window's
+            extents; default None.
+        padding: zeros on each side, or (rows, columns), at most half the window; default 0.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+        count_include_pad: whether zeros of the padding count in the divisor; default True.
+        divisor_override: the divisor, None for the number of elements; default None.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), OH = (IH + 2 * padding - KH) / stride + 1, rounded down, or up with
+            ceil_mode, OW alike
+
+    Types, devices and errors as in :func:`fastconv.functional.avg_pool2d`.
+
+    Examples:
+        >>> pool = fastconv.AvgPool2d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6)).shape)
+        (2, 3, 3, 3)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.avg_pool2d(
@@ -180,7 +303,24 @@ class AvgPool2d(Layer, torch.nn.AvgPool2d):
 
 
 class AdaptiveMaxPool2d(Layer, torch.nn.AdaptiveMaxPool2d):
-    """2-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool2d`, computation replaced."""
+    """2-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool2d`, computation replaced.
+
+    Args:
+        output_size: extents of the output, one number for both axes or (OH, OW); None in the place
+            of an extent keeps the input's.
+        return_indices: whether to return the places of the maxima, too; default False.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output, indices: (N, C, OH, OW)
+
+    Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_max_pool2d`.
+
+    Examples:
+        >>> pool = fastconv.AdaptiveMaxPool2d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6)).shape)
+        (2, 3, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return functional.adaptive_max_pool2d(
@@ -189,7 +329,23 @@ class AdaptiveMaxPool2d(Layer, torch.nn.AdaptiveMaxPool2d):
 
 
 class AdaptiveAvgPool2d(Layer, torch.nn.AdaptiveAvgPool2d):
-    """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced."""
+    """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced.
+
+    Args:
+        output_size: extents of the output, one number for both axes or (OH, OW); None in the place
+            of an extent keeps the input's.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW)
+
+    Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_avg_pool2d`.
+
+    Examples:
+        >>> pool = fastconv.AdaptiveAvgPool2d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6)).shape)
+        (2, 3, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.adaptive_avg_pool2d(input, self.output_size)

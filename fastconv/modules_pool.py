@@ -13,7 +13,30 @@ Pooled = Tensor | tuple[Tensor, Tensor]
 
 
 class MaxPool1d(Layer, nn.MaxPool1d):
-    """1-D max pooling: :class:`torch.nn.MaxPool1d` with only the computation replaced."""
+    """1-D max pooling: :class:`torch.nn.MaxPool1d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number or (KW,).
+        stride: pixels from one window to the next; None for the window's extents; default None.
+        padding: border on each side, at most half the window; it is never the maximum; default 0.
+        dilation: pixels from one place of the window to the next; default 1.
+        return_indices: whether to return the places of the maxima, too; default False.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+
+    Shapes:
+        input: (N, C, IW) or (C, IW)
+        output: (N, C, OW), OW = (IW + 2 * padding - dilation * (KW - 1) - 1) / stride + 1, rounded
+            down, or up with ceil_mode
+        indices: int64, the same
+
+    Ties, NaN, types, devices and errors as in :func:`fastconv.functional.max_pool1d`.
+
+    Examples:
+        >>> pool = fastconv.MaxPool1d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6)).shape)
+        (2, 3, 3)
+    """
 
     if TYPE_CHECKING:  # a Tensor, or two with return_indices
 
@@ -27,7 +50,33 @@ class MaxPool1d(Layer, nn.MaxPool1d):
 
 
 class MaxPool3d(Layer, nn.MaxPool3d):
-    """3-D max pooling: :class:`torch.nn.MaxPool3d` with only the computation replaced."""
+    """3-D max pooling: :class:`torch.nn.MaxPool3d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the
+            window's extents; default None.
+        padding: border on each side, or (depth, rows, columns), at most half the window; it is
+            never the maximum; default 0.
+        dilation: pixels from one place of the window to the next, or (depth, rows, columns);
+            default 1.
+        return_indices: whether to return the places of the maxima, too; default False.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+
+    Shapes:
+        input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW), OD = (ID + 2 * padding - dilation * (KD - 1) - 1) / stride + 1,
+            rounded down, or up with ceil_mode, OH and OW alike
+        indices: int64, the same
+
+    Ties, NaN, types, devices and errors as in :func:`fastconv.functional.max_pool3d`.
+
+    Examples:
+        >>> pool = fastconv.MaxPool3d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6, 6)).shape)
+        (2, 3, 3, 3, 3)
+    """
 
     if TYPE_CHECKING:  # a Tensor, or two with return_indices
 
@@ -41,7 +90,28 @@ class MaxPool3d(Layer, nn.MaxPool3d):
 
 
 class AvgPool1d(Layer, nn.AvgPool1d):
-    """1-D average pooling: :class:`torch.nn.AvgPool1d` with only the computation replaced."""
+    """1-D average pooling: :class:`torch.nn.AvgPool1d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number or (KW,).
+        stride: pixels from one window to the next; None for the window's extents; default None.
+        padding: zeros on each side, at most half the window; default 0.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+        count_include_pad: whether zeros of the padding count in the divisor; default True.
+
+    Shapes:
+        input: (N, C, IW) or (C, IW)
+        output: (N, C, OW), OW = (IW + 2 * padding - KW) / stride + 1, rounded down, or up with
+            ceil_mode
+
+    Types, devices and errors as in :func:`fastconv.functional.avg_pool1d`.
+
+    Examples:
+        >>> pool = fastconv.AvgPool1d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6)).shape)
+        (2, 3, 3)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.avg_pool1d(
@@ -51,7 +121,30 @@ class AvgPool1d(Layer, nn.AvgPool1d):
 
 
 class AvgPool3d(Layer, nn.AvgPool3d):
-    """3-D average pooling: :class:`torch.nn.AvgPool3d` with only the computation replaced."""
+    """3-D average pooling: :class:`torch.nn.AvgPool3d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the
+            window's extents; default None.
+        padding: zeros on each side, or (depth, rows, columns), at most half the window; default 0.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+        count_include_pad: whether zeros of the padding count in the divisor; default True.
+        divisor_override: the divisor, None for the number of elements; default None.
+
+    Shapes:
+        input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW), OD = (ID + 2 * padding - KD) / stride + 1, rounded down, or up
+            with ceil_mode, OH and OW alike
+
+    Types, devices and errors as in :func:`fastconv.functional.avg_pool3d`.
+
+    Examples:
+        >>> pool = fastconv.AvgPool3d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6, 6)).shape)
+        (2, 3, 3, 3, 3)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.avg_pool3d(
@@ -61,14 +154,45 @@ class AvgPool3d(Layer, nn.AvgPool3d):
 
 
 class AdaptiveAvgPool1d(Layer, nn.AdaptiveAvgPool1d):
-    """1-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool1d`, computation replaced."""
+    """1-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool1d`, computation replaced.
+
+    Args:
+        output_size: extents of the output, OW or (OW,).
+
+    Shapes:
+        input: (N, C, IW) or (C, IW)
+        output: (N, C, OW)
+
+    Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_avg_pool1d`.
+
+    Examples:
+        >>> pool = fastconv.AdaptiveAvgPool1d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6)).shape)
+        (2, 3, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.adaptive_avg_pool1d(input, self.output_size)
 
 
 class AdaptiveAvgPool3d(Layer, nn.AdaptiveAvgPool3d):
-    """3-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool3d`, computation replaced."""
+    """3-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool3d`, computation replaced.
+
+    Args:
+        output_size: extents of the output, one number for all axes or (OD, OH, OW); None in the
+            place of an extent keeps the input's.
+
+    Shapes:
+        input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW)
+
+    Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_avg_pool3d`.
+
+    Examples:
+        >>> pool = fastconv.AdaptiveAvgPool3d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6, 6)).shape)
+        (2, 3, 2, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.adaptive_avg_pool3d(input, self.output_size)
@@ -76,7 +200,23 @@ class AdaptiveAvgPool3d(Layer, nn.AdaptiveAvgPool3d):
 
 class AdaptiveMaxPool1d(Layer, nn.AdaptiveMaxPool1d):
     """1-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool1d`, computation replaced where
-    the output's extent divides the input's."""
+    the output's extent divides the input's.
+
+    Args:
+        output_size: extents of the output, OW or (OW,).
+        return_indices: whether to return the places of the maxima, too; default False.
+
+    Shapes:
+        input: (N, C, IW) or (C, IW)
+        output, indices: (N, C, OW)
+
+    Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_max_pool1d`.
+
+    Examples:
+        >>> pool = fastconv.AdaptiveMaxPool1d(2)
+        >>> tuple(pool(torch.ones(2, 3, 6)).shape)
+        (2, 3, 2)
+    """
 
     if TYPE_CHECKING:  # a Tensor, or two with return_indices
 
@@ -87,7 +227,26 @@ class AdaptiveMaxPool1d(Layer, nn.AdaptiveMaxPool1d):
 
 
 class LPPool1d(Layer, nn.LPPool1d):
-    """1-D power averages: :class:`torch.nn.LPPool1d` with only the computation replaced."""
+    """1-D power averages: :class:`torch.nn.LPPool1d` with only the computation replaced.
+
+    Args:
+        norm_type: the power p; infinity for the maximum of ``|x|``.
+        kernel_size: extents of the window, one number or (KW,).
+        stride: pixels from one window to the next; None for the window's extents; default None.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+
+    Shapes:
+        input: (N, C, IW) or (C, IW)
+        output: (N, C, OW), OW = (IW - KW) / stride + 1, rounded down, or up with ceil_mode
+
+    Types, devices and errors as in :func:`fastconv.functional.lp_pool1d`.
+
+    Examples:
+        >>> pool = fastconv.LPPool1d(2, 2)
+        >>> tuple(pool(torch.ones(2, 3, 6)).shape)
+        (2, 3, 3)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.lp_pool1d(
@@ -96,7 +255,28 @@ class LPPool1d(Layer, nn.LPPool1d):
 
 
 class LPPool2d(Layer, nn.LPPool2d):
-    """2-D power averages: :class:`torch.nn.LPPool2d` with only the computation replaced."""
+    """2-D power averages: :class:`torch.nn.LPPool2d` with only the computation replaced.
+
+    Args:
+        norm_type: the power p; infinity for the maximum of ``|x|``.
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the window's
+            extents; default None.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), OH = (IH - KH) / stride + 1, rounded down, or up with ceil_mode, OW
+            alike
+
+    Types, devices and errors as in :func:`fastconv.functional.lp_pool2d`.
+
+    Examples:
+        >>> pool = fastconv.LPPool2d(2, 2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6)).shape)
+        (2, 3, 3, 3)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.lp_pool2d(
@@ -105,7 +285,28 @@ class LPPool2d(Layer, nn.LPPool2d):
 
 
 class LPPool3d(Layer, nn.LPPool3d):
-    """3-D power averages: :class:`torch.nn.LPPool3d` with only the computation replaced."""
+    """3-D power averages: :class:`torch.nn.LPPool3d` with only the computation replaced.
+
+    Args:
+        norm_type: the power p; infinity for the maximum of ``|x|``.
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the
+            window's extents; default None.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts; default False.
+
+    Shapes:
+        input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW), OD = (ID - KD) / stride + 1, rounded down, or up with
+            ceil_mode, OH and OW alike
+
+    Types, devices and errors as in :func:`fastconv.functional.lp_pool3d`.
+
+    Examples:
+        >>> pool = fastconv.LPPool3d(2, 2)
+        >>> tuple(pool(torch.ones(2, 3, 6, 6, 6)).shape)
+        (2, 3, 3, 3, 3)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.lp_pool3d(

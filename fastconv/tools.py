@@ -14,6 +14,10 @@ def fvcore_handles() -> dict[str, Callable]:
 
     Raises:
         ImportError: fvcore is not installed.
+
+    Examples:
+        >>> "fastconv::conv2d" in fastconv.tools.fvcore_handles()
+        True
     """
     from fvcore.nn.jit_handles import conv_flop_count, elementwise_flop_counter, get_shape
 
@@ -38,6 +42,10 @@ def thop_ops() -> dict[type, Callable]:
 
     Raises:
         ImportError: thop is not installed.
+
+    Examples:
+        >>> fastconv.Conv2d in fastconv.tools.thop_ops()
+        True
     """
     from thop.profile import register_hooks
 

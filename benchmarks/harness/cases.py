@@ -13,6 +13,7 @@ __all__ = [
     "CORE",
     "GROWTH",
     "NETS",
+    "QUICK",
     "AdaptiveCase",
     "Case",
     "ConvCase",
@@ -32,7 +33,8 @@ __all__ = [
 SMALL_IMAGE = 128  # extents up to here are trained in batches of 64, larger ones of 8
 MOST_HOME_FLOP = 16e9  # of a forward pass; larger batches are halved until below
 
-# Layers of every kind, for what is too dear to measure on all: other peers, threads, batches.
+# A few layers of every kind, for what is too dear to measure on all: types, one image, threads, and
+# the comparison of commits.
 CORE = (
     "lenet5.conv1",
     "lenet5.conv2",
@@ -47,10 +49,41 @@ CORE = (
     "resnet50.layer1.1.conv1",
     "resnet50.layer3.0.conv3",
     "vgg16@32.conv11",
+    "1x1 narrowing",
+    "1x7",
+    "patches 4x4 stride 4",
+    "transposed 4x4 stride 2",
+    "map of 4x4",
+    "map of 1x1",
     "depthwise 3x3",
+    "depthwise 5x5 stride 2",
+    "depthwise 7x7, 7x7",
+    "groups of 4 channels",
+    "groups of 16 channels",
+    "dilated 3x3 by 2",
+    "25x25 stride 3",
     "cifar_net.pool1",
     "resnet18.maxpool",
+    "max 5x5 stride 1",
+    "average 3x3 stride 1",
     "resnet18.avgpool",
+    "adaptive average to 3x3",
+)
+# What `make bench-quick` measures.
+QUICK = (
+    "lenet5.conv1",
+    "cifar_net.conv2",
+    "resnet18.conv1",
+    "resnet18.layer1.0.conv1",
+    "resnet18.layer2.0.conv1",
+    "resnet50.layer1.1.conv1",
+    "1x7",
+    "map of 4x4",
+    "depthwise 3x3",
+    "groups of 4 channels",
+    "dilated 3x3 by 2",
+    "resnet18.maxpool",
+    "average 3x3 stride 1",
 )
 # Where torch.compile, ONNX Runtime, OpenVINO and JAX are measured too: compiling takes seconds.
 BESIDE_PEERS = (
@@ -119,23 +152,31 @@ def select(patterns: Sequence[str]) -> list[Case]:
     return [c for c in all_cases() if any(fnmatch(c.name, p) for p in patterns)]
 
 
+LARGE_FILTER = 11  # rows of the largest of the usual filters, AlexNet's
+SMALL_MAP = 4  # rows and columns of the larger of both maps
+
+
 def group(case: Case) -> str:
-    """What kind of layer it is, for summaries."""
+    """What kind of layer it is, for summaries: a kind of benchmarks/report/asked.py."""
     if not isinstance(case, ConvCase):
         average = isinstance(case, AdaptiveCase) or case.average
         return "average pooling" if average else "max pooling"
-    if case.groups > 1 or case.dilation != (1, 1):
-        return "depthwise, grouped, dilated"
+    if case.KH > LARGE_FILTER and case.stride[0] < case.KH:  # else it cuts patches
+        return "large filters"
+    if case.groups > 1:
+        return "depthwise" if case.groups == case.IC else "grouped"
+    if case.dilation != (1, 1):
+        return "dilated"
     if case.IC <= 4:
-        return "first layers, 1 or 3 channels"
-    if max(case.output_size[2:]) <= 2:
-        return "maps of 2x2 and 1x1"
+        return "first layers"
+    if max(case.IH, case.IW) <= SMALL_MAP:
+        return "maps of 4x4, 2x2, 1x1"
     if (case.KH, case.KW) == (1, 1):
         return "1x1"
-    if (case.KH, case.KW) != (3, 3):
-        return "5x5, 1x7, 7x1"
     if case.stride != (1, 1):
         return "3x3 stride 2"
+    if (case.KH, case.KW) != (3, 3):
+        return "5x5, 1x7"
     return "3x3, 64 channels or more" if case.IC >= 64 else "3x3, fewer channels"
 
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.harness import zoo
 from benchmarks.harness.timing import Call
 from benchmarks.peers import OURS, Unavailable
-from fastconv import models
 
 FOREIGN = ("onnxruntime", "openvino")  # runtimes of their own, for inference
 NOISE_COUNT = 2**20
@@ -25,9 +25,9 @@ def first_line(error: BaseException) -> str:
 def net(job: dict, layers: str) -> tuple[nn.Module, Tensor]:
     """The net with the same weights for either layer set, and images."""
     torch.manual_seed(0)
-    channels = models.input_shape(job["net"])[0]
+    channels, _ = zoo.channels_and_extent(job["net"])
     with torch.device("meta"):
-        model = models.build(job["net"], layers="fastconv" if layers == OURS else "torch")
+        model = zoo.build(job["net"], "fastconv" if layers.startswith(OURS) else "torch")
     model.to_empty(device="cpu")
     _fill(model)
     x = torch.randn(job["batch"], channels, job["extent"], job["extent"])
@@ -50,9 +50,11 @@ def _fill(model: nn.Module) -> None:
 
 
 def make_step(job: dict, layers: str) -> Callable[[], object]:
-    """The job's step with fastconv's layers, or torch's: "eager", "channels_last", "compile"."""
+    """The job's step with fastconv's layers ("fastconv", "fastconv_channels_last"), or torch's:
+    "eager", "channels_last", "compile".
+    """
     model, x = net(job, layers)
-    if layers == "channels_last":
+    if layers.endswith("channels_last"):
         model, x = (t.to(memory_format=torch.channels_last) for t in (model, x))
     return _step_of(job, torch.compile(model) if layers == "compile" else model, x)
 
@@ -66,7 +68,7 @@ def _step_of(job: dict, model: nn.Module, x: Tensor) -> Callable[[], object]:
                 return model(x)
 
         return infer
-    classes = models.MODELS[job["net"]].num_classes
+    classes = zoo.classes(job["net"])
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     target = torch.randint(max(classes, 2), (len(x),))
 

@@ -75,7 +75,7 @@ def _forked(function: Callable[[], dict]) -> dict:
     def run() -> None:
         try:
             there.send(function())
-        except (RuntimeError, ValueError, MemoryError) as error:
+        except (ImportError, RuntimeError, ValueError, MemoryError) as error:
             there.send({"died": first_line(error)})
 
     child = context.Process(target=run)

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.harness import cases
+from benchmarks.harness import cases, zoo
 from benchmarks.harness.layer_row import packed
 from benchmarks.harness.problems import CONV_DIRECTIONS, POOL_DIRECTIONS
-from fastconv import models
 from fastconv.models.cost import cost
 
 MALLOC = {
@@ -27,11 +26,11 @@ MALLOC = {
 PAGED_BYTES = 20e6  # of a tensor, from which on glibc's defaults page it in on every call
 SINGLE = ("forward", "backward_input", "backward_weight")
 TORCH_PEERS = ("eager", "channels_last")
+BOTH_LAYOUTS = (*TORCH_PEERS, "fastconv_channels_last")  # of torch and of fastconv
 ALL_PEERS = (*TORCH_PEERS, "compile", "onnxruntime", "openvino", "jax")
 COMPILED_NETS = ("lenet5", "cifar_net")  # for others torch.compile takes longer than all the rest
 MOST_STEP_FLOP = 30e9  # of a net's step with more than one image
-MOST_LAYER_FLOP = 6e9  # of a forward pass of another batch than the layer's own
-MOST_LAYER_BYTES = 100e6  # of a tensor of such a one
+MOST_TYPE_FLOP = 4e9  # of a forward pass in another type than float32, which torch may do slowly
 
 
 class Stage(NamedTuple):
@@ -84,9 +83,13 @@ def dearest_first(jobs: list[dict]) -> list[dict]:
 
 @lru_cache
 def _multiply_adds(net: str, extent: int) -> int:
-    with torch.device("meta"):
-        model = models.build(net)
-    return cost(model, (models.input_shape(net)[0], extent, extent)).multiply_adds
+    """0 for a net that cannot be built here: its row will say so."""
+    try:
+        with torch.device("meta"):
+            model = zoo.build(net)
+    except ImportError:
+        return 0
+    return cost(model, (zoo.channels_and_extent(net)[0], extent, extent)).multiply_adds
 
 
 def net_jobs(
@@ -101,9 +104,10 @@ def net_jobs(
             for batch in batches:
                 if batch > 1 and step_flop(net, extent, batch, mode) > MOST_STEP_FLOP:
                     continue
-                peers = list(TORCH_PEERS)
+                peers = list(BOTH_LAYOUTS)
                 peers += ["compile"] if net in compiled else []
-                peers += ["onnxruntime", "openvino"] if mode == "inference" else []
+                foreign = mode == "inference" and not net.startswith(zoo.PREFIX)
+                peers += ["onnxruntime", "openvino"] if foreign else []
                 job = {"kind": "net", "net": net, "extent": extent, "batch": batch, "mode": mode}
                 stage.jobs.append(_in(stage, job | {"peers": peers}))
     return stage
@@ -127,15 +131,6 @@ def _paged(case: cases.Case) -> bool:
     return _largest_bytes(case) >= PAGED_BYTES
 
 
-def _other_batches(core: Iterable[cases.Case]) -> list[cases.Case]:
-    others = (cases.resized(c, N) for c in core for N in (1, 8, 64) if N != c.N)
-    return [
-        c
-        for c in others
-        if cases.forward_flop(c) <= MOST_LAYER_FLOP and _largest_bytes(c) <= MOST_LAYER_BYTES
-    ]
-
-
 def full(threads: int) -> list[Stage]:
     """Everything that `make bench` measures. Every layer has its home batch, two threads and
     torch's eager peers; what multiplies the work is measured on some layers of every kind.
@@ -148,16 +143,21 @@ def full(threads: int) -> list[Stage]:
         return Stage(name, count, malloc, share, [])
 
     peers = cases.select(cases.BESIDE_PEERS)
-    types = [c for c in core if c.name in ("cifar_net.conv2", "resnet18.layer1.0.conv1")]
+    types = [c for c in core if cases.forward_flop(c) <= MOST_TYPE_FLOP]
+    single = [cases.resized(c, 1) for c in core if c.N != 1]
+    halves = ("bfloat16", "float16")
+    nets = net_jobs(stage("nets", 30), cases.NETS, (1, 16, 64), COMPILED_NETS)
+    net_jobs(net_jobs(nets, zoo.SMALL, (16,)), zoo.LARGE, (1,))
     return [
-        layer_jobs(stage("layers", 35.5), every, SINGLE, TORCH_PEERS),
-        net_jobs(stage("nets", 34), cases.NETS, (1, 16, 64), COMPILED_NETS),
-        layer_jobs(stage("peers", 10), peers, both, ALL_PEERS),
-        layer_jobs(stage("malloc", 7.5, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
-        layer_jobs(stage("one thread", 5.5, count=1), core, SINGLE, TORCH_PEERS),
-        layer_jobs(stage("batches", 4.5), _other_batches(core), both, TORCH_PEERS),
-        layer_jobs(stage("growth", 3.5), growth, both, TORCH_PEERS),
-        layer_jobs(stage("types", 1), types, both, ("eager",), ("float64", "bfloat16")),
+        layer_jobs(stage("layers", 40), every, SINGLE, BOTH_LAYOUTS),
+        nets,
+        layer_jobs(stage("types", 6), types, SINGLE, BOTH_LAYOUTS, ("float64",)),
+        layer_jobs(stage("half types", 8), types, SINGLE, BOTH_LAYOUTS, halves),
+        layer_jobs(stage("batch 1", 5), single, SINGLE, BOTH_LAYOUTS),
+        layer_jobs(stage("peers", 5), peers, ("forward",), ALL_PEERS),
+        layer_jobs(stage("malloc", 4, "tuned"), filter(_paged, every), SINGLE, TORCH_PEERS),
+        layer_jobs(stage("one thread", 3, count=1), core, SINGLE, TORCH_PEERS),
+        layer_jobs(stage("growth", 2), growth, both, TORCH_PEERS),
         _overhead(1),
     ]
 
@@ -167,7 +167,7 @@ def quick(threads: int) -> list[Stage]:
     layers = Stage("layers", threads, "default", 6, [])
     nets = Stage("nets", threads, "default", 3, [])
     return [
-        layer_jobs(layers, cases.select(cases.CORE), SINGLE, TORCH_PEERS),
+        layer_jobs(layers, cases.select(cases.QUICK), SINGLE, BOTH_LAYOUTS),
         net_jobs(nets, (("lenet5", 32), ("cifar_net", 32), ("resnet18", 32)), (64,)),
         _overhead(1),
     ]

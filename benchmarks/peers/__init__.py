@@ -8,7 +8,7 @@ from importlib import import_module
 
 from benchmarks.peers import torch_layers
 from benchmarks.peers.contender import OURS, Contender, Problem, Unavailable
-from benchmarks.peers.torch_layers import kernel
+from benchmarks.peers.torch_layers import kernel, kernel_shape
 
 __all__ = [
     "LABELS",
@@ -20,6 +20,7 @@ __all__ = [
     "Unavailable",
     "contender",
     "kernel",
+    "kernel_shape",
 ]
 
 

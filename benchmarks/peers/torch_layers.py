@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.harness.cases import ConvCase
 from benchmarks.harness.problems import ConvProblem, PoolProblem
 from benchmarks.harness.timing import Call
 from benchmarks.peers.contender import Contender, Problem
@@ -44,21 +45,30 @@ def _of_torch(problem: Problem, direction: str, ours: bool, channels_last: bool)
     return lambda: aten.convolution_backward(grad_y, x, w, *rest)[wanted]
 
 
+def kernel_shape(case: ConvCase, channels_last: bool) -> "_C.Conv2dShape":
+    """The layer as the kernels know it."""
+    args = (case.stride, case.padding, case.dilation, case.groups)
+    return ops.conv2d_shape(case.input_size, case.weight_size, args, *3 * (channels_last,))
+
+
 def kernel(
-    problem: ConvProblem, direction: str, path: str, threads: int
+    problem: ConvProblem, direction: str, path: str, threads: int, channels_last: bool = False
 ) -> Callable[[], tuple[Tensor, ...]]:
-    """fastconv's kernel of that path, whichever the rule would choose, NCHW.
+    """fastconv's kernel of that path, whichever the rule would choose.
 
     Every call writes the same tensors and returns them: y, or grad_x, or grad_w and grad_bias.
     """
-    x, w, bias, grad_y, case = problem.x, problem.w, problem.bias, problem.grad_y, problem.case
+    format_ = torch.channels_last if channels_last else torch.contiguous_format
+    x, w, grad_y = (
+        t.contiguous(memory_format=format_) for t in (problem.x, problem.w, problem.grad_y)
+    )
+    bias = problem.bias
     given, like = {
         "forward": ((x, w, bias), (grad_y,)),
         "backward_input": ((grad_y, w), (x,)),
         "backward_weight": ((grad_y, x), (w, bias)),
     }[direction]
-    args = (case.stride, case.padding, case.dilation, case.groups)
-    shape = ops.conv2d_shape(x.shape, w.shape, args, False, False, False)
+    shape = kernel_shape(problem.case, channels_last)
     tensors = (*given, *map(torch.empty_like, like))
     buffers = [buffer(t) for t in tensors]
     compute, dtype = getattr(_C, f"conv2d_{direction}"), ops.KERNEL_DTYPES[problem.dtype]

@@ -1,141 +1,131 @@
-"""The rule that chooses between Winograd and the direct kernels (csrc/cpu/winograd_paths.cpp),
-measured: time of direct / time of Winograd over channels, maps and batches.
+"""The choice between paths (csrc/cpu/paths/estimates.h) beside the time that every path took, on
+random layers of every kind that the estimates were not fitted to.
 
-python -m benchmarks.studies.paths    eight minutes; writes
-    benchmarks/results/paths-<date>-<isa>.json and .md, and benchmarks/pictures/paths.png
+python -m benchmarks.studies.paths          30 minutes at most, alone on the machine; writes
+                                            benchmarks/results/paths-<date>-<isa>.json and .md, and
+                                            benchmarks/pictures/paths.png
+python -m benchmarks.studies.paths --fit    measures other layers and prints the constants of
+                                            csrc/cpu/paths/costs.h that fit them best
 
-Ctrl-C, or the end of the time, leaves what is not measured blank: whole pictures of a batch come
-one after another, each with its dearest layers last.
+Cells are kept in runs/bench/ as they come: after Ctrl-C the same command goes on where it stopped.
 """
 
+import argparse
 import sys
-import tempfile
-from collections.abc import Sequence
-from functools import lru_cache
+import time
 from pathlib import Path
 
 import torch
 
-from benchmarks import peers
-from benchmarks.harness import cases, layer_row, plan, problems, results
-from benchmarks.harness.machine import pin
-from benchmarks.harness.timing import Call, measure
+from benchmarks.harness import cases, costs, grid, layer_row, machine, path_times, plan, results
+from benchmarks.harness.stages import JOURNALS
 from benchmarks.harness.worker import run_jobs
 from benchmarks.report import choices, page, small, tables
 
-CHANNELS = (8, 16, 32, 64, 128, 256, 512)
-MAPS = (4, 7, 14, 28, 56, 112)
-BATCHES = (8, 1, 64)  # in the order in which they are measured
-MAPS_5X5, BATCHES_5X5 = (7, 14, 28), (8, 1)
-MINUTES = 8.0
+MINUTES = 30.0
+OF_EACH = {grid.JUDGED: 8, grid.FITTED: 30}  # layers of each kind
+ALL_TYPES = 4  # every so many layers, float64 too
 METHOD = f"""\
-Cells: time of the direct kernel / time of Winograd, medians over rounds in which both took turns,
-into memory that is there already; above 1 Winograd is faster. As many channels in as out, padding
-that keeps the extent, float32 NCHW. **Bold**: the rule chooses Winograd. Blank: a forward pass of
-more than {cases.MOST_HOME_FLOP / 1e9:.0f} GFLOP, or time was up."""
+A cell is a random layer in one direction, layout and type, run by every path that supports it. They
+take turns; figures are medians. A choice is wrong if it takes more than
+{choices.LOSS - 1:.0%} longer than the fastest path. The layers
+are spread evenly over the logarithm of their cost, from {grid.LEAST_FLOP:.0e} to
+{grid.MOST_FLOP:.0e} floating point operations forward. Cells that one path alone can run are left
+out."""
 
 
-def grid(
-    channels: Sequence[int], maps: Sequence[int], batches: Sequence[int]
-) -> list[cases.ConvCase]:
-    """In the order of measuring; nothing is so large that memory could be short."""
-    every = [
-        cases.square(f"{K}x{K}, {N} images, {C} channels, {extent}x{extent}", N, C, extent, K)
-        for K in (3, 5) for N in batches for C in channels for extent in maps
-        if K == 3 or (extent in MAPS_5X5 and N in BATCHES_5X5)
-    ]  # fmt: skip
-    fitting = [case for case in every if cases.forward_flop(case) <= cases.MOST_HOME_FLOP]
-    return sorted(fitting, key=lambda c: (c.KH, batches.index(c.N), cases.forward_flop(c)))
+def jobs_of(seed: int, of_each: int, threads: int, cpu_time: bool) -> list[dict]:
+    """Every cell, the kinds in turn, so that a part of them is a fair sample too."""
+    jobs = []
+    by_kind = [grid.layers(seed, of_each)[i::of_each] for i in range(of_each)]
+    for i, layer in enumerate(layer for part in by_kind for layer in part):
+        kind, case = layer
+        for dtype in ("float32", "float64") if i % ALL_TYPES == 0 else ("float32",):
+            for channels_last in (False, True):
+                for direction in tables.DIRECTIONS:
+                    job = {"kind": "layer", "of": kind, "case": layer_row.packed(case)}
+                    job |= {"dtype": dtype, "channels_last": channels_last, "cpu_time": cpu_time}
+                    job |= {"direction": direction, "threads": threads, "peers": []}
+                    jobs.append(job | {"stage": "paths", "malloc": "default"})
+    return jobs
 
 
-@lru_cache(maxsize=1)  # the directions of a layer come one after another
-def _problem(case: cases.ConvCase) -> problems.ConvProblem:
-    return problems.ConvProblem(case, torch.float32)
+def measure_cell(job: dict, _seconds: float) -> dict:
+    """A row of the result; without "ratios" where there is no choice."""
+    case = layer_row.unpacked(job["case"])
+    where = (case, job["direction"], job["channels_last"], getattr(torch, job["dtype"]))
+    clock = time.thread_time if job["cpu_time"] else time.perf_counter
+    row = {name: job[name] for name in ("of", "direction", "dtype", "channels_last")}
+    row |= {"case": job["case"], "shape": cases.shape_text(case)}
+    return row | path_times.measure_paths(*where, job["threads"], clock)
 
 
-def measure_cell(job: dict, seconds: float) -> dict:
-    """A row of the result: `ratio` is time of direct / time of Winograd."""
-    case, direction = layer_row.unpacked(job["case"]), job["direction"]
-    problem = _problem(case)
-    calls = {path: Call(peers.kernel(problem, direction, path, job["threads"]))
-             for path in ("winograd", "direct")}  # fmt: skip
-    measured = measure(calls, seconds * layer_row.MEASURED_SHARE)
-    ratio, low, high = measured.ratio("direct", "winograd")
-    row = layer_row.head(job)
-    row |= {"filter": case.KH, "batch": case.N, "channels": case.IC, "map": case.IH}
-    row |= {"seconds": {name: measured.seconds(name).median for name in calls}}
-    row |= {"ratio": ratio, "low": low, "high": high, "noisy": measured.noisy}
-    return row | {"chosen": layer_row.path_of(problem, direction)}
+def with_choices(row: dict) -> dict:
+    """The row with what is chosen today, which may have changed since it was measured."""
+    case = layer_row.unpacked(row["case"])
+    where = (case, row["direction"], row["channels_last"], getattr(torch, row["dtype"]))
+    told = path_times.answers(*where)
+    parts = {a.name: dict((work, times) for work, times, _ in a.parts) for a in told if a.parts}
+    estimates = {a.name: a.nanoseconds * 1e-9 for a in told if a.parts}
+    return row | {"chosen": path_times.chosen(told), "estimates": estimates, "parts": parts}
 
 
-def run(jobs: list[dict], seconds: float) -> list[dict]:
-    """The rows that could be measured in the time, or until Ctrl-C."""
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Path(folder) / "journal.jsonl"
-        try:
-            run_jobs(jobs, measure_cell, journal, seconds)
-        except KeyboardInterrupt:
-            print("stopped: the cells so far are kept", file=sys.stderr)
-        rows, _ = results.read_journal(journal)
-    return [row for row in rows.values() if "ratio" in row]
+def measured(jobs: list[dict], seconds: float, journal: Path) -> list[dict]:
+    """The rows that could be measured in the time, or until Ctrl-C, with those of earlier calls."""
+    done, _ = results.read_journal(journal)
+    left = [job for job in jobs if plan.job_id(job) not in done]
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run_jobs(left, measure_cell, journal, seconds)
+    except KeyboardInterrupt:
+        print("stopped: the cells so far are kept", file=sys.stderr)
+    done, _ = results.read_journal(journal)
+    rows = [done[plan.job_id(job)] for job in jobs if plan.job_id(job) in done]
+    return [with_choices(row) for row in rows if row.get("ratios")]
 
 
-def wrong_choices(rows: list[dict]) -> str:
-    """A table of the cells where the rule picks the slower one, the worst first."""
-    wrong = sorted(
-        (row for row in rows if choices.lost(row) > choices.LOSS), key=choices.lost, reverse=True
-    )
-    if not wrong:
-        return "None."
-    lines = [[row["case"], row["direction"], row["chosen"],
-              tables.with_quartiles(row["ratio"], row["low"], row["high"]),
-              "noisy" if row["noisy"] else ""] for row in wrong]  # fmt: skip
-    return tables.table(lines, ["cell", "direction", "chosen", "direct / Winograd", ""])
-
-
-def tables_of(rows: list[dict]) -> list[str]:
-    """A table for each direction, filter and batch."""
-    parts = []
-    for K, N in choices.kinds(rows):
-        for direction in tables.DIRECTIONS:
-            wanted = (K, N, direction)
-            here = [r for r in rows if (r["filter"], r["batch"], r["direction"]) == wanted]
-            said = {(row["channels"], row["map"]): _cell(row) for row in here}
-            maps = choices.axis(here, "map")
-            lines = [[str(C), *(said.get((C, extent), "") for extent in maps)]
-                     for C in choices.axis(here, "channels")]  # fmt: skip
-            parts.append(f"## {K}x{K}, batch {N}, {direction}")
-            parts.append(tables.table(lines, ["channels", *(f"{m}x{m}" for m in maps)]))
-    return parts
-
-
-def _cell(row: dict) -> str:
-    text = tables.number(row["ratio"])
-    return f"**{text}**" if row["chosen"] == "winograd" else text
+def journal_of(seed: int, threads: int, cpu_time: bool, name: str | None) -> Path:
+    """Times are kept for as long as the kernels are the same; --journal NAME keeps them longer."""
+    name = name or machine.code_id()
+    return JOURNALS / f"paths-{name}-{seed}-{threads}{'-cpu' * cpu_time}.jsonl"
 
 
 def main(arguments: list[str] | None = None) -> None:
     made = page.parser("paths", __doc__)
-    for name, default in (("channels", CHANNELS), ("maps", MAPS), ("batches", BATCHES)):
-        made.add_argument(f"--{name}", nargs="+", type=int, default=default)
     made.add_argument("--minutes", type=float, default=MINUTES, help="(default %(default)s)")
+    made.add_argument("--of-each", type=int, help="layers of each kind (default 8; --fit: 30)")
+    made.add_argument("--cpu-time", action="store_true",
+                      help="CPU time of one thread: for a machine that has other work")  # fmt: skip
+    made.add_argument("--fit", action="store_true", help="print the constants that fit best")
+    made.add_argument("--journal", help="name of the kept cells (default: of the code)")
     made.add_argument("--pictures", type=Path, default=small.FOLDER, help="folder of paths.png")
     options = made.parse_args(arguments)
-    pin(options.threads)
-    stage = plan.Stage("paths", options.threads, "default", 1, [])
-    chosen = grid(options.channels, options.maps, options.batches)
-    jobs = plan.layer_jobs(stage, chosen, tables.DIRECTIONS, ["direct", "winograd"]).jobs
-    rows = run(jobs, 60 * options.minutes)
+    threads = 1 if options.cpu_time else options.threads
+    machine.pin(threads)
+    seed = grid.FITTED if options.fit else grid.JUDGED
+    jobs = jobs_of(seed, options.of_each or OF_EACH[seed], threads, options.cpu_time)
+    journal = journal_of(seed, threads, options.cpu_time, options.journal)
+    rows = measured(jobs, 60 * options.minutes, journal)
     if not rows:
         sys.exit("no cell was measured")
-    wrong = wrong_choices(rows)
-    result = page.result(rows, options.threads)
-    said = f"{len(rows)} of {len(jobs)} cells measured."
-    parts = [METHOD, said, f"## Slower by more than {choices.LOSS - 1:.0%} than the other", wrong]
-    path = page.write("paths", result, "Winograd or direct", parts + tables_of(rows), options.out)
+    if options.fit:
+        print(costs.told(costs.fitted(rows)))
+    print(choices.summary(rows))
+    if not options.fit:
+        write(rows, threads, options)
+
+
+def write(rows: list[dict], threads: int, options: argparse.Namespace) -> None:
+    slim = [{name: value for name, value in row.items() if name != "parts"} for row in rows]
+    clock = "CPU time of one thread" if options.cpu_time else "wall time"
+    result = page.result(slim, threads) | {"clock": clock}
+    parts = [METHOD, f"{clock}. {choices.summary(rows)}", "## By kind", choices.by_kind(rows)]
+    parts += ["## By direction, layout and type", choices.by_setting(rows)]
+    parts += ["## Wrong choices, the worst first", choices.wrong_choices(rows)]
+    path = page.write("paths", result, "The choice between paths", parts, options.out)
     results.save(result, path.with_suffix(".json"))
     choices.draw(rows, options.pictures / "paths.png")
-    print(f"{said}\n{wrong}\n{path}")
+    print(choices.by_kind(rows), path, sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "../runtime/conv2d.h"
@@ -147,13 +148,31 @@ void bind_conv2d(py::module_& m) {
       .def_readonly("name", &PathAnswer::name)
       .def_readonly("supported", &PathAnswer::supported)
       .def_readonly("why_not", &PathAnswer::why_not)
+      .def_readonly("chosen", &PathAnswer::chosen)
+      .def_property_readonly(
+          "nanoseconds",
+          [](const PathAnswer& a) -> py::object {
+            if (a.estimate.count == 0) return py::none();
+            return py::float_(a.estimate.nanoseconds());
+          },
+          "The estimate of one thread, or None.")
+      .def_property_readonly(
+          "parts",
+          [](const PathAnswer& a) {
+            std::vector<std::tuple<std::string, double, double>> all;
+            for (int i = 0; i < a.estimate.count; ++i) {
+              const Estimate::Part& part = a.estimate.parts[i];
+              all.emplace_back(part.work, part.times, part.nanoseconds);
+            }
+            return all;
+          },
+          "The parts of the estimate: kind of work, times, nanoseconds of each.")
       .def_readonly("is_plain_sum", &PathAnswer::is_plain_sum)
       .def_readonly("can_be_disabled", &PathAnswer::can_be_disabled);
   m.def("conv2d_paths", &names, py::arg("direction"), "Names of the paths, in order.");
   m.def(
       "conv2d_explain", &explain, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
-      "What every path of a direction says of a shape, in order: the first whose why_not is empty "
-      "runs it.");
+      "What every path of a direction says of a shape, in order.");
   m.def("conv2d_disable_paths", &disable_paths, py::arg("names"),
         "Keeps these paths, and no others, from being chosen in every direction.");
   m.def(

@@ -16,6 +16,7 @@
 #include "call_key.h"
 #include "conv2d.h"
 #include "pool2d.h"
+#include "shapes.h"
 #include "translate.h"
 
 namespace py = pybind11;
@@ -53,6 +54,9 @@ struct Setup {
 
 // Leaked: Python objects must not be released after the interpreter is gone.
 Setup& setup = *new Setup;
+
+Pair pair(const int64_t* values) { return {values[0], values[1]}; }
+Quad quad(const int64_t* values) { return {values[0], values[1], values[2], values[3]}; }
 
 // The element type of a call as the bound functions take it.
 int number(const Call& call) { return static_cast<int>(call.dtype); }
@@ -161,6 +165,19 @@ const Plan& plan_in(PyObject* capsule) {
 
 const Kernels& kernels() {
   static const Kernels table = {
+      [](const int64_t* x, const int64_t* w, const int64_t* stride, const int64_t* padding,
+         const int64_t* dilation, int64_t groups, bool x_last, bool w_last, bool y_last) {
+        return make_conv2d_shape(quad(x), quad(w), pair(stride), quad(padding), pair(dilation),
+                                 groups, x_last, w_last, y_last);
+      },
+      [](const int64_t* x, const int64_t* kernel, const int64_t* stride, const int64_t* padding,
+         const int64_t* dilation, bool ceil_mode, bool include, int64_t divisor, bool last) {
+        return make_pool2d_shape(quad(x), pair(kernel), pair(stride), pair(padding), pair(dilation),
+                                 ceil_mode, include, divisor, last);
+      },
+      [](const int64_t* x, const int64_t* output, bool last) {
+        return make_adaptive_shape(quad(x), pair(output), last);
+      },
       [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads, bool keep_filters) {
         conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", keep_filters);
       },

@@ -66,6 +66,15 @@ class Host {
 
 // The kernels. They check every count. A long call releases the GIL, if the thread holds it.
 struct Kernels {
+  // Shapes, checked: std::invalid_argument says what is wrong. Sizes are four numbers, padding of a
+  // convolution too, all else two. divisor_override: 0 for none.
+  Conv2dShape (*conv2d_shape)(const int64_t* x, const int64_t* w, const int64_t* stride,
+                              const int64_t* padding, const int64_t* dilation, int64_t groups,
+                              bool x_channels_last, bool w_channels_last, bool y_channels_last);
+  Pool2dShape (*pool2d_shape)(const int64_t* x, const int64_t* kernel, const int64_t* stride,
+                              const int64_t* padding, const int64_t* dilation, bool ceil_mode,
+                              bool count_include_pad, int64_t divisor_override, bool channels_last);
+  Pool2dShape (*adaptive_shape)(const int64_t* x, const int64_t* output, bool channels_last);
   // cache_filters is keep_filters of conv2d.h, for inference.
   void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
                  bool cache_filters);
@@ -82,6 +91,6 @@ const Kernels& kernels();
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
 constexpr const char* HOST_CAPSULE = "fastconv.host.2";
-constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.3";
+constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.4";
 
 }  // namespace fastconv::bindings

@@ -4,7 +4,6 @@
 
 #include <pybind11/stl.h>
 
-#include <array>
 #include <stdexcept>
 #include <string>
 
@@ -15,8 +14,6 @@ namespace py = pybind11;
 
 namespace fastconv::bindings {
 namespace {
-
-using Pair = std::array<int64_t, 2>;
 
 // Extents are below 2^31 and their products are at most 2^62, so that no formula of shape.h
 // overflows.
@@ -42,8 +39,9 @@ void check_product(const char* name, std::initializer_list<int64_t> extents) {
   }
 }
 
-Conv2dShape make_conv2d_shape(std::array<int64_t, 4> input, std::array<int64_t, 4> weight,
-                              Pair stride, std::array<int64_t, 4> padding, Pair dilation,
+}  // namespace
+
+Conv2dShape make_conv2d_shape(Quad input, Quad weight, Pair stride, Quad padding, Pair dilation,
                               int64_t groups, bool x_channels_last, bool w_channels_last,
                               bool y_channels_last) {
   const Conv2dShape s{input[0],   input[1],        input[2],        input[3],       weight[0],
@@ -71,6 +69,8 @@ Conv2dShape make_conv2d_shape(std::array<int64_t, 4> input, std::array<int64_t, 
   return s;
 }
 
+namespace {
+
 void check_pool(const Pool2dShape& s) {
   for (const int64_t x : {s.N, s.C, s.IH, s.IW, s.OH, s.OW}) check_extent("extent", x, 0);
   check_product("input", {s.N, s.C, s.IH, s.IW});
@@ -82,9 +82,11 @@ void check_pool(const Pool2dShape& s) {
   check_product("the sum over windows", {s.N, s.C, s.OH, s.OW, s.KH, s.KW});
 }
 
-Pool2dShape make_pool2d_shape(std::array<int64_t, 4> input, Pair kernel, Pair stride, Pair padding,
-                              Pair dilation, bool ceil_mode, bool count_include_pad,
-                              int64_t divisor_override, bool channels_last) {
+}  // namespace
+
+Pool2dShape make_pool2d_shape(Quad input, Pair kernel, Pair stride, Pair padding, Pair dilation,
+                              bool ceil_mode, bool count_include_pad, int64_t divisor_override,
+                              bool channels_last) {
   for (const int64_t x : kernel) check_extent("kernel", x, 1);
   for (const int64_t x : stride) check_extent("stride", x, 1);
   for (const int64_t x : padding) check_extent("padding", x, 0);
@@ -104,7 +106,7 @@ Pool2dShape make_pool2d_shape(std::array<int64_t, 4> input, Pair kernel, Pair st
   return s;
 }
 
-Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool channels_last) {
+Pool2dShape make_adaptive_shape(Quad input, Pair output, bool channels_last) {
   const auto longest = [&](int i) {  // window
     const int64_t in = input[2 + i], out = max64(1, output[i]);
     return max64(1, in / out + (in % out == 0 ? 0 : 2));
@@ -116,8 +118,6 @@ Pool2dShape make_adaptive_shape(std::array<int64_t, 4> input, Pair output, bool 
   check((s.IH > 0 && s.IW > 0) || s.OH * s.OW == 0, "an empty plane cannot be pooled");
   return s;
 }
-
-}  // namespace
 
 void bind_shapes(py::module_& m) {
   py::class_<Conv2dShape>(m, "Conv2dShape", py::module_local(),

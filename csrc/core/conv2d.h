@@ -56,14 +56,33 @@ struct ReadyFilters {
 using WhyNot = const char*;
 constexpr WhyNot HOLDS = nullptr;
 
+// How long a path is expected to take with one thread: how often it does each kind of work, and the
+// time of one such work.
+struct Estimate {
+  struct Part {
+    const char* work;
+    double times, nanoseconds;
+  };
+  static constexpr int MOST_PARTS = 24;
+  Part parts[MOST_PARTS];
+  int count = 0;
+
+  double nanoseconds() const {
+    double sum = 0;
+    for (int i = 0; i < count; ++i) sum += parts[i].times * parts[i].nanoseconds;
+    return sum;
+  }
+};
+
 // A path is one way of computing a direction for some shapes. A device has an ordered list of paths
-// for each direction. The first path that supports a shape and is profitable for it runs. The last
-// path, a plain loop nest, supports every shape. Each device defines its own Context.
+// for each direction. Of the paths that support a shape and are profitable for it, the first that
+// needs no estimate runs, else the one whose estimate is the least. The last path, a plain loop nest,
+// supports every shape. Each device defines its own Context.
 template <class Buffers, class Context>
 struct Conv2dPath {
   const char* name;
   WhyNot (*supports)(const Conv2dShape&);       // can run the shape
-  WhyNot (*is_profitable)(const Conv2dShape&);  // is expected to be faster than the paths below
+  WhyNot (*is_profitable)(const Conv2dShape&);  // is expected to be faster, if it has no estimate
   int64_t (*workspace_bytes)(const Conv2dShape&, const Context&);
   // `workspace` has workspace_bytes(shape, context) bytes and is aligned to a cache line. Returns
   // whether the result is valid. A path that is no plain sum returns false if a result is NaN,
@@ -74,6 +93,7 @@ struct Conv2dPath {
   bool is_plain_sum = true;
   bool can_be_disabled = true;                                    // by fastconv.flags
   const ReadyFilters<Buffers, Context>* ready_filters = nullptr;  // null: the path reads w itself
+  Estimate (*estimate)(const Conv2dShape&) = nullptr;  // null: is_profitable decides
 };
 
 template <class Buffers, class Context>

@@ -1,48 +1,18 @@
-// Chooses a path of conv2d, runs it, and explains the choice. The functions are templates over the
-// device (cpu.h) and the buffers of a direction (../core/conv2d.h). Layer: runtime.
+// Runs the path of conv2d that choice.h chooses. The functions are templates over the device (cpu.h)
+// and the buffers of a direction (../core/conv2d.h). Layer: runtime.
 #pragma once
 
 #include <type_traits>
-#include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "../core/conv2d.h"
 #include "../core/dtype.h"
+#include "choice.h"
 #include "filter_cache.h"
-#include "switches.h"
 #include "verbose.h"
 
 namespace fastconv::runtime {
-
-template <class Device, class Buffers>
-using PathOf = Conv2dPath<Buffers, typename Device::Context>;
-
-template <class Device, class Buffers>
-auto paths() {
-  return Device::paths(static_cast<const Buffers*>(nullptr));
-}
-
-// Returns why a path does not run a shape. Null: it runs the shape if no path before it does.
-template <class Path>
-WhyNot why_not(const Path& path, const Conv2dShape& shape) {
-  if (const WhyNot why = path.supports(shape)) return why;
-  if (const WhyNot why = path.is_profitable(shape)) return why;
-  return path.can_be_disabled && disabled_paths().has(path.name) ? "it is disabled" : HOLDS;
-}
-
-// Returns the path `name`, or with "" the first path that runs the shape.
-template <class Device, class Buffers>
-const PathOf<Device, Buffers>& choose(const Conv2dShape& shape, const std::string& name) {
-  for (const auto& path : paths<Device, Buffers>()) {
-    if (name.empty() ? why_not(path, shape) != HOLDS : path.name != name) continue;
-    if (const WhyNot why = path.supports(shape))
-      throw std::invalid_argument("path '" + name + "' does not support this shape: " + why);
-    return path;
-  }
-  throw std::invalid_argument("no path is named '" + name + "'");
-}
 
 // Returns the first plain sum below `path`, which runs if the result of `path` is not valid.
 template <class Path>
@@ -106,7 +76,8 @@ void run_conv2d(const char* direction, const Conv2dShape& shape, Buffers<T> io,
                 const typename Device::Context& context, const std::string& name,
                 bool keep_filters = false) {
   const auto& path = choose<Device, Buffers<T>>(shape, name);
-  const VerboseLine line(direction, Element<T>::NAME, shape, path.name);
+  const VerboseLine line(direction, Element<T>::NAME, shape, path.name,
+                         [&] { return estimates<Device, Buffers<T>>(shape); });
   const typename Device::EndOfCall end;
   if constexpr (std::is_same_v<Buffers<T>, ForwardBuffers<T>>)
     if (keep_filters && keeps_filters(path, shape)) {
@@ -137,24 +108,6 @@ std::pair<int64_t, int64_t> bytes_with_kept_filters(const Conv2dShape& shape,
   if (!keeps_filters(path, shape)) return {path.workspace_bytes(shape, context), 0};
   const auto& ready = *path.ready_filters;
   return {ready.workspace_bytes(shape, context), ready.bytes(shape)};
-}
-
-// What each path of a direction answers for a shape, in order.
-struct PathAnswer {
-  std::string name;
-  bool supported;
-  std::string why_not;  // empty: this path runs the shape if no path before it does
-  bool is_plain_sum, can_be_disabled;
-};
-template <class Device, class Buffers>
-std::vector<PathAnswer> explain(const Conv2dShape& shape) {
-  std::vector<PathAnswer> answers;
-  for (const auto& path : paths<Device, Buffers>()) {
-    const WhyNot why = why_not(path, shape);
-    answers.push_back({path.name, path.supports(shape) == HOLDS, why ? why : "", path.is_plain_sum,
-                       path.can_be_disabled});
-  }
-  return answers;
 }
 
 }  // namespace fastconv::runtime

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <set>
 #include <string>
@@ -22,10 +23,14 @@ class DisabledPaths {
     const std::lock_guard<std::mutex> guard(lock);
     names = std::move(all);
     count.store(static_cast<int>(names.size()), std::memory_order_release);
+    version_number.fetch_add(1, std::memory_order_release);
   }
+  // Changes with every `set`.
+  uint64_t version() const { return version_number.load(std::memory_order_acquire); }
 
  private:
   std::atomic<int> count{0};
+  std::atomic<uint64_t> version_number{0};
   std::mutex lock;
   std::set<std::string> names;
 };

@@ -1,5 +1,6 @@
 // FASTCONV_VERBOSE=1: one line on stderr for every call of an operator, for instance
 //   fastconv conv2d forward float32 8x64x28x28 -> 256x28x28, 3x3, padding 1: winograd, 1.234 ms
+// and of convolutions behind it: (estimated: winograd 1.1, gemm 3.0, direct 3.4)
 // Layer: runtime.
 #pragma once
 
@@ -24,6 +25,13 @@ class VerboseLine {
   VerboseLine(const char* what, const char* dtype, const Shape& shape, const char* path) {
     if (verbose()) begin(std::string(what) + " " + dtype + " " + describe(shape) + ": " + path);
   }
+  // `more` returns what is written behind the time.
+  template <class Shape, class More>
+  VerboseLine(const char* what, const char* dtype, const Shape& shape, const char* path,
+              const More& more)
+      : VerboseLine(what, dtype, shape, path) {
+    if (verbose()) behind = " (" + more() + ")";
+  }
   ~VerboseLine() {
     if (!text.empty()) end();
   }
@@ -34,7 +42,7 @@ class VerboseLine {
   void begin(std::string line);
   void end();
 
-  std::string text;
+  std::string text, behind;
   std::chrono::steady_clock::time_point start;
 };
 

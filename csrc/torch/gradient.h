@@ -13,10 +13,12 @@
 #include <torch/csrc/dynamo/compiled_autograd.h>
 #include <torch/csrc/utils/object_ptr.h>
 
+#include <array>
 #include <cstring>
 #include <optional>
 #include <type_traits>
 
+#include "kernels.h"
 #include "tensors.h"
 
 namespace fastconv::torch_host {
@@ -29,7 +31,6 @@ using torch::dynamo::autograd::CompiledNodeArgs;
 using torch::dynamo::autograd::PackedArgs;
 using torch::dynamo::autograd::SwapSavedVariables;
 
-const bindings::Kernels* kernels = nullptr;
 // A tuple, by operator: what computes gradients where the kernels alone do not do; see eager.py.
 PyObject* general_backwards = nullptr;
 
@@ -167,17 +168,20 @@ class Gradient final : public Node {
     for (SavedVariable& tensor : saved) tensor.reset_data();
   }
 
-  // Compiled autograd calls backward() as it is, between the parts of the graph that it compiles.
+  // Compiled autograd traces backward(), which calls Python for tensors without memory, and so
+  // puts operators into the graph that it compiles.
   void compiled_args(CompiledNodeArgs& args) const override {
     args.collect(name());
-    args.collect(call_bytes());
+    for (const int64_t word : words()) args.collect(word);
+    for (const bool asked : needed()) args.collect(asked);
     args.collect(saved, false);
   }
 
   variable_list apply_with_saved(const variable_list& grads, SwapSavedVariables& swap) override {
     swap.before(saved);
     PackedArgs packed;
-    packed.pack(call_bytes());
+    // As numbers, because a string would have to be text.
+    for (const int64_t word : words()) packed.pack(word);
     packed.pack(needed());
     packed.pack(unpacked());
     const std::vector<c10::IValue> args = std::move(packed).vec();
@@ -187,7 +191,7 @@ class Gradient final : public Node {
     const auto& compiler = torch::dynamo::autograd::getPyCompilerInterface();
     const std::string function = compiler->bind_function(
         swap.get_py_compiler(), name(), &run_packed, schema, /*is_custom_function=*/true,
-        /*is_traceable=*/false);
+        /*is_traceable=*/true);
     using Metadata = std::vector<std::optional<torch::autograd::InputMetadata>>;
     variable_list gradients =
         compiler->call_function(swap.get_py_compiler(), "apply_functional", function, grads, args,
@@ -198,9 +202,13 @@ class Gradient final : public Node {
   }
 
  private:
-  std::string call_bytes() const {
+  // The bytes of the call.
+  using Words = std::array<int64_t, (sizeof(Call) + 7) / 8>;
+  Words words() const {
     static_assert(std::is_trivially_copyable_v<Call>);
-    return std::string(reinterpret_cast<const char*>(&call), sizeof call);
+    Words result{};
+    std::memcpy(result.data(), &call, sizeof call);
+    return result;
   }
 
   Needed needed() const {
@@ -218,8 +226,10 @@ class Gradient final : public Node {
   static variable_list run_packed(const variable_list& grads,
                                   const std::vector<c10::IValue>& args) {
     PackedArgs packed(args);
+    Words words;
+    for (int64_t& word : words) word = packed.unpack<int64_t>();
     Call call;
-    std::memcpy(&call, packed.unpack<std::string>().data(), sizeof call);
+    std::memcpy(&call, words.data(), sizeof call);
     const Needed needed = packed.unpack<Needed>();
     return backward(call, needed, grads[0], packed.unpack<variable_list>());
   }

@@ -3,12 +3,14 @@
 // Without it bindings/python_host.cpp gives the same results. Layer: torch host.
 #include <ATen/Parallel.h>
 #include <Python.h>
+#include <torch/csrc/Dtype.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/version.h>
 
 #include "../bindings/host.h"
 #include "gradient.h"
+#include "operators.h"
 #include "tensors.h"
 
 namespace fastconv::torch_host {
@@ -86,21 +88,59 @@ class TorchHost final : public bindings::Host {
   }
 };
 
+// Takes the kernels of fastconv._C, whose capsule stays for good, as does a former one: a backward
+// pass may be using it.
+bool take_kernels(PyObject* table) {
+  kernels =
+      static_cast<const bindings::Kernels*>(PyCapsule_GetPointer(table, bindings::KERNELS_CAPSULE));
+  Py_INCREF(table);
+  return kernels != nullptr;
+}
+
 // host(kernels, general_backwards) -> capsule
 PyObject* make_host(PyObject*, PyObject* args) {
   PyObject *table, *backwards;
   if (!PyArg_ParseTuple(args, "OO!", &table, &PyTuple_Type, &backwards)) return nullptr;
-  kernels =
-      static_cast<const bindings::Kernels*>(PyCapsule_GetPointer(table, bindings::KERNELS_CAPSULE));
-  if (!kernels) return nullptr;
-  Py_INCREF(table);  // for good, as is a former one: a backward pass may be using it
-  Py_INCREF(backwards);
+  if (!take_kernels(table)) return nullptr;
+  Py_INCREF(backwards);  // for good
   general_backwards = backwards;
   static TorchHost host;
   return PyCapsule_New(static_cast<bindings::Host*>(&host), bindings::HOST_CAPSULE, nullptr);
 }
 
+// register_operators(kernels)
+PyObject* python_register_operators(PyObject*, PyObject* table) {
+  HANDLE_TH_ERRORS
+  if (!take_kernels(table)) return nullptr;
+  register_operators();
+  Py_RETURN_NONE;
+  END_HANDLE_TH_ERRORS
+}
+
+// register_recording({name of an operator: function})
+PyObject* python_register_recording(PyObject*, PyObject* functions) {
+  HANDLE_TH_ERRORS
+  register_recording(functions);
+  Py_RETURN_NONE;
+  END_HANDLE_TH_ERRORS
+}
+
+// autocast_weight(weight, dtype) -> the weight as torch's autocast would hand it to conv2d, from
+// the cache that torch empties at the end of the outermost autocast block
+PyObject* autocast_weight(PyObject*, PyObject* args) {
+  HANDLE_TH_ERRORS
+  PyObject *weight, *dtype;
+  if (!PyArg_ParseTuple(args, "O!O!", THPVariableClass, &weight, &THPDtypeType, &dtype))
+    return nullptr;
+  const auto type = reinterpret_cast<THPDtype*>(dtype)->scalar_type;
+  return THPVariable_Wrap(at::autocast::cached_cast(type, THPVariable_Unpack(weight), at::kCPU));
+  END_HANDLE_TH_ERRORS
+}
+
 PyMethodDef METHODS[] = {{"host", make_host, METH_VARARGS, nullptr},
+                         {"register_operators", python_register_operators, METH_O, nullptr},
+                         {"register_recording", python_register_recording, METH_O, nullptr},
+                         {"autocast_weight", autocast_weight, METH_VARARGS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT, "_torch", nullptr, -1, METHODS, nullptr, nullptr, nullptr, nullptr};

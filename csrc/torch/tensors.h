@@ -98,7 +98,7 @@ inline Layout x_layout(const Pool2dShape& s) { return {{s.N, s.C, s.IH, s.IW}, s
 inline Layout y_layout(const Pool2dShape& s) { return {{s.N, s.C, s.OH, s.OW}, s.channels_last}; }
 
 inline c10::ScalarType codes_type(const Pool2dShape& s) {
-  return s.byte_codes() ? at::kByte : at::kInt;
+  return s.byte_codes() && !s.adaptive ? at::kByte : at::kInt;
 }
 
 }  // namespace fastconv::torch_host

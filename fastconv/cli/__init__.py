@@ -24,6 +24,7 @@ from fastconv.cli import (
     train,
 )
 from fastconv.cli.streams import fail
+from fastconv.cli.users import ModelError
 from fastconv.data import DataError
 from fastconv.data.files import WriteError
 from fastconv.memory import keep_memory
@@ -62,7 +63,7 @@ def _run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options, arguments)
-    except (DataError, FilterError, TrainError, WriteError) as error:
+    except (DataError, FilterError, ModelError, TrainError, WriteError) as error:
         return fail(str(error))
     except PermissionError as error:
         return fail(f"no permission for {error.filename}: choose another folder")

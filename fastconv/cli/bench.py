@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fastconv.cli.streams import fail
-from fastconv.cli.users import own_model, size
+from fastconv.cli.users import own_model, positive, size
 from fastconv.conversion import convert, report
 from fastconv.explain import explain
 from fastconv.tables import table
@@ -38,7 +37,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("--input", type=size, required=True, metavar="SIZE", help="8x3x224x224")
     parser.add_argument("--compile", action="store_true", help="time torch.compile of both, too")
-    parser.add_argument("--rounds", type=int, default=10, metavar="INT",
+    parser.add_argument("--rounds", type=positive, default=10, metavar="INT",
                         help="times that each takes its turn (default: %(default)s)")  # fmt: skip
 
 
@@ -75,13 +74,10 @@ def _medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Print the times, the report, and the slowest layers."""
-    try:
-        model = options.model.build().eval()
-    except argparse.ArgumentTypeError as error:
-        return fail(str(error))
+    model = options.model.build().eval()
     x = torch.randn(options.input)
     with torch.no_grad():
-        medians = _medians(_runs(model, x, options.compile), max(options.rounds, 1))
+        medians = _medians(_runs(model, x, options.compile), options.rounds)
     base = medians["torch, NCHW"]
     lines = [[name, f"{1e3 * t:.3f}", f"{base / t:.2f}"] for name, t in medians.items()]
     print(table([["forward", "ms", "times as fast as torch, NCHW"], *lines]))

@@ -1,4 +1,4 @@
-"""Models of the user on the command line: MODULE:FACTORY and sizes like 8x3x224x224.
+"""Models of the user on the command line: MODULE:FACTORY, and sizes like 8x3x224x224.
 
 Layer: beside the commands.
 """
@@ -8,6 +8,12 @@ import importlib
 import sys
 
 from torch import nn
+
+from fastconv.models import MODELS
+
+
+class ModelError(Exception):
+    """A user's module that cannot be imported, or that makes no model."""
 
 
 class OwnModel:
@@ -21,7 +27,7 @@ class OwnModel:
         """A new model.
 
         Raises:
-            ArgumentTypeError: there is no such module or name, or it makes no model.
+            ModelError: there is no such module or name, or it makes no model.
         """
         module, _, name = self.text.partition(":")
         if "" not in sys.path:
@@ -29,11 +35,13 @@ class OwnModel:
         try:
             found = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise argparse.ArgumentTypeError(f"{self.text}: {error}") from None
+            raise ModelError(f"{self.text}: {error}") from None
+        if not callable(found):
+            raise ModelError(f"{self.text} is a {type(found).__name__}, not what makes a model")
         model = found if isinstance(found, nn.Module) else found()
         if not isinstance(model, nn.Module):
             kind = type(model).__name__
-            raise argparse.ArgumentTypeError(f"{self.text} made a {kind}, not a torch.nn.Module")
+            raise ModelError(f"{self.text} made a {kind}, not a torch.nn.Module")
         return model
 
 
@@ -42,6 +50,35 @@ def own_model(text: str) -> OwnModel:
     if not (module and colon and name.isidentifier()):
         raise argparse.ArgumentTypeError(f"{text!r} is not MODULE:FACTORY")
     return OwnModel(text)
+
+
+def net_or_own_model(text: str) -> str | OwnModel:
+    """The name of a net of fastconv, or MODULE:FACTORY."""
+    if ":" in text:
+        return own_model(text)
+    if text not in MODELS:
+        names = ", ".join(map(repr, MODELS))
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {names})")
+    return text
+
+
+def check_input(options: argparse.Namespace, of_nets: dict[str, object]) -> str | None:
+    """What is wrong with --input and with options of nets: {name: value that means not given}."""
+    if isinstance(options.model, str):
+        return None if options.input is None else "--input belongs to MODULE:FACTORY"
+    if options.input is None:
+        return f"{options.model.text} needs --input, such as --input 8x3x224x224"
+    for name, absent in of_nets.items():
+        if getattr(options, name) != absent:
+            flag = name.replace("_", "-")
+            return f"--{flag} belongs to the nets of fastconv, not to {options.model.text}"
+    return None
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def size(text: str) -> tuple[int, ...]:

@@ -11,7 +11,12 @@ from torch import Tensor
 
 from fastconv.core import ops
 from fastconv.core.decompositions import exporting
-from fastconv.core.tensors import conv2d_output_size, pooled_size, size_of
+from fastconv.core.tensors import (
+    DEVICE_REFUSALS,
+    conv2d_output_size,
+    pooled_size,
+    size_of,
+)
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _MAX_INT = 2**63 - 1  # of torch
@@ -27,9 +32,12 @@ def refusal(*tensors: object) -> str | None:
             return "layout"
         if t.dtype not in DTYPES or t.dtype is not tensors[0].dtype:
             return "dtype"
-        if not t.is_cpu:
+        if t.device != tensors[0].device:
             return "device"
-    return "export" if exporting() else None
+    if exporting():
+        return "export"
+    by_device = DEVICE_REFUSALS.get(tensors[0].device.type)
+    return by_device(*tensors) if by_device else "device"
 
 
 def _is_int(value: object) -> bool:

@@ -2,8 +2,8 @@
 
 `torch.onnx.export` decomposes what it has no node for by torch's table of decompositions, and so
 does `ExportedProgram.run_decompositions` with that table. torch.compile keeps the operators one
-node each, which `keep_whole_in_inductor` tells it. For the exporter that traces TorchScript,
-functional asks `exporting` and leaves the call to torch.
+node each (inductor.py). For the exporter that traces TorchScript, functional asks `exporting` and
+leaves the call to torch.
 """
 
 import sys
@@ -22,21 +22,6 @@ def exporting() -> bool:
     """Whether torch.onnx traces the call to TorchScript, whose nodes it knows as torch's alone."""
     onnx = sys.modules.get("torch.onnx")  # not imported: nobody exports
     return onnx is not None and torch.jit.is_tracing() and onnx.is_in_onnx_export()
-
-
-def keep_whole_in_inductor() -> None:
-    """Tells inductor, once it is loaded, to call the operators as they are.
-
-    Inductor does so by itself, but where the environment variable CI is set it refuses an operator
-    that it has no lowering for and torch's table a decomposition of.
-    """
-    lowering = sys.modules.get("torch._inductor.lowering")  # not imported: it takes seconds
-    make_fallback = getattr(lowering, "make_fallback", None)  # absent while the module loads
-    if make_fallback is None:
-        return
-    for operator in _DECOMPOSED:
-        if operator not in lowering.lowerings:
-            make_fallback(operator, lowering.constrain_to_fx_strides, warn=False)
 
 
 @register_decomposition(_ops.conv2d.default)
@@ -106,7 +91,7 @@ def adaptive_avg_pool2d(x, output_size) -> Tensor:
     return F.adaptive_avg_pool2d(x, output_size)
 
 
-_DECOMPOSED = tuple(
+DECOMPOSED = tuple(
     operator.default
     for operator in (
         _ops.conv2d,

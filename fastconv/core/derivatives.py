@@ -3,6 +3,8 @@ over autograd.py and autograd_pool.py.
 
 Eager calls apply a Function themselves (functional.py), and inside it the operators record nothing
 more. An operator met alone, in an exported or traced graph or by its name, comes through here.
+fastconv._torch, where it is in use, comes here only for what is recorded
+(csrc/torch/recording.cpp).
 """
 
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     MaxPool2dBackward,
 )
+from fastconv.core.extension import torch_library
 from fastconv.core.tensors import unwatched
 
 _library = torch.library.Library("fastconv", "IMPL")
@@ -29,9 +32,16 @@ def _tuples(args: tuple) -> tuple:
     return tuple(tuple(a) if isinstance(a, list) else a for a in args)
 
 
+# What the operators do where a derivative is recorded, by name.
+_functions: dict[str, Callable] = {}
+
+
 def _differentiable(function: Callable) -> None:
+    _functions[function.__name__] = function
+
+
+def _register(name: str, function: Callable) -> None:
     """Makes `function` what the operator of its name does where derivatives are recorded."""
-    name = function.__name__
     operator, plain = getattr(torch.ops.fastconv, name).default, getattr(ops, name).__wrapped__
 
     @wraps(function)
@@ -111,3 +121,10 @@ def adaptive_avg_pool2d(x, output_size):
 @_differentiable
 def adaptive_avg_pool2d_backward(grad_y, x_size, output_size, channels_last):
     return AvgPool2dBackward.apply(grad_y, x_size, (output_size,), channels_last)
+
+
+if torch_library is not None:
+    torch_library.register_recording(_functions)
+else:
+    for _name, _function in _functions.items():
+        _register(_name, _function)

@@ -11,7 +11,6 @@ is a second, optional library, built where torch is importable and used by that 
 without it, fastconv._C does the same through DLPack and the Functions of this module.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ from fastconv.core.autograd_pool import (
     average_gradient,
     max_pool2d_gradient,
 )
-from fastconv.core.extension import _C
+from fastconv.core.extension import _C, torch_library
 from fastconv.core.tensors import (
     WATCHERS,
     conv2d_output_size,
@@ -154,13 +153,9 @@ _PLANNERS = [operator.planner for operator in _TABLE]
 
 def _torch_host() -> object | None:
     """The host of fastconv._torch; None if that was not built for this torch."""
-    try:
-        library = importlib.import_module("fastconv._torch")
-    except ImportError:
+    if torch_library is None:
         return None
-    if library.torch_version != torch.__version__.split("+")[0]:
-        return None
-    return library.host(_C.eager_kernels, tuple(operator.backward for operator in _TABLE))
+    return torch_library.host(_C.eager_kernels, tuple(operator.backward for operator in _TABLE))
 
 
 def _python_host() -> object | None:

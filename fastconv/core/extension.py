@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 from types import ModuleType
 
-import torch  # noqa: F401  (see above)
+import torch
 
 
 def load() -> ModuleType:
@@ -41,8 +41,16 @@ def explain_failure(error: ImportError, package: Path) -> str:
     return f"{error} [fastconv cannot load its kernels: {found}; {python}; {advice}]"
 
 
+def load_cuda() -> ModuleType | None:
+    """fastconv._C_cuda; None if it is not built or does not load (describe_cuda says why)."""
+    try:
+        return importlib.import_module("fastconv._C_cuda")
+    except ImportError:
+        return None
+
+
 def describe_cuda() -> str:
-    """Whether fastconv._C_cuda is built and loads, in a few words. No operator uses it yet."""
+    """Whether fastconv._C_cuda is built and loads, in a few words."""
     try:
         library = importlib.import_module("fastconv._C_cuda")
     except ModuleNotFoundError:
@@ -50,7 +58,18 @@ def describe_cuda() -> str:
         return f"not built: {why} (docs/cuda.md)"
     except ImportError as error:
         return f"built, but does not load: {error}"
-    return f"kernels for sm_{library.ARCHITECTURES}; no operator uses them yet (docs/cuda.md)"
+    here = "" if torch.cuda.is_available() else "; torch finds no GPU"
+    return f"kernels for sm_{library.ARCHITECTURES}{here} (docs/cuda.md)"
+
+
+def load_torch_library() -> ModuleType | None:
+    """fastconv._torch, which knows torch's C++ API; None if it was not built for this torch."""
+    try:
+        library = importlib.import_module("fastconv._torch")
+    except ImportError:
+        return None
+    return library if library.torch_version == torch.__version__.split("+")[0] else None
 
 
 _C = load()
+torch_library = load_torch_library()

@@ -5,7 +5,7 @@ multiply-adds. Layer: operators.
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from fastconv.core.decompositions import keep_whole_in_inductor
+from fastconv.core import inductor
 from fastconv.core.ops import code_dtype
 from fastconv.core.tensors import (
     conv2d_output_size,
@@ -20,14 +20,14 @@ _ops = torch.ops.fastconv
 
 @torch.library.register_fake("fastconv::conv2d")
 def _(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
-    keep_whole_in_inductor()
+    inductor.prepare()
     size = conv2d_output_size(x.shape, w.shape, (stride, padding, dilation, groups))
     return new_tensor(x, size, is_output_channels_last(x, w, size, groups))
 
 
 @torch.library.register_fake("fastconv::conv2d_backward_input")
 def _(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
-    keep_whole_in_inductor()
+    inductor.prepare()
     return new_tensor(grad_y, x_size, x_channels_last)
 
 
@@ -38,7 +38,7 @@ def _(grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, wit
 
 @torch.library.register_fake("fastconv::max_pool2d")
 def _(x, kernel, stride, padding, dilation, ceil_mode, with_codes):
-    keep_whole_in_inductor()
+    inductor.prepare()
     size = pooled_size(x.shape, kernel, stride, padding, dilation, ceil_mode)
     y = new_tensor(x, size, is_channels_last(x))
     if with_codes:
@@ -58,7 +58,7 @@ def _(grad_y, codes, x_size, kernel, stride, padding, dilation, ceil_mode, chann
 
 @torch.library.register_fake("fastconv::adaptive_max_pool2d")
 def _(x, output_size, with_codes):
-    keep_whole_in_inductor()
+    inductor.prepare()
     size, last = (x.shape[0], x.shape[1], *output_size), is_channels_last(x)
     if with_codes:
         return new_tensor(x, size, last), new_tensor(x, size, last, code_dtype((output_size,)))
@@ -77,7 +77,7 @@ def _(grad_y, codes, x_size, output_size, channels_last):
 
 @torch.library.register_fake("fastconv::avg_pool2d")
 def _(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor):
-    keep_whole_in_inductor()
+    inductor.prepare()
     size = pooled_size(x.shape, kernel, stride, padding, (1, 1), ceil_mode)
     return new_tensor(x, size, is_channels_last(x))
 
@@ -91,7 +91,7 @@ def _(
 
 @torch.library.register_fake("fastconv::adaptive_avg_pool2d")
 def _(x, output_size):
-    keep_whole_in_inductor()
+    inductor.prepare()
     return new_tensor(x, (x.shape[0], x.shape[1], *output_size), is_channels_last(x))
 
 

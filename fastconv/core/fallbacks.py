@@ -43,10 +43,17 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
         reset: start counting anew.
 
     The reasons are "dtype" (not a floating type of 16 to 64 bits, or mixed types), "device" (the
-    device has no kernels), "layout" (not a strided tensor), "arguments" (torch accepts them and the
+    device has no kernels), "cuDNN" (:class:`fastconv.flags` leaves CUDA calls of this kind to
+    torch), "layout" (not a strided tensor), "arguments" (torch accepts them and the
     kernels do not, for instance an input without channels), "not covered" (no kernels for this
     function), "tracing" (torch.jit.trace records a transposed or 3-D function) and "export"
     (torch.onnx is tracing).
+
+    Examples:
+        >>> _ = fastconv.fallbacks(reset=True)
+        >>> y = fastconv.functional.max_pool2d(torch.ones(1, 1, 4, 4, dtype=torch.int32), 2)
+        >>> fastconv.fallbacks(reset=True)
+        {('max_pool2d', 'dtype'): 1}
     """
     counts = dict(_counts)
     if reset:
@@ -54,4 +61,5 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
     return counts
 
 
-handovers = fallbacks  # the name of earlier versions
+handovers = fallbacks
+"""The name that :func:`fastconv.fallbacks` had in earlier versions; the same function."""

@@ -14,8 +14,9 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fastconv.core.extension import _C
+from fastconv.core.extension import _C, torch_library
 from fastconv.core.tensors import (
+    PLAIN_DEVICES,
     buffer,
     conv2d_output_size,
     dense,
@@ -30,15 +31,23 @@ KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.item
 _threads = torch.get_num_threads
 
 
-def _kernel_dtype(first: Tensor, *others: Tensor | None) -> int:
-    """The number of the element type that all share."""
+def shared_dtype(first: Tensor, *others: Tensor | None) -> torch.dtype:
+    """The element type that all share; they lie on one device."""
     for t in others:
         if t is not None and t.dtype is not first.dtype:
             raise RuntimeError(f"fastconv: tensors of {first.dtype} and {t.dtype} do not mix")
+        if t is not None and t.device != first.device:
+            raise RuntimeError(f"fastconv: tensors on {first.device} and {t.device} do not mix")
+    return first.dtype
+
+
+def _kernel_dtype(*tensors: Tensor | None) -> int:
+    """The number of the element type that all share."""
+    dtype = shared_dtype(*tensors)
     try:
-        return KERNEL_DTYPES[first.dtype]
+        return KERNEL_DTYPES[dtype]
     except KeyError:
-        raise NotImplementedError(f"fastconv: no kernel for {first.dtype}") from None
+        raise NotImplementedError(f"fastconv: no kernel for {dtype}") from None
 
 
 @lru_cache(maxsize=4096)
@@ -46,17 +55,27 @@ def conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
     return _C.Conv2dShape(x_size, w_size, *args, *channels_last)
 
 
-@lru_cache(maxsize=4096)
-def pool2d_shape(x_size, args, channels_last) -> "_C.Pool2dShape":
-    """`args`: those of max_pool2d or avg_pool2d behind x, or (output_size,) of adaptive ones."""
-    if len(args) == 1:
-        return _C.Pool2dShape.adaptive(x_size, args[0], channels_last)
-    if len(args) == 5:
-        return _C.Pool2dShape(x_size, *args, True, 0, channels_last)
-    kernel, stride, padding, ceil_mode, include, divisor = args
-    return _C.Pool2dShape(
-        x_size, kernel, stride, padding, (1, 1), ceil_mode, include, divisor or 0, channels_last
-    )
+def pool2d_shape_of(library) -> Callable:
+    """(x_size, args, channels_last) -> library.Pool2dShape.
+
+    `args`: those of max_pool2d or avg_pool2d behind x, or (output_size,) of adaptive ones.
+    """
+    Shape = library.Pool2dShape
+
+    def pool2d_shape(x_size, args, channels_last):
+        if len(args) == 1:
+            return Shape.adaptive(x_size, args[0], channels_last)
+        if len(args) == 5:
+            return Shape(x_size, *args, True, 0, channels_last)
+        kernel, stride, padding, ceil_mode, include, divisor = args
+        return Shape(
+            x_size, kernel, stride, padding, (1, 1), ceil_mode, include, divisor or 0, channels_last
+        )
+
+    return pool2d_shape
+
+
+pool2d_shape = lru_cache(maxsize=4096)(pool2d_shape_of(_C))
 
 
 def new_pooled(
@@ -72,16 +91,33 @@ _AVG = (
     "bool count_include_pad, int? divisor"
 )
 _library = torch.library.Library("fastconv", "DEF")
+if torch_library is not None:
+    torch_library.register_operators(_C.eager_kernels)
+operators: dict[str, Callable] = {}  # by name: what this module calls so
 
 
 def _hashable(argument):
     return tuple(argument) if isinstance(argument, list) else argument
 
 
-def _operator(schema: str) -> Callable[[Callable], Callable]:
-    """Defines torch.ops.fastconv.<name> with the decorated plain call as its CPU kernel.
+def _implement(name: str, plain: Callable, key: str) -> None:
+    _library.impl(name, lambda *args: plain(*map(_hashable, args)), key)
 
-    The name then stands for a function that takes the plain call if unwatched, else the operator.
+
+def register_device(device: str, kernels: object) -> None:
+    """Registers kernels.<name>, for each operator, as its plain call on tensors of a device."""
+    for name, call in operators.items():
+        call.plains[device] = getattr(kernels, name)
+        _implement(name, call.plains[device], device.upper())
+    PLAIN_DEVICES.add(device)
+
+
+def _operator(schema: str) -> Callable[[Callable], Callable]:
+    """Defines torch.ops.fastconv.<name> with the decorated plain call as its CPU kernel, unless
+    fastconv._torch has one (csrc/torch/operators.cpp), which the dispatcher calls sooner.
+
+    The name then stands for a function that takes the plain call of the device if unwatched, else
+    the operator.
     """
 
     def define(plain: Callable) -> Callable:
@@ -89,14 +125,20 @@ def _operator(schema: str) -> Callable[[Callable], Callable]:
         _library.define(
             name + schema, tags=(torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
         )
-        _library.impl(name, lambda *args: plain(*map(_hashable, args)), "CPU")
+        if not torch._C._dispatch_has_kernel_for_dispatch_key(f"fastconv::{name}", "CPU"):
+            _implement(name, plain, "CPU")
+        plains = {"cpu": plain}
         operator = getattr(torch.ops.fastconv, name).default
         tensors = schema.split(")")[0].count("Tensor")  # they lead the arguments
 
         @wraps(plain)
         def call(*args):
-            return (plain if unwatched(*args[:tensors]) else operator)(*args)
+            if unwatched(*args[:tensors]):
+                return plains[args[0].device.type](*args)
+            return operator(*args)
 
+        call.plains = plains
+        operators[name] = call
         return call
 
     return define
@@ -182,13 +224,13 @@ def code_dtype(args: tuple) -> torch.dtype:
     return torch.uint8 if len(args) > 1 and prod(args[0]) <= 256 else torch.int32
 
 
-def _check_codes(codes: Tensor, args: tuple) -> None:
+def check_codes(codes: Tensor, args: tuple) -> None:
     if codes.dtype is not code_dtype(args):
         raise RuntimeError(f"fastconv: codes of {codes.dtype} are not those of max_pool2d")
 
 
 def _maxima_indices(codes, x, args):
-    _check_codes(codes, args)
+    check_codes(codes, args)
     channels_last = not codes.is_contiguous()
     codes = dense(codes, channels_last)
     shape = pool2d_shape(x.shape, args, channels_last)
@@ -198,7 +240,7 @@ def _maxima_indices(codes, x, args):
 
 
 def _maxima_backward(grad_y, codes, x_size, args, channels_last):
-    _check_codes(codes, args)
+    check_codes(codes, args)
     grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.max_pool2d_backward(

@@ -4,6 +4,7 @@ results. Layer: operators, below ops.py.
 The sizes are those of csrc/core/shape.h, written again because here extents may be symbols.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -13,7 +14,9 @@ from torch._prims_common import suggest_memory_format
 _PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
 # Devices whose kernels ops.py calls without the dispatcher. Tensors of any other device go to the
 # operator, which refuses those that no kernel is registered for.
-PLAIN_DEVICES = frozenset({"cpu"})
+PLAIN_DEVICES = {"cpu"}
+# By device: (*tensors) -> why its kernels leave a call to torch, or None. Other devices have none.
+DEVICE_REFUSALS: dict[str, Callable[..., str | None]] = {"cpu": lambda *tensors: None}
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
 _FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
 

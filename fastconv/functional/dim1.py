@@ -49,13 +49,27 @@ def conv1d(
     ``y[n,oc,ow] = bias[oc] + sum over ic,kw of weight[oc,ic,kw] * x[n,ic,iw]`` with ``iw = ow *
     stride + kw * dilation - padding``, and ``x = 0`` outside the row.
 
+    Args:
+        stride: pixels from one window to the next, 1 or more.
+        padding: zeros on each side; "same" for an output of the input's size, with stride 1; or
+            "valid" for none.
+        dilation: pixels from one place of the kernel to the next.
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC.
+
     Shapes:
         input: (N, IC, IW) or (IC, IW)
-        weight: (OC, IC / groups, KW); bias: (OC,)
+        weight: (OC, IC / groups, KW)
+        bias: (OC,)
         output: (N, OC, OW), OW = (IW + 2 * padding - dilation * (KW - 1) - 1) // stride + 1;
             contiguous
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x, w = torch.ones(1, 1, 4), torch.ones(1, 1, 3)
+        >>> fastconv.functional.conv1d(x, w)[0, 0]
+        tensor([3., 3.])
     """
     given = (input, weight, bias)
     if has_torch_function(given):
@@ -116,11 +130,25 @@ def max_pool1d(
     ``y[n,c,ow] = max over the window of x[n,c,iw]``; with ``return_indices`` also int64 indices
     ``iw`` of the maxima. Ties and NaNs as in :func:`fastconv.functional.max_pool2d`.
 
+    Args:
+        kernel_size: extents of the window, one number or (KW,).
+        stride: pixels from one window to the next; None for the window's extents.
+        padding: border on each side, at most half the window; it is never the maximum.
+        dilation: pixels from one place of the window to the next.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts.
+        return_indices: whether to return the places of the maxima, too.
+
     Shapes:
         input: (N, C, IW) or (C, IW)
         output, indices: (N, C, OW), OW as in :func:`fastconv.functional.max_pool2d`; contiguous
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(4.0).view(1, 1, 4)
+        >>> fastconv.functional.max_pool1d(x, 2)[0, 0]
+        tensor([1., 3.])
     """
     given = (kernel_size, stride, padding, dilation)
     keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
@@ -157,10 +185,24 @@ def avg_pool1d(
     ``y[n,c,ow] = sum over the window of x[n,c,iw] / divisor``, the divisor as in
     :func:`fastconv.functional.avg_pool2d`.
 
+    Args:
+        kernel_size: extents of the window, one number or (KW,).
+        stride: pixels from one window to the next; None for the window's extents.
+        padding: zeros on each side, at most half the window.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts.
+        count_include_pad: whether zeros of the padding count in the divisor.
+
     Shapes:
-        input: (N, C, IW) or (C, IW); output: (N, C, OW), contiguous
+        input: (N, C, IW) or (C, IW)
+        output: (N, C, OW), contiguous
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(4.0).view(1, 1, 4)
+        >>> fastconv.functional.avg_pool1d(x, 2)[0, 0]
+        tensor([0.5000, 2.5000])
     """
     given = (kernel_size, () if stride is None else stride, padding, ceil_mode, count_include_pad)
     if has_torch_function((input,)):
@@ -175,12 +217,19 @@ def avg_pool1d(
 def adaptive_avg_pool1d(input: Tensor, output_size: IntOrSingle) -> Tensor:
     """1-D average pooling to a given size, as :func:`torch.nn.functional.adaptive_avg_pool1d`.
 
+    Args:
+        output_size: extents of the output, OW or (OW,).
+
     Shapes:
         input: (N, C, IW) or (C, IW)
-        output_size: OW or (OW,)
         output: (N, C, OW), contiguous
 
     Windows, types, devices and errors as in :func:`fastconv.functional.adaptive_avg_pool2d`.
+
+    Examples:
+        >>> x = torch.arange(4.0).view(1, 1, 4)
+        >>> fastconv.functional.adaptive_avg_pool1d(x, 2)[0, 0]
+        tensor([0.5000, 2.5000])
     """
     if has_torch_function((input,)):
         return overridden(F.adaptive_avg_pool1d, adaptive_avg_pool1d, (input,), input, output_size)
@@ -196,15 +245,23 @@ def adaptive_max_pool1d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """1-D max pooling to a given size, as :func:`torch.nn.functional.adaptive_max_pool1d`.
 
-    Where OW divides IW every window has IW / OW elements, and :func:`max_pool1d` computes it. Else
-    torch does, counted under "arguments".
+    Where OW divides IW every window has IW / OW elements, and
+    :func:`fastconv.functional.max_pool1d` computes it. Else torch does, counted under "arguments".
+
+    Args:
+        output_size: extents of the output, OW or (OW,).
+        return_indices: whether to return the places of the maxima, too.
 
     Shapes:
         input: (N, C, IW) or (C, IW)
-        output_size: OW or (OW,)
         output, indices: (N, C, OW), contiguous
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(4.0).view(1, 1, 4)
+        >>> fastconv.functional.adaptive_max_pool1d(x, 2)[0, 0]
+        tensor([1., 3.])
     """
     if has_torch_function((input,)):
         names = (F.adaptive_max_pool1d, adaptive_max_pool1d)

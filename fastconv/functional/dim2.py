@@ -26,6 +26,7 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     max_pool2d_indices,
 )
+from fastconv.core.casts import lowered
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.core.tensors import size_of
@@ -41,7 +42,9 @@ def autocast(*tensors: Tensor | None) -> tuple:
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return tuple(
-        t if t is None or not t.is_floating_point() or t.dtype is torch.float64 else t.to(dtype)
+        t
+        if t is None or not t.is_floating_point() or t.dtype is torch.float64
+        else lowered(t, dtype)
         for t in tensors
     )
 
@@ -51,6 +54,14 @@ def tracked(*tensors: Tensor | None) -> bool:
 
     Not while a graph is recorded, by torch.compile, export or torch.jit.trace: it holds operators,
     which apply the Functions when they run.
+
+    Args:
+        tensors: the inputs of a call; None where an optional one is missing.
+
+    Examples:
+        >>> fastconv.functional.tracked(torch.ones(2)), fastconv.functional.tracked(
+        ...     torch.ones(2, requires_grad=True), None)
+        (False, True)
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
@@ -71,15 +82,33 @@ def conv2d(
     ``y[n,oc,oh,ow] = bias[oc] + sum over ic,kh,kw of weight[oc,ic,kh,kw] * x[n,ic,ih,iw]`` with
     ``ih = oh * stride + kh * dilation - padding``, ``iw`` alike, and ``x = 0`` outside the image.
 
+    Args:
+        stride: pixels from one window to the next, or (rows, columns), 1 or more.
+        padding: zeros on each side, or (rows, columns); "same" for an output of the input's size,
+            with stride 1; or "valid" for none.
+        dilation: pixels from one place of the kernel to the next, or (rows, columns).
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC.
+
     Shapes:
         input: (N, IC, IH, IW) or (IC, IH, IW)
-        weight: (OC, IC / groups, KH, KW); bias: (OC,)
+        weight: (OC, IC / groups, KH, KW)
+        bias: (OC,)
         output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1;
             channels_last if the input or the weight is
 
     float32, float64, float16 and bfloat16 have kernels; sums of the last two are float32 and are
-    rounded once. Other types and devices are left to torch (:func:`fastconv.handovers` counts
+    rounded once. Other types and devices are left to torch (:func:`fastconv.fallbacks` counts
     them). Errors are those of torch.
+
+    Raises:
+        RuntimeError: shapes or types do not fit each other, or a number is out of range.
+        TypeError: an argument has a wrong type.
+
+    Examples:
+        >>> x, w = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
+        >>> fastconv.functional.conv2d(x, w)[0, 0, 0]
+        tensor([9., 9.])
     """
     if not _compiling():
         y = eager.conv2d(input, weight, bias, stride, padding, dilation, groups)
@@ -126,6 +155,17 @@ def max_pool2d(
     ``y[n,c,oh,ow] = max over the window of x[n,c,ih,iw]``; of equal maxima the first counts, of
     NaNs the last. With ``return_indices`` also int64 indices ``ih * IW + iw`` of the maxima.
 
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the window's
+            extents.
+        padding: border on each side, or (rows, columns), at most half the window; it is never the
+            maximum.
+        dilation: pixels from one place of the window to the next, or (rows, columns).
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts.
+        return_indices: whether to return the places of the maxima, too.
+
     Shapes:
         input: (N, C, IH, IW) or (C, IH, IW)
         output, indices: (N, C, OH, OW), in the input's memory format;
@@ -133,6 +173,11 @@ def max_pool2d(
             up with ceil_mode
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> fastconv.functional.max_pool2d(x, 2)[0, 0, 0]
+        tensor([5., 7.])
     """
     given = (kernel_size, stride, padding, dilation, ceil_mode)
     if not return_indices and not _compiling():
@@ -170,14 +215,24 @@ def adaptive_max_pool2d(
     """2-D max pooling to a given size, as :func:`torch.nn.functional.adaptive_max_pool2d`.
 
     ``y[n,c,oh,ow]`` is the maximum of ``x[n,c,ih,iw]`` over the windows of
-    :func:`adaptive_avg_pool2d`; ties, NaN and indices as in :func:`max_pool2d`.
+    :func:`fastconv.functional.adaptive_avg_pool2d`; ties, NaN and indices as in
+    :func:`fastconv.functional.max_pool2d`.
+
+    Args:
+        output_size: extents of the output, one number for both axes or (OH, OW); None in the place
+            of an extent keeps the input's.
+        return_indices: whether to return the places of the maxima, too.
 
     Shapes:
         input: (N, C, IH, IW) or (C, IH, IW)
-        output_size: OH and OW, or (OH, OW); None keeps the input's extent
         output, indices: (N, C, OH, OW), in the input's memory format
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> fastconv.functional.adaptive_max_pool2d(x, 2)[0, 0, 0]
+        tensor([5., 7.])
     """
     if has_torch_function((input,)):
         pools = _adaptive_max_pools(return_indices)
@@ -240,11 +295,27 @@ def avg_pool2d(
     window elements inside the padded image, or inside the image itself without
     ``count_include_pad``, or ``divisor_override``.
 
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the window's
+            extents.
+        padding: zeros on each side, or (rows, columns), at most half the window.
+        ceil_mode: whether a last window that starts inside the padded input and ends outside
+            counts.
+        count_include_pad: whether zeros of the padding count in the divisor.
+        divisor_override: the divisor, None for the number of elements.
+
     Shapes:
-        input: (N, C, IH, IW) or (C, IH, IW) output: (N, C, OH, OW), in the input's memory format;
-        OH as in :func:`fastconv.functional.max_pool2d`
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), in the input's memory format;
+            OH as in :func:`fastconv.functional.max_pool2d`
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> fastconv.functional.avg_pool2d(x, 2)[0, 0, 0]
+        tensor([2.5000, 4.5000])
     """
     given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if not _compiling():
@@ -267,12 +338,20 @@ def adaptive_avg_pool2d(input: Tensor, output_size: IntOrPair | tuple[int | None
     ``y[n,c,oh,ow]`` is the mean of ``x[n,c,ih,iw]`` over ``floor(oh * IH / OH) <= ih < ceil((oh +
     1) * IH / OH)``, ``iw`` alike.
 
+    Args:
+        output_size: extents of the output, one number for both axes or (OH, OW); None in the place
+            of an extent keeps the input's.
+
     Shapes:
         input: (N, C, IH, IW) or (C, IH, IW)
-        output_size: OH and OW, or (OH, OW); None keeps the input's extent
         output: (N, C, OH, OW), in the input's memory format
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`.
+
+    Examples:
+        >>> x = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> fastconv.functional.adaptive_avg_pool2d(x, 2)[0, 0, 0]
+        tensor([2.5000, 4.5000])
     """
     if not _compiling():
         y = eager.adaptive_avg_pool2d(input, output_size)

@@ -5,7 +5,6 @@ torch.nn.functional composes it of its own average and max pooling in the same w
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -46,31 +45,106 @@ def _lp_pool(pools: tuple, names: tuple, input: Tensor, *given: object) -> Tenso
     return (torch.sign(y) * torch.relu(y.abs())).mul(elements).pow(1.0 / norm_type)
 
 
-def _function(dimensions: int, max_pool: Callable, avg_pool: Callable) -> Callable:
-    name = f"lp_pool{dimensions}d"
-    torchs = getattr(F, name, None)  # lp_pool3d is younger than the oldest torch
-
-    def lp_pool(
-        input: Tensor,
-        norm_type: int | float,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] | None = None,
-        ceil_mode: bool = False,
-    ) -> Tensor:
-        given = (norm_type, kernel_size, stride, ceil_mode)
-        return _lp_pool((max_pool, avg_pool), (torchs, lp_pool, dimensions), input, *given)
-
-    lp_pool.__name__ = lp_pool.__qualname__ = name
-    lp_pool.__doc__ = f"""{dimensions}-D power-average pooling, as torch.nn.functional.{name}.
+def lp_pool1d(
+    input: Tensor,
+    norm_type: int | float,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...] | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """1-D power-average pooling, as torch.nn.functional.lp_pool1d.
 
     ``y = (sum over the window of x**norm_type) ** (1 / norm_type)``, or for an infinite
     ``norm_type`` the maximum of ``|x|``.
 
-    Shapes, types, devices and errors as in :func:`fastconv.functional.avg_pool{dimensions}d`.
+    Args:
+        norm_type: the power p, not 0; infinity for the maximum of ``|x|``.
+        kernel_size: extents of the window, KW.
+        stride: pixels from one window to the next; None for the window's extents.
+        ceil_mode: whether a last window that starts inside the input and ends outside counts.
+
+    Shapes:
+        input: (N, C, IW) or (C, IW)
+        output: (N, C, OW), OW = (IW - KW) / stride + 1, rounded down, or up with
+            ceil_mode
+
+    Types, devices and errors as in :func:`fastconv.functional.avg_pool1d`.
+
+    Examples:
+        >>> x = torch.tensor([4.0, 3.0]).view(1, 1, 2)
+        >>> fastconv.functional.lp_pool1d(x, 2, 2).item()
+        5.0
     """
-    return lp_pool
+    pools, names = (dim1.max_pool1d, dim1.avg_pool1d), (F.lp_pool1d, lp_pool1d, 1)
+    return _lp_pool(pools, names, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-lp_pool1d = _function(1, dim1.max_pool1d, dim1.avg_pool1d)
-lp_pool2d = _function(2, dim2.max_pool2d, dim2.avg_pool2d)
-lp_pool3d = _function(3, dim3.max_pool3d, dim3.avg_pool3d)
+def lp_pool2d(
+    input: Tensor,
+    norm_type: int | float,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...] | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """2-D power-average pooling, as torch.nn.functional.lp_pool2d.
+
+    ``y = (sum over the window of x**norm_type) ** (1 / norm_type)``, or for an infinite
+    ``norm_type`` the maximum of ``|x|``.
+
+    Args:
+        norm_type: the power p, not 0; infinity for the maximum of ``|x|``.
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the window's
+            extents.
+        ceil_mode: whether a last window that starts inside the input and ends outside counts.
+
+    Shapes:
+        input: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), OH = (IH - KH) / stride + 1, rounded down, or up with
+            ceil_mode, OW alike
+
+    Types, devices and errors as in :func:`fastconv.functional.avg_pool2d`.
+
+    Examples:
+        >>> x = torch.tensor([4.0, 3.0]).view(1, 1, 1, 2)
+        >>> fastconv.functional.lp_pool2d(x, 2, (1, 2)).item()
+        5.0
+    """
+    pools, names = (dim2.max_pool2d, dim2.avg_pool2d), (F.lp_pool2d, lp_pool2d, 2)
+    return _lp_pool(pools, names, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(
+    input: Tensor,
+    norm_type: int | float,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...] | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """3-D power-average pooling, as torch.nn.functional.lp_pool3d.
+
+    ``y = (sum over the window of x**norm_type) ** (1 / norm_type)``, or for an infinite
+    ``norm_type`` the maximum of ``|x|``.
+
+    Args:
+        norm_type: the power p, not 0; infinity for the maximum of ``|x|``.
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the window's
+            extents.
+        ceil_mode: whether a last window that starts inside the input and ends outside counts.
+
+    Shapes:
+        input: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW), OD = (ID - KD) / stride + 1, rounded down, or up with
+            ceil_mode, OH and OW alike
+
+    Types, devices and errors as in :func:`fastconv.functional.avg_pool3d`.
+
+    Examples:
+        >>> x = torch.tensor([4.0, 3.0]).view(1, 1, 1, 1, 2)
+        >>> fastconv.functional.lp_pool3d(x, 2, (1, 1, 2)).item()
+        5.0
+    """
+    torchs = getattr(F, "lp_pool3d", None)  # younger than the oldest torch
+    pools, names = (dim3.max_pool3d, dim3.avg_pool3d), (torchs, lp_pool3d, 3)
+    return _lp_pool(pools, names, input, norm_type, kernel_size, stride, ceil_mode)

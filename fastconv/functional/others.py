@@ -19,9 +19,37 @@ def _left_to_torch(torchs: Callable) -> Callable:
 
 
 adaptive_max_pool3d = _left_to_torch(F.adaptive_max_pool3d)
+"""3-D max pooling to a given size.
+
+:func:`torch.nn.functional.adaptive_max_pool3d`, counted.
+"""
 conv_transpose3d = _left_to_torch(F.conv_transpose3d)
+"""3-D transposed convolution.
+
+:func:`torch.nn.functional.conv_transpose3d`, counted.
+"""
 fractional_max_pool2d = _left_to_torch(F.fractional_max_pool2d)
+"""2-D max pooling over windows at random places.
+
+:func:`torch.nn.functional.fractional_max_pool2d`, counted.
+"""
 fractional_max_pool3d = _left_to_torch(F.fractional_max_pool3d)
+"""3-D max pooling over windows at random places.
+
+:func:`torch.nn.functional.fractional_max_pool3d`, counted.
+"""
 max_unpool1d = _left_to_torch(F.max_unpool1d)
+"""The inverse of 1-D max pooling: maxima at their places, zeros elsewhere.
+
+:func:`torch.nn.functional.max_unpool1d`, counted.
+"""
 max_unpool2d = _left_to_torch(F.max_unpool2d)
+"""The inverse of 2-D max pooling: maxima at their places, zeros elsewhere.
+
+:func:`torch.nn.functional.max_unpool2d`, counted.
+"""
 max_unpool3d = _left_to_torch(F.max_unpool3d)
+"""The inverse of 3-D max pooling: maxima at their places, zeros elsewhere.
+
+:func:`torch.nn.functional.max_unpool3d`, counted.
+"""

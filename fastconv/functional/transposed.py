@@ -59,14 +59,30 @@ def conv_transpose2d(
     ``y[n,oc,oh,ow] = bias[oc] + sum over ic,ih,iw,kh,kw of weight[ic,oc,kh,kw] * x[n,ic,ih,iw]``,
     over ``oh = ih * stride + kh * dilation - padding``, ``ow`` alike.
 
+    Args:
+        stride: pixels of the output from one input pixel to the next, or (rows, columns), 1 or
+            more.
+        padding: rows and columns of the output left out on each side, or (rows, columns).
+        output_padding: pixels added to one side of the output, or (rows, columns), fewer than the
+            stride or the dilation.
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC.
+        dilation: pixels from one place of the kernel to the next, or (rows, columns).
+
     Shapes:
         input: (N, IC, IH, IW) or (IC, IH, IW)
-        weight: (IC, OC / groups, KH, KW); bias: (OC,)
+        weight: (IC, OC / groups, KH, KW)
+        bias: (OC,)
         output: (N, OC, OH, OW), OH = (IH - 1) * stride - 2 * padding + dilation * (KH - 1)
             + output_padding + 1; channels_last if the input or the weight is
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`. torch.jit.trace records
     torch's function.
+
+    Examples:
+        >>> x, w = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+        >>> fastconv.functional.conv_transpose2d(x, w, stride=2)[0, 0, 0]
+        tensor([1., 1., 1., 1.])
     """
     given = (input, weight, bias)
     arguments = (stride, padding, output_padding, groups, dilation)
@@ -112,13 +128,28 @@ def conv_transpose1d(
 ) -> Tensor:
     """1-D transposed convolution, as :func:`torch.nn.functional.conv_transpose1d`.
 
+    Args:
+        stride: pixels of the output from one input pixel to the next, 1 or more.
+        padding: pixels of the output left out on each side.
+        output_padding: pixels added to one side of the output, fewer than the stride or the
+            dilation.
+        groups: parts that the channels are divided into, each convolved by itself; it divides IC
+            and OC.
+        dilation: pixels from one place of the kernel to the next.
+
     Shapes:
         input: (N, IC, IW) or (IC, IW)
-        weight: (IC, OC / groups, KW); bias: (OC,)
+        weight: (IC, OC / groups, KW)
+        bias: (OC,)
         output: (N, OC, OW), OW as OH in :func:`fastconv.functional.conv_transpose2d`; contiguous
 
     Types, devices and errors as in :func:`fastconv.functional.conv2d`. torch.jit.trace records
     torch's function.
+
+    Examples:
+        >>> x, w = torch.ones(1, 1, 2), torch.ones(1, 1, 2)
+        >>> fastconv.functional.conv_transpose1d(x, w, stride=2)[0, 0]
+        tensor([1., 1., 1., 1.])
     """
     given = (input, weight, bias)
     arguments = (stride, padding, output_padding, groups, dilation)

@@ -66,6 +66,11 @@ def build(
 
     Raises:
         ValueError: no such model or layer set.
+
+    Examples:
+        >>> net = fastconv.models.build("lenet5", num_classes=3)
+        >>> tuple(net(torch.ones(2, 1, 32, 32)).shape)
+        (2, 3)
     """
     given = {"num_classes": num_classes, "in_channels": in_channels}
     options.update((key, value) for key, value in given.items() if value is not None)
@@ -75,8 +80,15 @@ def build(
 def input_shape(name: str) -> tuple[int, int, int]:
     """(IC, IH, IW) of the images that a model is made for.
 
+    Args:
+        name: a key of ``MODELS``.
+
     Raises:
         ValueError: no such model.
+
+    Examples:
+        >>> fastconv.models.input_shape("lenet5")
+        (1, 32, 32)
     """
     return _spec(name).input_shape
 

@@ -16,8 +16,8 @@ class Cost(NamedTuple):
     multiply_adds: int
 
 
-def cost(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
-    """What ``model`` costs for an image of (IC, IH, IW).
+def cost(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    """What ``model`` costs for an input of this shape, such as an image of (IC, IH, IW).
 
     Runs it on a batch of no images, which takes no arithmetic. An output of a convolution or linear
     layer is a sum of as many products as its filter or row has weights.

@@ -53,7 +53,7 @@ def test_a_wrong_kernel_is_not_timed(direction, monkeypatch):
 
 
 def test_winograd_passes_where_an_element_sums_few_products():
-    """A corner tap of a 2x2 map meets one pixel an image; its rounding comes from the whole tile."""
+    """A corner tap of a 2x2 map meets one pixel an image; rounding is that of the whole tile."""
     case = ConvCase("corner", 8, 256, 2, 2, 256, 3, 3, padding=(1, 1, 1, 1))
     with fastconv.flags(disabled_paths={"gemm", "small-map"}):
         row = layer_row.measure_layer(job_of(case, "backward_weight"), PEAKS, 0.001)

@@ -152,7 +152,7 @@ TENSOR_CASES = [
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], **ids)
 @pytest.mark.parametrize("case", TENSOR_CASES, **ids)
 def test_tensor_cores(shim, case, dtype):
-    tuning = Tuning(tensor_cores=1)
+    tuning = Tuning(tensor_cores=80)
     check(shim, case, dtype, (True,) * 3, len(case.name), tuning=tuning, family=GEMM)
 
 

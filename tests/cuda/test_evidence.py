@@ -30,7 +30,7 @@ def test_bytes_moved_beside_compulsory_ones(shim, what, last):
         count = 8 * 14 * 14
         shape, y = pool_shape(case, last), shim.memory("y", count, 4)
         if what == "max pool":
-            code = shim.call("max_pool2d_forward", 0, shape, at, y, None, None, tuning, None)
+            code = shim.call("max_pool2d_forward", 0, shape, at, y, None, tuning, None)
         else:
             code = shim.call("avg_pool2d_forward", 0, shape, at, y, tuning, None)
     counted = shim.counters()

@@ -78,13 +78,15 @@ def max_pool2d(shim: Shim, case, x: Tensor, grad_y: Tensor, last: bool, tuning=N
     grad_x = torch.empty_like(x)
     ax, agy = shim.give("x", x), shim.give("grad_y", grad_y)
     ay, ai = shim.memory("y", y.numel(), y.element_size()), shim.memory("indices", y.numel(), 8)
-    ac = shim.memory("codes", y.numel(), 1 if shape.KH * shape.KW <= 256 else 4)
+    bytes_ = shape.KH * shape.KW <= 256 and not shape.adaptive
+    ac = shim.memory("codes", y.numel(), 1 if bytes_ else 4)
     agx = shim.memory("grad_x", x.numel(), x.element_size())
     codes = [
-        shim.call("max_pool2d_forward", dtype, shape, ax, ay, ac, ai, tuning, None),
+        shim.call("max_pool2d_forward", dtype, shape, ax, ay, ac, tuning, None),
+        shim.call("max_pool2d_indices", shape, ac, ai, tuning, None),
         shim.call("max_pool2d_backward", dtype, shape, agy, ac, agx, tuning, None),
     ]
-    assert shim.errors() == [] and codes == [0, 0], (codes, shim.errors())
+    assert shim.errors() == [] and codes == [0, 0, 0], (codes, shim.errors())
     return [shim.take(ay, y), shim.take(ai, indices), shim.take(agx, grad_x)]
 
 

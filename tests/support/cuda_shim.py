@@ -8,15 +8,18 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pybind11
 import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "build" / "cuda-shim"
 SHIM = ("runtime.cpp", "memory.cpp", "report.cpp")
+BINDINGS = ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/verbose.cpp")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-tsan", "-Wno-psabi"]
 COMMON_FLAGS = ["-std=c++17", "-g", "-fPIC", *WARNINGS]
 SHIM_FLAGS = ("-O2",)
@@ -43,11 +46,18 @@ def _run(command: list) -> None:
 
 
 @functools.cache
-def _compile(source: Path, flags: tuple[str, ...]) -> Path:
-    """The object file of a source, made if none of its name and preprocessed text is there."""
+def _headers(csrc: Path) -> bytes:
+    """A hash of all headers of a tree."""
+    files = sorted(p for p in csrc.rglob("*") if p.suffix in {".h", ".cuh"})
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).digest()
+
+
+@functools.cache
+def _compile(csrc: Path, source: Path, flags: tuple[str, ...]) -> Path:
+    """The object file of a source, made if none of its text and its tree's headers is there."""
     command = [compiler(), *COMMON_FLAGS, *flags]
-    text = subprocess.run([*command, "-E", source], capture_output=True, text=True, check=True)
-    key = hashlib.sha256((" ".join(command) + text.stdout).encode()).hexdigest()[:20]
+    text = " ".join(command).encode() + _headers(csrc) + source.read_bytes()
+    key = hashlib.sha256(text).hexdigest()[:20]
     target = CACHE / f"{source.parent.name}-{source.stem}-{key}.o"
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}.part")
@@ -56,11 +66,24 @@ def _compile(source: Path, flags: tuple[str, ...]) -> Path:
     return target
 
 
-def build(csrc: Path, files: list[Path] | None = None) -> Path:
-    """The library of the given .cu files of a tree (all: None) and of its shim."""
+def _tree(source: Path) -> Path:
+    """csrc/ above a file of csrc/cuda/<family>/."""
+    return source.parents[2]
+
+
+def build(csrc: Path, files: list[Path] | None = None, bindings: bool = False) -> Path:
+    """The library of the given .cu files of a tree (all: None) and of its shim; with `bindings` it
+    is the Python module _C_cuda as well."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    jobs = [(csrc / "cuda" / "simt" / name, SHIM_FLAGS) for name in SHIM]
-    jobs += [(path, KERNEL_FLAGS) for path in (sources(csrc) if files is None else files)]
+    jobs = [(csrc, csrc / "cuda" / "simt" / name, SHIM_FLAGS) for name in SHIM]
+    jobs += [
+        (_tree(path), path, KERNEL_FLAGS) for path in (sources(csrc) if files is None else files)
+    ]
+    if bindings:
+        headers = {sysconfig.get_path("include"), pybind11.get_include()}
+        flags = ("-O1", "-g0", "-fvisibility=hidden", *(f"-I{path}" for path in headers))
+        flags += ('-DFASTCONV_CUDA_ARCHITECTURES="simt"',)
+        jobs += [(csrc, csrc / name, flags) for name in BINDINGS]
     with open(CACHE / "lock", "w") as lock:  # test workers build once
         fcntl.flock(lock, fcntl.LOCK_EX)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -90,7 +113,7 @@ class Pool2dShape(ctypes.Structure):
 
 
 class Tuning(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int32) for name in ("wide_index", "splits", "tensor_cores")]
+    _fields_ = [(name, ctypes.c_int32) for name in ("wide_index", "splits", "tensor_cores", "tf32")]
 
 
 class Shim:

@@ -18,12 +18,12 @@ CPP_DOORS = {
     "cpu/common": ["core", "cpu/simd"],
     "cpu/simd": ["core", "cpu/common"],
     **{f"cpu/{family}": ["core", "cpu/common", "cpu/simd", "cpu/gemm"] for family in FAMILIES},
-    "cpu/paths": ["core", "cpu/common", *(f"cpu/{family}" for family in FAMILIES)],
+    "cpu/paths": ["core", "cpu/common", "cpu/simd", *(f"cpu/{family}" for family in FAMILIES)],
     "cuda/simt": [],  # a room of its own: tests compile kernels with it, nothing else includes it
     "cuda/common": ["core", "cuda/simt"],
     **{f"cuda/{family}": ["core", "cuda/common"] for family in CUDA_FAMILIES},
     "cuda/paths": ["core", "cuda/common", *(f"cuda/{family}" for family in CUDA_FAMILIES)],
-    "cuda/bindings": ["core", "bindings", "cuda/common", "cuda/paths"],
+    "cuda/bindings": ["core", "bindings", "runtime", "cuda/common", "cuda/paths"],
     "runtime": ["core", "cpu/common", "cpu/simd", "cpu/pool", "cpu/paths"],
     "bindings": ["core", "runtime"],
     "torch": ["core", "bindings"],
@@ -53,7 +53,9 @@ CORE = [
     "overrides",
     "tensors",
     "ops",
+    "cuda",
     "decompositions",
+    "inductor",
     "fakes",
     "batching",
     "autograd_base",
@@ -61,6 +63,7 @@ CORE = [
     "autograd_pool",
     "derivatives",
     "arguments",
+    "casts",
     "eager",
 ]
 PUBLIC = [

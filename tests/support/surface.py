@@ -16,21 +16,28 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "surface.md"
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 WORDS = re.compile(r"conv|pool", re.IGNORECASE)
 
-# Symbols -> the test file that holds their tests, the first pattern that fits.
+_LEFT = "test_surface.py::test_{}_left_to_torch_are_counted"
+# Symbols -> the test that computes them beside torch's, the first pattern that fits.
 _TESTS = [
-    (r"nn\.(Conv2d|MaxPool2d|AvgPool2d|AdaptiveAvgPool2d|Conv1d)$", "test_modules.py"),
-    (r"nn\.functional\.conv1d$", "test_conv1d.py"),
-    (r"nn\.functional\.conv2d$", "test_functional_conv2d.py"),
-    (r"nn\.functional\.max_pool2d(_with_indices)?$", "test_functional_max_pool2d.py"),
-    (r"nn\.functional\.(adaptive_)?avg_pool2d$", "test_functional_avg_pool2d.py"),
-    (
-        r"nn\.(functional\.)?(adaptive_max_pool2d|AdaptiveMaxPool2d)",
-        "test_functional_adaptive_max_pool2d.py",
-    ),
-    (r"nn\.functional\.", "test_functional_surface.py"),
-    (r"nn\.Lazy", "test_modules.py"),
-    (r"nn\.", "test_modules.py"),
-]
+    (r"nn\.(Conv2d|MaxPool2d|AvgPool2d|AdaptiveAvgPool2d|Conv1d)$",
+     "test_modules.py::test_forward_and_backward_equal_torchs"),
+    (r"nn\.AdaptiveMaxPool2d$",
+     "test_functional_adaptive_max_pool2d.py::test_module_and_routing"),
+    (r"nn\.Lazy", "test_modules.py::test_lazy_layers_become_ours"),
+    (r"nn\.[A-Z]", "test_modules.py::test_layers_of_rows_and_volumes_and_transposed_ones"),
+    (r"nn\.functional\.conv1d$", "test_conv1d.py::test_forward_and_backward"),
+    (r"nn\.functional\.conv2d$", "test_functional_conv2d.py::test_value_and_gradients"),
+    (r"nn\.functional\.max_pool2d(_with_indices)?$",
+     "test_functional_max_pool2d.py::test_max_pool2d"),
+    (r"nn\.functional\.avg_pool2d$", "test_functional_avg_pool2d.py::test_avg_pool2d"),
+    (r"nn\.functional\.adaptive_avg_pool2d$",
+     "test_functional_avg_pool2d.py::test_adaptive_avg_pool2d"),
+    (r"nn\.functional\.adaptive_max_pool2d",
+     "test_functional_adaptive_max_pool2d.py::test_like_torch"),
+    (r"nn\.functional\.lp_", "test_functional_surface.py::test_power_averages"),
+    (r"nn\.functional\.conv", "test_functional_surface.py::test_convolutions"),
+    (r"nn\.functional\.", "test_functional_surface.py::test_pools"),
+]  # fmt: skip
 
 
 def symbols() -> list[str]:
@@ -58,10 +65,10 @@ def status(name: str) -> str:
 
 def test_of(name: str, state: str) -> str:
     if state == "torch's, not counted":
-        return "test_surface.py"
-    if state != "native" and not name.startswith("nn.functional."):
-        return "test_conversion_report.py"
-    return next(file for pattern, file in _TESTS if re.match(pattern, name))
+        return "test_surface.py::test_what_is_not_counted_is_not_there"
+    if state != "native":
+        return _LEFT.format("functions" if name.startswith("nn.functional.") else "layers")
+    return next(test for pattern, test in _TESTS if re.match(pattern, name))
 
 
 def table() -> str:

@@ -1,5 +1,6 @@
 """A user's script under a type checker: the package is typed, and so is what a layer returns."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,3 +59,18 @@ def test_mypy_strict_of_a_users_script(tmp_path):
     assert "error" not in done.stdout and done.returncode == 0, done.stdout + done.stderr
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed" in line]
     assert revealed == ["torch._tensor.Tensor", "torch._tensor.Tensor", "script.Net"]
+
+
+def test_pyright_strict_of_a_users_script(tmp_path):
+    """basedpyright is pyright, packaged with all that it needs."""
+    pytest.importorskip("basedpyright")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    assert [f["severity"] for f in found] == ["information"] * 3, found
+    assert [f["message"].split(" is ")[1] for f in found] == ['"Tensor"', '"Tensor"', '"Net"']

@@ -1,4 +1,4 @@
-// GEMM convolution as a path of each direction. Layer: cpu/gemm.
+// GEMM convolution as a path of each direction. Its estimate: cpu/paths/estimate_gemm.cpp. Layer: cpu/gemm.
 #include "../../core/dtype.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
@@ -20,57 +20,12 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
   return few_phases(s) ? supports(s) : MANY_PHASES;
 }
 
-// Packing patches costs what 8 or so channels cost to multiply, and it is paid for every tap. The
-// direct kernels pack a pixel once for all taps. Measured: docs/kernels/gemm.md.
-constexpr int64_t LEAST_OUT = 8;  // channels out of a group: lanes, or rows of a register tile
-constexpr int64_t LEAST_CHANNELS = 16;  // into and out of a group, with several taps
-constexpr int64_t LEAST_TERMS = 8;      // of a result
-
-WhyNot pays_packing(const Conv2dShape& s, int64_t in, int64_t out, bool few_suffice) {
-  if (out < LEAST_OUT) return "fewer than 8 channels are written in a group";
-  if (in * s.KH * s.KW < LEAST_TERMS) return "a result has fewer than 8 terms";
-  if (s.KH * s.KW > 1 && min64(in, out) < LEAST_CHANNELS && !few_suffice)
-    return "fewer than 16 channels are read or written in a group, by several taps";
-  return HOLDS;
-}
-// With channels last and a stride, the taps of a filter row are copied at once. The direct kernels have
-// no 16-bit types, whose elements are widened while they are packed.
-template <class T>
-WhyNot is_profitable(const Conv2dShape& s) {
-  if (IS_WIDENED<T>) return HOLDS;
-  return pays_packing(s, s.group_IC(), s.group_OC(), s.x_channels_last && s.stride_w > 1);
-}
-template <class T>
-WhyNot is_backward_input_profitable(const Conv2dShape& s) {
-  if (IS_WIDENED<T>) return HOLDS;
-  return pays_packing(s, s.group_OC(), s.group_IC(), false);
-}
-
 WhyNot supports_small_map(const Conv2dShape& s) {
   constexpr int64_t MOST_ELEMENTS = 8 << 20;  // x is copied
   if (const WhyNot why = supports_backward_input(s)) return why;
   const bool few = s.N * max64(s.IC * s.IH * s.IW, s.OC * s.OH() * s.OW()) <= MOST_ELEMENTS;
   return few ? HOLDS : "the maps have too many elements together";
 }
-// Lanes are images, and each weight is read once. Larger maps keep lanes full by their pixels.
-template <class T>
-WhyNot is_small_map_profitable(const Conv2dShape& s, int64_t pixels) {
-  constexpr int64_t MOST_PIXELS = 4;
-  if (pixels > MOST_PIXELS) return "the map has more than 4 pixels";
-  if (2 * s.N < row_kernels<T>(isa()).lanes) return "the images fill less than half a vector";
-  if (min64(s.group_IC(), s.group_OC()) < LEAST_CHANNELS)
-    return "there are fewer than 16 channels in or out of a group";
-  return HOLDS;
-}
-template <class T>
-WhyNot is_small_map_forward_profitable(const Conv2dShape& s) {
-  return is_small_map_profitable<T>(s, s.OH() * s.OW());
-}
-template <class T>
-WhyNot is_small_map_backward_profitable(const Conv2dShape& s) {
-  return is_small_map_profitable<T>(s, s.IH * s.IW);
-}
-
 // The two engines as template arguments.
 template <class T>
 struct Engine {
@@ -193,26 +148,26 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> small_map_forward_path() {
-  return {"small-map", supports_small_map, is_small_map_forward_profitable<T>,
+  return {"small-map", supports_small_map, always,
           forward_bytes<T, SMALL_MAP<T>>, run_forward<T, SMALL_MAP<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> small_map_backward_input_path() {
-  return {"small-map", supports_small_map, is_small_map_backward_profitable<T>,
+  return {"small-map", supports_small_map, always,
           backward_input_bytes<T, SMALL_MAP<T>>, run_backward_input<T, SMALL_MAP<T>>};
 }
 template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path() {
-  return {"gemm", supports, is_profitable<T>, forward_bytes<T, GEMM<T>>, run_forward<T, GEMM<T>>};
+  return {"gemm", supports, always, forward_bytes<T, GEMM<T>>, run_forward<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, is_backward_input_profitable<T>,
+  return {"gemm", supports_backward_input, always,
           backward_input_bytes<T, GEMM<T>>, run_backward_input<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
-  return {"gemm", supports, is_profitable<T>, backward_weight_bytes<T>, run_backward_weight<T>};
+  return {"gemm", supports, always, backward_weight_bytes<T>, run_backward_weight<T>};
 }
 
 #define INSTANTIATE(T)                                                    \

@@ -1,9 +1,11 @@
-// The paths of conv2d backward_input on a CPU, in the order in which they are asked. Layer: cpu/paths.
+// The paths of conv2d backward_input on a CPU. Paths without an estimate come first: they run
+// where their conditions hold. Layer: cpu/paths.
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
+#include "estimates.h"
 #include "paths.h"
 
 namespace fastconv::cpu {
@@ -13,12 +15,12 @@ Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
   // clang-format off
   static const Path<BackwardInputBuffers<T>> PATHS[] = {
       tiny(reference_backward_input_path<T>()),
-      small_map_backward_input_path<T>(),
-      winograd_backward_input_path<T>(),
       depthwise_backward_input_path<T>(),
-      gemm_backward_input_path<T>(),
-      direct_backward_input_path<T>(),
-      reference_backward_input_path<T>(),
+      estimated(small_map_backward_input_path<T>(), estimate_small_map<T, Direction::backward_input>),
+      estimated(winograd_backward_input_path<T>(), estimate_winograd<T, Direction::backward_input>),
+      estimated(gemm_backward_input_path<T>(), estimate_gemm<T, Direction::backward_input>),
+      estimated(direct_backward_input_path<T>(), estimate_direct<T, Direction::backward_input>),
+      estimated(reference_backward_input_path<T>(), estimate_reference),
   };
   // clang-format on
   return Paths<BackwardInputBuffers<T>>(PATHS);

@@ -1,9 +1,11 @@
-// The paths of conv2d backward_weight on a CPU, in the order in which they are asked. Layer: cpu/paths.
+// The paths of conv2d backward_weight on a CPU. Paths without an estimate come first: they run
+// where their conditions hold. Layer: cpu/paths.
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
+#include "estimates.h"
 #include "paths.h"
 
 namespace fastconv::cpu {
@@ -13,11 +15,11 @@ Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
   // clang-format off
   static const Path<BackwardWeightBuffers<T>> PATHS[] = {
       tiny(reference_backward_weight_path<T>()),
-      winograd_backward_weight_path<T>(),
       depthwise_backward_weight_path<T>(),
-      gemm_backward_weight_path<T>(),
-      direct_backward_weight_path<T>(),
-      reference_backward_weight_path<T>(),
+      estimated(winograd_backward_weight_path<T>(), estimate_winograd<T, Direction::backward_weight>),
+      estimated(gemm_backward_weight_path<T>(), estimate_gemm<T, Direction::backward_weight>),
+      estimated(direct_backward_weight_path<T>(), estimate_direct<T, Direction::backward_weight>),
+      estimated(reference_backward_weight_path<T>(), estimate_reference),
   };
   // clang-format on
   return Paths<BackwardWeightBuffers<T>>(PATHS);

@@ -1,9 +1,11 @@
-// The paths of conv2d forward on a CPU, in the order in which they are asked. Layer: cpu/paths.
+// The paths of conv2d forward on a CPU. Paths without an estimate come first: they run
+// where their conditions hold. Layer: cpu/paths.
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
+#include "estimates.h"
 #include "paths.h"
 
 namespace fastconv::cpu {
@@ -13,12 +15,12 @@ Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   // clang-format off
   static const Path<ForwardBuffers<T>> PATHS[] = {
       tiny(reference_forward_path<T>()),
-      small_map_forward_path<T>(),
-      winograd_forward_path<T>(),
       depthwise_forward_path<T>(),
-      gemm_forward_path<T>(),
-      direct_forward_path<T>(),
-      reference_forward_path<T>(),
+      estimated(small_map_forward_path<T>(), estimate_small_map<T, Direction::forward>),
+      estimated(winograd_forward_path<T>(), estimate_winograd<T, Direction::forward>),
+      estimated(gemm_forward_path<T>(), estimate_gemm<T, Direction::forward>),
+      estimated(direct_forward_path<T>(), estimate_direct<T, Direction::forward>),
+      estimated(reference_forward_path<T>(), estimate_reference),
   };
   // clang-format on
   return Paths<ForwardBuffers<T>>(PATHS);

@@ -1,4 +1,5 @@
-// The path lists of conv2d on a CPU, one for each direction. Layer: cpu/paths.
+// The path lists of conv2d on a CPU, one for each direction, and what their estimates count
+// (estimates.h, costs.h). Layer: cpu/paths.
 #pragma once
 
 #include "../../core/dtype.h"

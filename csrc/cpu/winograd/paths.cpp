@@ -1,5 +1,5 @@
-// Winograd as a path of each direction: the shapes that it supports, and the shapes for which it is
-// profitable (measured: docs/kernels/winograd.md). Layer: cpu/winograd.
+// Winograd as a path of each direction: the shapes that it supports. Its estimate:
+// cpu/paths/estimate_winograd.cpp. Layer: cpu/winograd.
 #include "../../core/dtype.h"
 #include "../simd/table.h"
 #include "winograd.h"
@@ -45,52 +45,6 @@ WhyNot supports(const Conv2dShape& s) {
       !product_below(MAX_FILTERS, s.OC, s.group_IC(), 1))
     return "there are too many channels";
   return HOLDS;
-}
-
-// Transforms cost C + M per tile and point, products C * M. With few channels the direct sum is
-// therefore faster. Measured over channels, maps and batches: benchmarks/results/paths-*.md.
-constexpr int64_t LEAST_CHANNELS = 16, LEAST_CHANNELS_SHORT_ROWS = 8;
-constexpr WhyNot FEW_CHANNELS = "there are fewer than 16 channels in or out of a group";
-
-bool enough_channels(const Conv2dShape& s, int64_t least, int64_t products) {
-  const int64_t C = s.group_IC(), M = s.group_OC();
-  return min64(C, M) >= least && C * M >= products;
-}
-
-// Returns whether rows are so short that they leave half the lanes of the direct kernel empty, and
-// so long that they fill most of a tile.
-template <class T>
-bool short_rows(const Conv2dShape& s) {
-  return s.OW() > 2 && 2 * s.OW() <= row_kernels<T>(isa()).lanes;
-}
-
-int64_t tiles(const Conv2dShape& s) {
-  const int64_t out = outputs_of_tile(s.KH);
-  return s.N * ceil_div(s.OH(), out) * ceil_div(s.OW(), out);
-}
-
-template <class T>
-WhyNot is_profitable(const Conv2dShape& s) {
-  if (s.KH == 3 && tiles(s) == 1)
-    return "there is one tile, and every filter is transformed for it";
-  const bool few_suffice = s.KH == 3 && short_rows<T>(s);
-  const int64_t least = few_suffice ? LEAST_CHANNELS_SHORT_ROWS : LEAST_CHANNELS;
-  if (enough_channels(s, least, 0)) return HOLDS;
-  return few_suffice ? "there are fewer than 8 channels in or out of a group" : FEW_CHANNELS;
-}
-
-WhyNot is_weight_profitable(const Conv2dShape& s) {
-  // The inverse transform of the filters takes the same time however few tiles there are.
-  constexpr int64_t FEW_TILES = 8, LEAST_WORK_5X5 = 1 << 17, LEAST_PRODUCTS_5X5 = 512;
-  if (!enough_channels(s, LEAST_CHANNELS, 0)) return FEW_CHANNELS;
-  if (s.KH == 5) {
-    if (!enough_channels(s, 0, LEAST_PRODUCTS_5X5))
-      return "there are fewer than 512 products of channels, with a 5x5 filter";
-    if (product_below(LEAST_WORK_5X5, tiles(s), s.group_IC(), s.group_OC()))
-      return "there are fewer than 2^17 products of channels and tiles, with a 5x5 filter";
-    return HOLDS;
-  }
-  return tiles(s) < FEW_TILES ? "there are fewer than 8 tiles" : HOLDS;
 }
 
 template <class T, bool READY_FILTERS>
@@ -147,18 +101,18 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> winograd_forward_path() {
-  return {"winograd", supports, is_profitable<T>, forward_bytes<T, false>, run_forward<T>,
+  return {"winograd", supports, always, forward_bytes<T, false>, run_forward<T>,
           false,      true,     &READY_FILTERS<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> winograd_backward_input_path() {
-  return {"winograd", supports, is_profitable<T>, backward_input_bytes<T>, run_backward_input<T>,
+  return {"winograd", supports, always, backward_input_bytes<T>, run_backward_input<T>,
           false};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> winograd_backward_weight_path() {
   return {
-      "winograd", supports, is_weight_profitable, backward_weight_bytes<T>, run_backward_weight<T>,
+      "winograd", supports, always, backward_weight_bytes<T>, run_backward_weight<T>,
       false};
 }
 

@@ -1,8 +1,9 @@
 // Element types of CUDA kernels: how elements are stored, and in which type they are summed.
-// Layer: cuda/common. Numbers of types are those of core/dtype.h, and two more.
+// Layer: cuda/common.
 #pragma once
 
 #include "compat.h"
+#include "dtype.h"
 
 namespace fastconv::cuda {
 
@@ -13,8 +14,6 @@ struct BFloat16 {
   uint16_t bits;
 };
 static_assert(sizeof(Half) == 2 && sizeof(BFloat16) == 2, "as torch stores them");
-
-enum class DType : int32_t { float32 = 0, float64 = 1, float16 = 2, bfloat16 = 3 };
 
 template <class T>
 struct Element {

@@ -2,7 +2,8 @@
 //
 // A thread computes a few pixels or channels, so that a weight that it loads serves all of them:
 // NCHW: ROWS rows under each other; neighbouring threads are neighbouring columns of one plane.
-// NHWC: V neighbouring channels, loaded by one access; neighbouring threads are the next channels.
+// NHWC: the same of V neighbouring channels, loaded by one access; neighbouring threads are the next
+// channels.
 // The halo that threads of a block share comes from L1. Shared memory: none. No sum is split.
 #include "depthwise.h"
 
@@ -12,7 +13,11 @@ namespace fastconv::cuda {
 namespace {
 
 constexpr int THREADS = 256;
+constexpr int BLOCKS = 3;  // at least, of a multiprocessor: 80 registers for a thread
 constexpr int ROWS = 4;  // with 3x3 filters and stride 1, 6 rows of x serve 4 rows of y
+// Of NHWC: with vectors of 8 channels, 2 rows are 16 sums.
+template <int V>
+constexpr int PIXEL_ROWS = V == 8 ? 2 : 4;
 
 template <class Index>
 struct Decoder {
@@ -22,7 +27,7 @@ struct Decoder {
 
 // K: extent of both axes of the taps, or 0: any.
 template <class T, class Index, int K>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, BLOCKS)
     gather_planes(Gather g, Decoder<Index> d, const T* __restrict__ in, const T* __restrict__ w,
                   const T* __restrict__ bias, T* __restrict__ out) {
   FC_BLOCK(THREADS);
@@ -65,48 +70,62 @@ __global__ void __launch_bounds__(THREADS)
 
 // V > 1: C = columns = 1, and all addresses are multiples of V elements.
 template <class T, class Index, int K, int V>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, BLOCKS)
     gather_pixels(Gather g, Decoder<Index> d, const T* __restrict__ in, const T* __restrict__ w,
                   const T* __restrict__ bias, T* __restrict__ out) {
   FC_BLOCK(THREADS);
+  constexpr int ROWS = PIXEL_ROWS<V>;
   const int64_t thread = int64_t(blockIdx.x) * THREADS + threadIdx.x;
   if (thread >= d.count) return;
-  const auto [above, cv] =
-      d.inner(Index(thread));  // ((n * RH + rh) * RW + rw) * (channels / V) + cv
+  // thread = ((n * row blocks + rb) * RW + rw) * (channels / V) + cv
+  const auto [above, cv] = d.inner(Index(thread));
   const auto [line, rw] = d.mid(above);
-  const auto [n, rh] = d.outer(line);
+  const auto [n, rb] = d.outer(line);
   const int64_t ch = int64_t(cv) * V;
   const int64_t group = g.columns == 1 ? ch : ch / g.columns, column = ch - group * g.columns;
+  const int first_row = int(rb) * ROWS, rows = int(g.RH);
   const int JH = K ? K : int(g.JH), JW = K ? K : int(g.JW);
-  const int top = int(g.first_h) + int(rh) * int(g.row_step_h);
+  const int top = int(g.first_h + first_row * g.row_step_h);
   const int left = int(g.first_w) + int(rw) * int(g.row_step_w);
   w += g.weight_first + group * g.weight_group + column * g.weight_column;
   in += int64_t(n) * g.in.n + group * g.C * g.in.c;
-  SumOf<T> sums[V];
+  SumOf<T> sums[ROWS][V];
 #pragma unroll
-  for (int v = 0; v < V; ++v) sums[v] = bias ? widen(bias[ch + v]) : SumOf<T>(0);
+  for (int v = 0; v < V; ++v) {
+    const SumOf<T> first = bias ? widen(bias[ch + v]) : SumOf<T>(0);
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) sums[r][v] = first;
+  }
   for (int64_t c = 0; c < g.C; ++c)
-#pragma unroll
-    for (int jh = 0; jh < JH; ++jh) {
-      const int ih = top + jh * int(g.tap_step_h);
-      if (ih < 0 || ih >= int(g.IH)) continue;
+    for (int jh = 0; jh < JH; ++jh)
 #pragma unroll
       for (int jw = 0; jw < JW; ++jw) {
         const int iw = left + jw * int(g.tap_step_w);
         if (iw < 0 || iw >= int(g.IW)) continue;
-        const T* from = in + c * g.in.c + ih * g.in.h + iw * g.in.w;
         const T* weight = w + c * g.weight_c + jh * g.weight_h + jw * g.weight_w;
-        Vector<T, V> x;
-        copy_vector(&x, reinterpret_cast<const Vector<T, V>*>(from));
+        SumOf<T> weights[V];
 #pragma unroll
-        for (int v = 0; v < V; ++v) sums[v] += widen(weight[v * g.weight_group]) * widen(x.at[v]);
+        for (int v = 0; v < V; ++v) weights[v] = widen(weight[v * g.weight_group]);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+          const int ih = top + r * int(g.row_step_h) + jh * int(g.tap_step_h);
+          if (ih < 0 || ih >= int(g.IH) || first_row + r >= rows) continue;
+          const T* from = in + c * g.in.c + ih * g.in.h + iw * g.in.w;
+          Vector<T, V> x;
+          copy_vector(&x, reinterpret_cast<const Vector<T, V>*>(from));
+#pragma unroll
+          for (int v = 0; v < V; ++v) sums[r][v] += weights[v] * widen(x.at[v]);
+        }
       }
-    }
-  Vector<T, V> y;
+  T* to = out + g.out_first + int64_t(n) * g.out.n + int64_t(rw) * g.out.w + ch;
 #pragma unroll
-  for (int v = 0; v < V; ++v) y.at[v] = narrow<T>(sums[v]);
-  T* to = out + g.out_first + int64_t(n) * g.out.n + int64_t(rh) * g.out.h + int64_t(rw) * g.out.w;
-  copy_vector(reinterpret_cast<Vector<T, V>*>(to + ch), &y);
+  for (int r = 0; r < ROWS; ++r) {
+    if (first_row + r >= rows) break;
+    Vector<T, V> y;
+#pragma unroll
+    for (int v = 0; v < V; ++v) y.at[v] = narrow<T>(sums[r][v]);
+    copy_vector(reinterpret_cast<Vector<T, V>*>(to + (first_row + r) * g.out.h), &y);
+  }
 }
 
 template <class T>
@@ -123,7 +142,10 @@ cudaError_t launch_gather(const Gather& g, const T* in, const T* w, const T* bia
                        g.channels() % V == 0 && aligned<T>(in) && aligned<T>(out);
   Decoder<Index> d;
   int64_t inner = g.RW, mid = ceil_div(g.RH, ROWS), outer = g.channels();
-  if (out_last) inner = g.channels() / (vectors ? V : 1), mid = g.RW, outer = g.RH;
+  if (out_last) {
+    inner = g.channels() / (vectors ? V : 1), mid = g.RW;
+    outer = ceil_div(g.RH, vectors ? PIXEL_ROWS<V> : PIXEL_ROWS<1>);
+  }
   d.count = g.N * inner * mid * outer;
   d.inner = Divider<Index>(inner), d.mid = Divider<Index>(mid), d.outer = Divider<Index>(outer);
   const int64_t blocks = ceil_div(d.count, THREADS);

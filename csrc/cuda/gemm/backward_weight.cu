@@ -55,7 +55,7 @@ __device__ __forceinline__ Tap tap_of(const Work& p, int64_t tap) {
 }
 
 template <class T, bool LAST>
-__global__ void __launch_bounds__(GEMM_THREADS)
+__global__ void __launch_bounds__(GEMM_THREADS, GEMM_BLOCKS<SumOf<T>>)
     weight_product(Work p, const T* __restrict__ grad_y, const T* __restrict__ x,
                    SumOf<T>* __restrict__ partials) {
   FC_BLOCK(GEMM_THREADS);

@@ -36,7 +36,7 @@ __device__ __forceinline__ Tap tap_of(const Gather& g, const Tiles& t, int64_t k
 }
 
 template <class T, bool LAST>
-__global__ void __launch_bounds__(GEMM_THREADS)
+__global__ void __launch_bounds__(GEMM_THREADS, GEMM_BLOCKS<SumOf<T>>)
     gather_product(Gather g, Tiles t, const T* __restrict__ in, const T* __restrict__ weight,
                    const T* __restrict__ bias, T* __restrict__ out) {
   FC_BLOCK(GEMM_THREADS);
@@ -117,7 +117,7 @@ template <class T>
 cudaError_t gemm_forward(const Conv2dShape& s, const T* x, const T* w, const T* bias, T* y,
                          const Tuning& tuning, cudaStream_t stream) {
   const Gather g = forward_gather(s);
-  if (tuning.tensor_cores && tensor_cores_support<T>(g, x, w))
+  if (tuning.tensor_cores >= ALL_TENSOR_CORES && tensor_cores_support<T>(g, x, w))
     return tensor_gather(g, x, w, bias, y, stream);
   return run_gather(g, x, w, bias, y, stream);
 }

@@ -14,6 +14,10 @@ constexpr int GEMM_THREADS = 256, TILE_M = 64, TILE_N = 64, TILE_K = 16, PER_THR
 constexpr int LOADS =
     TILE_K * TILE_M / GEMM_THREADS;        // elements of each tile that a thread fetches
 constexpr int SIDE = TILE_M / PER_THREAD;  // threads along each side of the results
+// Blocks that a multiprocessor holds at least: 128 registers for a thread, which no kernel exceeds.
+// Sums in double take twice as many; one block of 255 then.
+template <class Sum>
+constexpr int GEMM_BLOCKS = sizeof(Sum) == 8 ? 1 : 2;
 // Rows are padded: a multiple of 16 bytes that puts neighbouring k into other banks.
 constexpr int PADDED = TILE_M + 4;
 static_assert(TILE_M == TILE_N && SIDE * SIDE == GEMM_THREADS, "a thread for every 4 x 4 results");

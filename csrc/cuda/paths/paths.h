@@ -1,8 +1,9 @@
 // Every launcher on untyped addresses, with C linkage: for the bindings, and for tests through
-// ctypes. Layer: cuda/paths. dtype numbers: cuda/common/elements.h. Each returns a cudaError_t.
+// ctypes. Layer: cuda/paths. dtype numbers: cuda/common/dtype.h. Each returns a cudaError_t.
 #pragma once
 
 #include "../../core/shape.h"
+#include "../common/dtype.h"
 #include "../common/tuning.h"
 
 namespace fastconv::cuda {
@@ -33,10 +34,12 @@ FASTCONV_CUDA_API int64_t fastconv_cuda_conv2d_weight_workspace(int dtype,
 FASTCONV_CUDA_API int fastconv_cuda_conv2d_backward_weight(
     int dtype, const fastconv::Conv2dShape*, const void* grad_y, const void* x, void* grad_w,
     void* grad_bias, void* workspace, int family, const fastconv::cuda::Tuning*, void* stream);
-// codes: bytes, or int32 where shape.byte_codes() is false; null: not wanted, as indices.
+// codes: bytes, or int32 where the window is adaptive or shape.byte_codes() is false; null: not wanted.
 FASTCONV_CUDA_API int fastconv_cuda_max_pool2d_forward(int dtype, const fastconv::Pool2dShape*,
                                                        const void* x, void* y, void* codes,
-                                                       int64_t* indices,
+                                                       const fastconv::cuda::Tuning*, void* stream);
+FASTCONV_CUDA_API int fastconv_cuda_max_pool2d_indices(const fastconv::Pool2dShape*,
+                                                       const void* codes, int64_t* indices,
                                                        const fastconv::cuda::Tuning*, void* stream);
 FASTCONV_CUDA_API int fastconv_cuda_max_pool2d_backward(int dtype, const fastconv::Pool2dShape*,
                                                         const void* grad_y, const void* codes,

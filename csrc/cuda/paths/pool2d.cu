@@ -8,27 +8,35 @@ using namespace fastconv::cuda;
 
 namespace {
 
+// Calls f(Code{}) with the type of codes.
+template <class F>
+cudaError_t with_code(const Pool2dShape& s, const F& f) {
+  return s.byte_codes() && !s.adaptive ? f(uint8_t{}) : f(int32_t{});
+}
 // Calls f(T{}, Code{}) with the types of elements and of codes.
 template <class F>
 cudaError_t with_types(int dtype, const Pool2dShape& s, const F& f) {
   return with_element(
-      dtype, [&](auto zero) { return s.byte_codes() ? f(zero, uint8_t{}) : f(zero, int32_t{}); });
+      dtype, [&](auto zero) { return with_code(s, [&](auto code) { return f(zero, code); }); });
 }
 cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
 
 }  // namespace
 
 int fastconv_cuda_max_pool2d_forward(int dtype, const Pool2dShape* s, const void* x, void* y,
-                                     void* codes, int64_t* indices, const Tuning* tuning,
-                                     void* stream) {
+                                     void* codes, const Tuning* tuning, void* stream) {
   return with_types(dtype, *s, [&](auto zero, auto code) {
     using T = decltype(zero);
-    auto* places = static_cast<decltype(code)*>(codes);
-    const cudaError_t error = max_pool2d_forward(*s, static_cast<const T*>(x), static_cast<T*>(y),
-                                                 places, *tuning, stream_of(stream));
-    if (error != cudaSuccess || !indices || !codes) return error;
-    const auto* known = static_cast<const decltype(code)*>(codes);
-    return max_pool2d_indices(*s, known, indices, *tuning, stream_of(stream));
+    return max_pool2d_forward(*s, static_cast<const T*>(x), static_cast<T*>(y),
+                              static_cast<decltype(code)*>(codes), *tuning, stream_of(stream));
+  });
+}
+
+int fastconv_cuda_max_pool2d_indices(const Pool2dShape* s, const void* codes, int64_t* indices,
+                                     const Tuning* tuning, void* stream) {
+  return with_code(*s, [&](auto code) {
+    return max_pool2d_indices(*s, static_cast<const decltype(code)*>(codes), indices, *tuning,
+                              stream_of(stream));
   });
 }
 

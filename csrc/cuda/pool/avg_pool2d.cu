@@ -20,14 +20,12 @@ __global__ void __launch_bounds__(POOL_THREADS)
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.outputs.count) return;
   const Place4 o = p.outputs(i);
-  const int64_t top = p.rows.start(o.h), left = p.columns.start(o.w);
-  const int64_t bottom = min64(top + p.rows.taps(o.h, top), p.rows.I);
-  const int64_t right = min64(left + p.columns.taps(o.w, left), p.columns.I);
+  const Span rows = p.rows.inside(o.h), columns = p.columns.inside(o.w);
   x += o.n * p.x.n + o.c * p.x.c;
   SumOf<T> sum = 0;
-  for (int64_t ih = max64(top, 0); ih < bottom; ++ih)
-    for (int64_t iw = max64(left, 0); iw < right; ++iw) sum += widen(x[ih * p.x.h + iw * p.x.w]);
-  y[i] = narrow<T>(sum / SumOf<T>(p.divisor(o.h, o.w)));
+  for (int ih = rows.first; ih < rows.end; ++ih)
+    for (int iw = columns.first; iw < columns.end; ++iw) sum += widen(x[ih * p.x.h + iw * p.x.w]);
+  y[i] = narrow<T>(sum / p.template divisor<SumOf<T>>(o.h, o.w));
 }
 
 // A warp for each output. Row after row, so no lane divides.
@@ -38,20 +36,18 @@ __global__ void __launch_bounds__(POOL_THREADS)
   const int64_t i = int64_t(blockIdx.x) * WARPS + threadIdx.x / LANES;
   if (i >= p.outputs.count) return;  // whole warps
   const Place4 o = p.outputs(i);
-  const int64_t top = p.rows.start(o.h), left = p.columns.start(o.w);
-  const int64_t bottom = min64(top + p.rows.taps(o.h, top), p.rows.I);
-  const int64_t right = min64(left + p.columns.taps(o.w, left), p.columns.I);
-  const int64_t first = max64(left, 0), width = max64(right - first, 0);
+  const Span rows = p.rows.inside(o.h), columns = p.columns.inside(o.w);
+  const int width = columns.end - columns.first;
   int log = 5;  // 2^log lanes on each row: what a narrow row leaves over takes the next rows
-  while (log > 0 && (int64_t(1) << log) / 2 >= width) --log;
+  while (log > 0 && (1 << log) / 2 >= width) --log;
   const int lane = threadIdx.x % LANES, row = lane >> log, column = lane - (row << log);
   x += o.n * p.x.n + o.c * p.x.c;
   SumOf<T> sum = 0;
-  for (int64_t ih = max64(top, 0) + row; ih < bottom; ih += LANES >> log)
-    for (int64_t iw = first + column; iw < right; iw += 1 << log)
+  for (int ih = rows.first + row; ih < rows.end; ih += LANES >> log)
+    for (int iw = columns.first + column; iw < columns.end; iw += 1 << log)
       sum += widen(x[ih * p.x.h + iw * p.x.w]);
   for (int apart = LANES / 2; apart > 0; apart /= 2) sum += shuffle_down(sum, apart);
-  if (lane == 0) y[i] = narrow<T>(sum / SumOf<T>(p.divisor(o.h, o.w)));
+  if (lane == 0) y[i] = narrow<T>(sum / p.template divisor<SumOf<T>>(o.h, o.w));
 }
 
 template <class T, class Index>
@@ -61,12 +57,12 @@ __global__ void __launch_bounds__(POOL_THREADS)
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.inputs.count) return;
   const Place4 at = p.inputs(i);
-  const Window rows = p.rows.over(at.h), columns = p.columns.over(at.w);
+  const Span rows = p.rows.over(at.h), columns = p.columns.over(at.w);
   grad_y += at.n * p.y.n + at.c * p.y.c;
   SumOf<T> sum = 0;
-  for (int64_t oh = rows.first; oh < rows.end; ++oh)
-    for (int64_t ow = columns.first; ow < columns.end; ++ow)
-      sum += widen(grad_y[oh * p.y.h + ow * p.y.w]) / SumOf<T>(p.divisor(oh, ow));
+  for (int oh = rows.first; oh < rows.end; ++oh)
+    for (int ow = columns.first; ow < columns.end; ++ow)
+      sum += widen(grad_y[oh * p.y.h + ow * p.y.w]) / p.template divisor<SumOf<T>>(oh, ow);
   grad_x[i] = narrow<T>(sum);
 }
 

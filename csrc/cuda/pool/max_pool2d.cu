@@ -10,6 +10,8 @@
 namespace fastconv::cuda {
 namespace {
 
+constexpr int BACKWARD_BLOCKS = 6;  // at least, of a multiprocessor: 40 registers for a thread
+
 template <class T, class Index, class Code>
 __global__ void __launch_bounds__(POOL_THREADS)
     max_forward(Pooling<Index> p, const T* __restrict__ x, T* __restrict__ y,
@@ -18,16 +20,16 @@ __global__ void __launch_bounds__(POOL_THREADS)
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.outputs.count) return;
   const Place4 o = p.outputs(i);
-  const int64_t top = p.rows.start(o.h), left = p.columns.start(o.w);
-  const int64_t KH = p.rows.taps(o.h, top), KW = p.columns.taps(o.w, left);
+  const int top = p.rows.start(o.h), left = p.columns.start(o.w);
+  const int KH = p.rows.taps(o.h, top), KW = p.columns.taps(o.w, left);
   x += o.n * p.x.n + o.c * p.x.c;
   SumOf<T> best = 0;
-  int64_t code = -1;
-  for (int64_t kh = 0; kh < KH; ++kh) {
-    const int64_t ih = top + kh * p.rows.dilation;
+  int code = -1;
+  for (int kh = 0; kh < KH; ++kh) {
+    const int ih = top + kh * p.rows.dilation;
     if (ih < 0 || ih >= p.rows.I) continue;
-    for (int64_t kw = 0; kw < KW; ++kw) {
-      const int64_t iw = left + kw * p.columns.dilation;
+    for (int kw = 0; kw < KW; ++kw) {
+      const int iw = left + kw * p.columns.dilation;
       if (iw < 0 || iw >= p.columns.I) continue;
       const SumOf<T> value = widen(x[ih * p.x.h + iw * p.x.w]);
       if (code < 0 || value > best || value != value) {
@@ -42,34 +44,35 @@ __global__ void __launch_bounds__(POOL_THREADS)
 
 template <class Index, class Code>
 __global__ void __launch_bounds__(POOL_THREADS)
-    max_indices(Pooling<Index> p, Divider<uint64_t> by_KW, const Code* __restrict__ codes,
+    max_indices(Pooling<Index> p, Divider<uint32_t> by_KW, const Code* __restrict__ codes,
                 int64_t* __restrict__ indices) {
   FC_BLOCK(POOL_THREADS);
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.outputs.count) return;
   const Place4 o = p.outputs(i);
-  const auto [kh, kw] = by_KW(uint64_t(codes[i]));
-  const int64_t ih = p.rows.start(o.h) + int64_t(kh) * p.rows.dilation;
-  indices[i] = ih * p.columns.I + p.columns.start(o.w) + int64_t(kw) * p.columns.dilation;
+  const auto [kh, kw] = by_KW(uint32_t(codes[i]));
+  const int64_t ih = p.rows.start(o.h) + int(kh) * p.rows.dilation;
+  indices[i] = ih * p.columns.I + p.columns.start(o.w) + int(kw) * p.columns.dilation;
 }
 
 template <class T, class Index, class Code>
-__global__ void __launch_bounds__(POOL_THREADS)
+__global__ void __launch_bounds__(POOL_THREADS, BACKWARD_BLOCKS)
     max_backward(Pooling<Index> p, const T* __restrict__ grad_y, const Code* __restrict__ codes,
                  T* __restrict__ grad_x) {
   FC_BLOCK(POOL_THREADS);
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.inputs.count) return;
   const Place4 at = p.inputs(i);
-  const Window rows = p.rows.over(at.h), columns = p.columns.over(at.w);
+  const Span rows = p.rows.over(at.h), columns = p.columns.over(at.w);
   const int64_t plane = at.n * p.y.n + at.c * p.y.c;
   SumOf<T> sum = 0;
-  for (int64_t oh = rows.first; oh < rows.end; ++oh) {
-    const int64_t kh = p.rows.tap(oh, at.h);
+  for (int oh = rows.first; oh < rows.end; ++oh) {
+    const int kh = p.rows.tap(oh, at.h);
     if (kh < 0) continue;
-    for (int64_t ow = columns.first; ow < columns.end; ++ow) {
-      const int64_t kw = p.columns.tap(ow, at.w), from = plane + oh * p.y.h + ow * p.y.w;
-      if (kw >= 0 && int64_t(codes[from]) == kh * p.columns.K + kw) sum += widen(grad_y[from]);
+    for (int ow = columns.first; ow < columns.end; ++ow) {
+      const int kw = p.columns.tap(ow, at.w);
+      const int64_t from = plane + oh * p.y.h + ow * p.y.w;
+      if (kw >= 0 && int(codes[from]) == kh * p.columns.K + kw) sum += widen(grad_y[from]);
     }
   }
   grad_x[i] = narrow<T>(sum);
@@ -93,7 +96,7 @@ cudaError_t max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t*
   return with_index(s, tuning, [&](auto zero) {
     using Index = decltype(zero);
     return launch_elements("max_pool2d indices", max_indices<Index, Code>, s.y_count(), stream,
-                           Pooling<Index>(s), Divider<uint64_t>(s.KW), codes, indices);
+                           Pooling<Index>(s), Divider<uint32_t>(s.KW), codes, indices);
   });
 }
 

@@ -9,8 +9,8 @@
 namespace fastconv::cuda {
 
 // codes[n,c,oh,ow] = kh * KW + kw of the maximum in its window; null: not wanted. Code is uint8_t,
-// or int32_t where shape.byte_codes() is false. Adaptive windows: KH and KW are the largest extents
-// of a window.
+// or int32_t where windows are adaptive or shape.byte_codes() is false. Of adaptive windows KH and KW
+// are the largest extents.
 template <class T, class Code>
 cudaError_t max_pool2d_forward(const Pool2dShape&, const T* x, T* y, Code* codes, const Tuning&,
                                cudaStream_t);

@@ -1,0 +1,66 @@
+"""Step "build": fastconv for this Python, and its CUDA kernels for this GPU alone, in place.
+
+It needs g++, nvcc, setuptools and torch. pybind11's headers may be those that torch brings.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+# What setup.py asks of pybind11, where it is not installed: torch ships its headers.
+STAND_IN = {
+    "__init__.py": """
+from pathlib import Path
+import torch
+def get_include():
+    return str(Path(torch.__file__).parent / "include")
+""",
+    "setup_helpers.py": """
+from setuptools import Extension
+from . import get_include
+class ParallelCompile:
+    def __init__(self, *_): ...
+    def install(self): ...
+class Pybind11Extension(Extension):
+    def __init__(self, *arguments, **keywords):
+        super().__init__(*arguments, **keywords)
+        self.include_dirs.append(get_include())
+""",
+}
+
+
+def environment(folder: str) -> dict[str, str]:
+    """Variables of the build; `folder` may take a stand-in for pybind11."""
+    major, minor = torch.cuda.get_device_capability()
+    variables = {
+        **os.environ,
+        "FASTCONV_CUDA": "1",
+        "FASTCONV_CUDA_ARCHS": f"{major}.{minor}",
+        "MAX_JOBS": str(os.cpu_count() or 1),
+    }
+    if importlib.util.find_spec("pybind11") is None:
+        write_stand_in(Path(folder))
+        variables["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
+    return variables
+
+
+def write_stand_in(folder: Path) -> None:
+    (folder / "pybind11").mkdir(parents=True)
+    for name, text in STAND_IN.items():
+        (folder / "pybind11" / name).write_text(text)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+        return subprocess.run(command, cwd=ROOT, env=environment(folder)).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+// How long GEMM convolution takes: counts of what csrc/cpu/gemm/correlate.cpp and weight.cpp do, in
+// their own cuts of terms and panels. Layer: cpu/paths.
+#include "../common/correlation.h"
+#include "../gemm/patches.h"
+#include "../gemm/product.h"
+#include "../gemm/schedule.h"
+#include "../gemm/weights.h"
+#include "estimates.h"
+
+namespace fastconv::cpu {
+namespace {
+
+using namespace gemm_work;
+using Times = double[KINDS];
+
+template <class T>
+struct GemmCounts {
+  using Sum = typename Element<T>::Sum;
+  const Machine m = Machine::of<T>();
+  const ProductKernels<Sum>& k = product_kernels<Sum>(isa());
+  const int64_t panel = ProductKernels<Sum>::STRIDED_VECTORS * m.lanes;
+  const int64_t longest = min64(LONGEST_SUM, PANEL_BYTES / m.bytes / panel);
+
+  // Slots of one term of a product.
+  double slots(int64_t rows, int64_t vectors) const {
+    double sum = 0;
+    for (int tile = 0; rows > 0; ++tile) {
+      const int64_t of_tile = k.strided_rows[vectors - 1][tile], tiles = rows / of_tile;
+      sum += tiles * (of_tile * vectors > m.least ? of_tile * vectors : m.least);
+      rows -= tiles * of_tile;
+    }
+    return sum;
+  }
+  // The same for all panels of `columns`.
+  double slots_of_panels(int64_t rows, int64_t columns) const {
+    const PanelCut cut(columns, m.lanes, ProductKernels<Sum>::STRIDED_VECTORS);
+    double sum = 0;
+    for (int64_t i = 0; i < cut.panels; ++i) sum += slots(rows, cut.width(i) / m.lanes);
+    return sum;
+  }
+  // Rows of patches for `pixels` pixels, `width` in a row, of `terms` terms: copies of pieces.
+  void pack_rows(const Correlation& s, double terms, double taps, int64_t pixels, int64_t width,
+                 double weight, Times& t) const {
+    const double rows = double(ceil_div(pixels, width));
+    const double vectors = double(ceil_div(pixels, m.lanes));
+    const bool plain = s.h.taps * s.w.taps == 1 && s.h.stride == 1 && s.w.stride == 1;
+    const bool whole = plain && s.w.source == s.w.outputs && s.h.source == s.h.outputs &&
+                       s.w.first == 0 && s.h.first == 0;
+    double pieces = 1 + double(width - 1) / (whole ? s.w.outputs * s.h.outputs : s.w.outputs);
+    int64_t edges = 0;  // taps that see padding at the ends of a row
+    for (int64_t b = 0; b < s.w.taps; ++b) {
+      const Window seen = inside(s.w, b);
+      edges += (seen.first > 0) + (seen.end < s.w.outputs);
+    }
+    pieces *= 1 + double(edges) / max64(1, s.w.taps);
+    t[ROW] += weight * taps * rows * pieces;
+    t[PIECE] += weight * terms * rows * pieces;
+    const int64_t step = s.w.stride * s.x.w;
+    if (step == 1)
+      t[COPIED] += weight * terms * vectors;
+    else if (step == 2)
+      t[SECOND] += weight * terms * vectors;
+    else
+      t[GATHERED] += weight * terms * pixels;
+  }
+
+  void correlation(const Correlation& unclipped, double weight, Times& t) const {
+    const Correlation s = clipped(unclipped).correlation;
+    const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
+    const bool channel_lanes = s.y.c == 1 && s.M > 1;
+    const Terms terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1};
+    if (pixels == 0) return;
+    weight *= G;
+    t[CALL] += weight / G;
+    t[JOB] += weight * ceil_div(pixels, BLOCK_PIXELS);
+    const int64_t chunks = TermChunks(terms, longest).count();
+    const int64_t shares = ceil_div(s.M, M_SHARE), blocks = ceil_div(pixels, BLOCK_PIXELS);
+    if (channel_lanes) {
+      const int64_t vectors = ceil_div(s.M, m.lanes);
+      t[WRITTEN] += chunks == 1 && s.M % m.lanes == 0 ? 0 : weight * pixels * vectors;
+      if (chunks == 0) t[EMPTY] += weight * pixels * s.M;
+      if (chunks == 0) return;
+      const int64_t full = pixels / BLOCK_PIXELS, rest = pixels % BLOCK_PIXELS;
+      const double of_term = full * slots_of_panels(BLOCK_PIXELS, s.M) + slots_of_panels(rest, s.M);
+      t[SLOT] += weight * terms.count() * of_term;
+      t[PRODUCT] += weight * blocks * chunks * ceil_div(vectors, 3);
+      t[RESULT] += weight * pixels * vectors * chunks;
+      const bool whole_rows = s.x.c == 1 && s.C <= longest && s.w.step * s.x.w == s.C;
+      if (s.x.c == 1) {
+        t[COPY] += weight * shares * pixels * (whole_rows ? s.h.taps : terms.taps) *
+                   ceil_div(s.C, longest);
+        t[COPIED] += weight * shares * pixels * ceil_div(terms.count(), m.lanes);
+      } else {
+        t[GATHERED] += weight * shares * pixels * terms.count();
+      }
+      t[PACKED] += weight * s.M * terms.count();
+      return;
+    }
+    const double vectors = double(ceil_div(pixels, m.lanes));
+    t[WRITTEN] += weight * s.M * vectors;
+    if (chunks == 0) t[EMPTY] += weight * pixels * s.M;
+    if (chunks == 0) return;
+    const double of_term = pixels / panel * slots(s.M, panel / m.lanes) +
+                           (pixels % panel ? slots_of_panels(s.M, pixels % panel) : 0);
+    t[SLOT] += weight * terms.count() * of_term;
+    t[PRODUCT] += weight * chunks * ceil_div(pixels, panel) * ceil_div(s.M, M_BLOCK);
+    t[RESULT] += weight * s.M * vectors * chunks;
+    pack_rows(s, terms.count(), terms.taps, pixels, panel, weight * shares, t);
+    if (!weight_rows_in_place(s, terms)) t[PACKED] += weight * s.M * terms.count();
+  }
+
+  void backward_weight(const Conv2dShape& shape, Times& t) const {
+    const Correlation s = forward_correlation(shape);
+    const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
+    const bool pixels_inner = s.x.c != 1;
+    const Terms terms{s.C, s.h.taps * s.w.taps, pixels_inner};
+    constexpr int64_t TERMS = 96, JOBS = 8;  // of weight.cpp
+    const int64_t blocks = max64(1, TermChunks(terms, TERMS).count());
+    const int64_t chunk = min64(longest, round_up(pixels, m.lanes));
+    const int64_t chunks = ceil_div(pixels, chunk), vectors = ceil_div(s.M, m.lanes);
+    const int64_t of_block = ceil_div(terms.count(), blocks);
+    t[CALL] += 1;
+    t[JOB] += double(G) * chunks * blocks;
+    t[SLOT] += double(G) * pixels * terms.count() / of_block * slots_of_panels(of_block, s.M);
+    t[PRODUCT] += double(G) * chunks * blocks * ceil_div(vectors, 3);
+    t[RESULT] += double(G) * chunks * terms.count() * vectors;
+    const int64_t slices = clamp64(ceil_div(JOBS, G * blocks), 1, chunks);
+    t[SUM] += double(G) * slices * (terms.count() + 1) * vectors;
+    if (pixels_inner) {
+      pack_rows(s, terms.count(), terms.taps, pixels, chunk, G, t);
+      t[GRAD_TURNED] += double(G) * pixels * s.M;
+    } else {
+      const bool whole_rows = s.C <= TERMS && s.w.step * s.x.w == s.C;
+      t[COPY] += double(G) * pixels * (whole_rows ? s.h.taps : terms.taps) *
+                 (whole_rows ? 1 : ceil_div(s.C, TERMS));
+      t[COPIED] += double(G) * pixels * ceil_div(terms.count(), m.lanes);
+      t[GRAD_ROW] += double(G) * pixels * ceil_div(vectors, 3);
+    }
+    t[PACKED] += double(G) * terms.count() * s.M;
+    if (far(s)) t[FAR] += double(G) * s.M * (s.weight.c == 1 ? terms.taps : s.C);
+  }
+  // Whether neighbouring output channels of w lie on pages of their own, more than a core knows.
+  bool far(const Correlation& s) const {
+    constexpr int64_t PAGE = 4096, PAGES = 64;
+    return s.weight.n * m.bytes >= PAGE / 2 && s.M >= PAGES;
+  }
+};
+
+}  // namespace
+
+template <class T, Direction DIRECTION>
+Estimate estimate_gemm(const Conv2dShape& s) {
+  const GemmCounts<T> counts;
+  Times t = {};
+  if (DIRECTION == Direction::forward) counts.correlation(forward_correlation(s), 1, t);
+  if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
+  if (DIRECTION == Direction::backward_input) {
+    // Filters whose taps are neighbours are turned first.
+    const int64_t OC = s.group_OC();
+    const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
+    const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
+    if (turns) t[TURNED] += s.w_count();
+    for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
+      counts.correlation(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
+    });
+    if (s.stride_w > 1 && !s.x_channels_last) t[ALTERNATE] += s.x_count();
+  }
+  return estimate_of(GEMM_COSTS, t);
+}
+
+#define INSTANTIATE(T)                                                               \
+  template Estimate estimate_gemm<T, Direction::forward>(const Conv2dShape&);        \
+  template Estimate estimate_gemm<T, Direction::backward_input>(const Conv2dShape&); \
+  template Estimate estimate_gemm<T, Direction::backward_weight>(const Conv2dShape&);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,90 @@
+// How long the convolution of maps of a few pixels takes: counts of what
+// csrc/cpu/gemm/small_maps.cpp does. Layer: cpu/paths.
+#include "../common/correlation.h"
+#include "../gemm/product.h"
+#include "estimates.h"
+
+namespace fastconv::cpu {
+namespace {
+
+using namespace small_map_work;
+using Times = double[KINDS];
+
+int64_t seen_taps(const Axis& axis) {
+  int64_t sum = 0;
+  for (int64_t a = 0; a < axis.taps; ++a) {
+    const Window seen = inside(axis, a);
+    sum += max64(0, seen.end - seen.first);
+  }
+  return sum;
+}
+
+template <class T>
+void count_correlation(const Correlation& unclipped, double weight, Times& t) {
+  using Sum = typename Element<T>::Sum;
+  const Machine m = Machine::of<T>();
+  const ProductKernels<Sum>& k = product_kernels<Sum>(isa());
+  const Correlation s = clipped(unclipped).correlation;
+  const int64_t pixels = s.h.outputs * s.w.outputs;
+  constexpr int64_t M_BLOCK = 24, BLOCK_BYTES = 256 * 1024;  // of small_maps.cpp
+  if (pixels == 0) return;
+  const PanelCut images(s.N, m.lanes, ProductKernels<Sum>::STRIDED_VECTORS);
+  const int64_t taps = s.h.taps * s.w.taps, vectors = ceil_div(s.N, m.lanes);
+  const bool in_place = s.weight.c == 1;
+  const bool fits = M_BLOCK * s.C * taps * m.bytes <= BLOCK_BYTES;
+  const int64_t block = min64(fits || in_place ? M_BLOCK : M_BLOCK / 2, s.M);
+  const int64_t blocks = ceil_div(s.M, block);
+  const auto slots = [&](int64_t rows, int64_t width) {
+    double sum = 0;
+    for (int tile = 0; rows > 0; ++tile) {
+      const int64_t of_tile = k.strided_rows[width - 1][tile], tiles = rows / of_tile;
+      sum += tiles * (of_tile * width > m.least ? of_tile * width : m.least);
+      rows -= tiles * of_tile;
+    }
+    return sum;
+  };
+  const double G = double(s.groups) * weight;
+  const double seen = double(seen_taps(s.h)) * seen_taps(s.w);
+  double of_term = 0;
+  for (int64_t i = 0; i < images.panels; ++i) {
+    const int64_t width = images.width(i) / m.lanes;
+    of_term += (blocks - 1) * slots(block, width) + slots(s.M - (blocks - 1) * block, width);
+  }
+  const int64_t sums = ceil_div(s.C, LONGEST_SUM);
+  t[CALL] += weight;
+  t[VISIT] += G * blocks * images.panels * pixels * taps;
+  t[PRODUCT] += G * seen * sums * blocks * images.panels;
+  t[SLOT] += G * s.C * seen * of_term;
+  t[RESULT] += G * (seen * sums + 2.0 * pixels) * s.M * vectors;
+  if (!in_place) t[PACKED] += G * s.M * s.C * taps;
+  t[IN] += G * s.C * s.h.source * s.w.source * vectors * m.lanes;
+  const bool dense = s.y.c == 1 || (s.y.w == 1 && s.y.h == s.w.outputs);
+  constexpr int64_t NEAR_BYTES = 4096;  // of an image: a page
+  t[dense || s.y.n * m.bytes <= NEAR_BYTES ? OUT : FAR] += G * s.M * pixels * s.N;
+}
+
+}  // namespace
+
+template <class T, Direction DIRECTION>
+Estimate estimate_small_map(const Conv2dShape& s) {
+  Times t = {};
+  if (DIRECTION == Direction::forward) {
+    count_correlation<T>(forward_correlation(s), 1, t);
+  } else {
+    const int64_t OC = s.group_OC();
+    const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
+    const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
+    if (turns) t[TURNED] += s.w_count();
+    for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
+      count_correlation<T>(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
+    });
+  }
+  return estimate_of(SMALL_MAP_COSTS, t);
+}
+
+#define INSTANTIATE(T)                                                             \
+  template Estimate estimate_small_map<T, Direction::forward>(const Conv2dShape&); \
+  template Estimate estimate_small_map<T, Direction::backward_input>(const Conv2dShape&);
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+
+}  // namespace fastconv::cpu

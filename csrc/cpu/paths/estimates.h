@@ -1,0 +1,73 @@
+// Estimates of the time that a path takes for a shape: how often it does each kind of work of
+// costs.h. The choice among paths compares them. They count for one thread, since a choice that
+// depended on the threads would change bits with them. Layer: cpu/paths.
+#pragma once
+
+#include "../../core/dtype.h"
+#include "../common/context.h"
+#include "../simd/table.h"
+#include "costs.h"
+
+namespace fastconv::cpu {
+
+// What an estimate needs to know of the machine.
+struct Machine {
+  int64_t lanes;  // of the type of sums
+  int64_t bytes;  // of an element of a sum
+  double least;   // slots of a tile: steps of a multiply-add, times those that start at once
+
+  template <class T>
+  static Machine of() {
+    using Sum = typename Element<T>::Sum;
+    constexpr int64_t WIDE_BYTES = 64;
+    const int64_t lanes = row_kernels<Sum>(isa()).lanes, bytes = sizeof(Sum);
+    return {lanes, bytes, lanes * bytes < WIDE_BYTES ? 5.0 : 8.0};
+  }
+};
+
+// The phases of backward_input, or some of them and how many times as many there are: thousands take
+// too long to look at.
+template <class F>
+void for_some_phases(const Conv2dShape& s, const F& f) {
+  constexpr int64_t MOST = 8;  // of an axis
+  const int64_t rows = min64(s.stride_h, s.IH), columns = min64(s.stride_w, s.IW);
+  const int64_t some_rows = min64(rows, MOST), some_columns = min64(columns, MOST);
+  const double weight = double(rows) / some_rows * columns / some_columns;
+  for (int64_t i = 0; i < some_rows; ++i)
+    for (int64_t j = 0; j < some_columns; ++j)
+      f(i * rows / some_rows, j * columns / some_columns, weight);
+}
+
+template <int KINDS>
+Estimate estimate_of(const Cost (&costs)[KINDS], const double (&times)[KINDS]) {
+  static_assert(KINDS <= Estimate::MOST_PARTS);
+  Estimate e;
+  for (int i = 0; i < KINDS; ++i)
+    if (times[i] > 0) e.parts[e.count++] = {costs[i].work, times[i], costs[i].nanoseconds};
+  return e;
+}
+
+enum class Direction { forward, backward_input, backward_weight };
+
+template <class T, Direction DIRECTION>
+Estimate estimate_gemm(const Conv2dShape& s);
+template <class T, Direction DIRECTION>
+Estimate estimate_small_map(const Conv2dShape& s);
+template <class T, Direction DIRECTION>
+Estimate estimate_winograd(const Conv2dShape& s);
+template <class T, Direction DIRECTION>
+Estimate estimate_direct(const Conv2dShape& s);
+
+inline Estimate estimate_reference(const Conv2dShape& s) {
+  const double times[] = {double(s.multiply_adds())};
+  return estimate_of({REFERENCE_COST}, times);
+}
+
+// A path of a list whose estimate decides.
+template <class Buffers>
+Path<Buffers> estimated(Path<Buffers> path, Estimate (*estimate)(const Conv2dShape&)) {
+  path.estimate = estimate;
+  return path;
+}
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,261 @@
+// The operators torch.ops.fastconv.* of CPU tensors, in C++: the dispatcher calls them for a tenth
+// of what the same functions of fastconv/core/ops.py cost, which it calls without this library.
+// Both give the same results. Layer: torch host.
+#include "operators.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <stdexcept>
+#include <tuple>
+
+#include "kernels.h"
+#include "tensors.h"
+
+namespace fastconv::torch_host {
+namespace {
+
+using at::IntArrayRef;
+using MaybeTensor = std::optional<Tensor>;
+
+// The element type that all share.
+DType element_type(const Tensor& first, const Tensor& second = {}, const Tensor& third = {}) {
+  for (const Tensor& t : {second, third})
+    TORCH_CHECK(!t.defined() || t.scalar_type() == first.scalar_type(), "fastconv: tensors of ",
+                first.scalar_type(), " and ", t.scalar_type(), " do not mix");
+  const std::optional<DType> dtype = dtype_of(first.scalar_type());
+  TORCH_CHECK_NOT_IMPLEMENTED(dtype, "fastconv: no kernel for ", first.scalar_type());
+  return *dtype;
+}
+
+bool is_channels_last(const Tensor& t) {
+  TORCH_CHECK_VALUE(t.dim() == 4, "fastconv: a tensor has ", t.dim(), " dimensions, not 4");
+  return t.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+}
+Tensor dense(const Tensor& t, bool channels_last) { return t.contiguous(format(channels_last)); }
+
+// Runs what checks shapes and buffers, whose errors become torch's ValueError.
+template <class F>
+auto checked(const F& f) {
+  try {
+    return f();
+  } catch (const std::invalid_argument& error) {
+    TORCH_CHECK_VALUE(false, error.what());
+  }
+}
+
+// Returns the values of a row that must have COUNT of them.
+template <int COUNT>
+const int64_t* row(IntArrayRef values) {
+  TORCH_CHECK_VALUE(values.size() == COUNT, "fastconv: ", COUNT, " numbers are expected, got ",
+                    values);
+  return values.data();
+}
+
+// As is_output_channels_last of fastconv/core/tensors.py, which says why.
+bool is_y_channels_last(const Tensor& x, const Tensor& w, int64_t groups, IntArrayRef y_size) {
+  if (!is_channels_last(x) && !is_channels_last(w)) return false;
+  const bool onednn = x.scalar_type() == at::kFloat && at::hasMKLDNN();
+  return groups == 1 || groups != y_size[1] || onednn || y_size[2] != 1 || y_size[3] != 1;
+}
+
+struct ConvArguments {
+  IntArrayRef stride, padding, dilation;
+  int64_t groups;
+};
+
+Call conv_call(IntArrayRef x, IntArrayRef w, const ConvArguments& a, bool x_last, bool w_last,
+               bool y_last, DType dtype) {
+  Call call{};
+  call.op = bindings::CONV2D;
+  call.dtype = dtype;
+  call.conv = checked([&] {
+    return kernels->conv2d_shape(row<4>(x), row<4>(w), row<2>(a.stride), row<4>(a.padding),
+                                 row<2>(a.dilation), a.groups, x_last, w_last, y_last);
+  });
+  return call;
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const MaybeTensor& bias, IntArrayRef stride,
+              IntArrayRef padding, IntArrayRef dilation, int64_t groups, bool cache_filters) {
+  const bool x_last = is_channels_last(x), w_last = is_channels_last(w);
+  const Tensor b = bias ? bias->contiguous() : Tensor();
+  Call call = conv_call(x.sizes(), w.sizes(), {stride, padding, dilation, groups}, x_last, w_last,
+                        false, element_type(x, w, b));
+  call.conv.y_channels_last = is_y_channels_last(x, w, groups, y_layout(call.conv).sizes);
+  const Tensor dense_x = dense(x, x_last), dense_w = dense(w, w_last);
+  Tensor y = y_layout(call.conv).make(x.scalar_type());
+  // The filters of a copy are not kept: they have another address at every call.
+  const bool keep = cache_filters && dense_w.is_same(w);
+  checked([&] {
+    kernels->conv2d(call, buffer(dense_x), buffer(dense_w), buffer(b), buffer(y),
+                    at::get_num_threads(), keep);
+  });
+  return y;
+}
+
+Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& w, IntArrayRef x_size,
+                             IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                             int64_t groups, bool x_last) {
+  const bool y_last = is_channels_last(grad_y), w_last = is_channels_last(w);
+  const Call call = conv_call(x_size, w.sizes(), {stride, padding, dilation, groups}, x_last,
+                              w_last, y_last, element_type(grad_y, w));
+  const Tensor dense_y = dense(grad_y, y_last), dense_w = dense(w, w_last);
+  Tensor grad_x = x_layout(call.conv).make(grad_y.scalar_type());
+  checked([&] {
+    kernels->conv2d_backward_input(call, buffer(dense_y), buffer(dense_w), buffer(grad_x),
+                                   at::get_num_threads());
+  });
+  return grad_x;
+}
+
+using TwoTensors = std::tuple<Tensor, Tensor>;
+
+TwoTensors conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, IntArrayRef w_size,
+                                  IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                                  int64_t groups, bool w_last, bool with_bias) {
+  const bool y_last = is_channels_last(grad_y), x_last = is_channels_last(x);
+  const Call call = conv_call(x.sizes(), w_size, {stride, padding, dilation, groups}, x_last,
+                              w_last, y_last, element_type(grad_y, x));
+  const Tensor dense_y = dense(grad_y, y_last), dense_x = dense(x, x_last);
+  Tensor grad_w = w_layout(call.conv).make(x.scalar_type());
+  Tensor grad_bias = at::empty({with_bias ? call.conv.OC : 0}, x.options());
+  checked([&] {
+    kernels->conv2d_backward_weight(call, buffer(dense_y), buffer(dense_x), buffer(grad_w),
+                                    with_bias ? buffer(grad_bias) : Buffer{},
+                                    at::get_num_threads());
+  });
+  return {grad_w, grad_bias};
+}
+
+// ---- pools: `window` fills in the shape of a call ----------------------------------------------
+
+struct Window {
+  IntArrayRef kernel, stride, padding, dilation;
+  std::optional<IntArrayRef> output_size;  // of adaptive windows, which have nothing else
+  bool ceil_mode = false, include = true;
+  int64_t divisor = 0;
+
+  Call call(bindings::Operator op, IntArrayRef x, bool channels_last, DType dtype) const {
+    Call result{};
+    result.op = op;
+    result.dtype = dtype;
+    result.ceil_mode = ceil_mode;
+    result.pool = checked([&] {
+      if (output_size)
+        return kernels->adaptive_shape(row<4>(x), row<2>(*output_size), channels_last);
+      return kernels->pool2d_shape(row<4>(x), row<2>(kernel), row<2>(stride), row<2>(padding),
+                                   row<2>(dilation), ceil_mode, include, divisor, channels_last);
+    });
+    return result;
+  }
+};
+
+TwoTensors maxima(const Tensor& x, const Window& window, bool with_codes) {
+  const bool last = is_channels_last(x);
+  const Call call = window.call(bindings::MAX_POOL2D, x.sizes(), last, element_type(x));
+  const Tensor dense_x = dense(x, last);
+  Tensor y = y_layout(call.pool).make(x.scalar_type());
+  Tensor codes = with_codes ? y_layout(call.pool).make(codes_type(call.pool))
+                            : at::empty({0}, x.options().dtype(at::kByte));
+  checked([&] {
+    kernels->max_pool2d(call, buffer(dense_x), buffer(y), with_codes ? buffer(codes) : Buffer{},
+                        at::get_num_threads());
+  });
+  return {y, codes};
+}
+
+Tensor maxima_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
+                       const Window& window, bool last) {
+  const Call call = window.call(bindings::MAX_POOL2D, x_size, last, element_type(grad_y));
+  TORCH_CHECK(codes.scalar_type() == codes_type(call.pool), "fastconv: codes of ",
+              codes.scalar_type(), " are not those of max_pool2d");
+  const Tensor dense_y = dense(grad_y, last), dense_codes = dense(codes, last);
+  Tensor grad_x = x_layout(call.pool).make(grad_y.scalar_type());
+  checked([&] {
+    kernels->max_pool2d_backward(call, buffer(dense_y), buffer(dense_codes), buffer(grad_x),
+                                 at::get_num_threads());
+  });
+  return grad_x;
+}
+
+Tensor average(const Tensor& x, const Window& window) {
+  const bool last = is_channels_last(x);
+  const Call call = window.call(bindings::AVG_POOL2D, x.sizes(), last, element_type(x));
+  const Tensor dense_x = dense(x, last);
+  Tensor y = y_layout(call.pool).make(x.scalar_type());
+  checked([&] { kernels->avg_pool2d(call, buffer(dense_x), buffer(y), at::get_num_threads()); });
+  return y;
+}
+
+Tensor average_backward(const Tensor& grad_y, IntArrayRef x_size, const Window& window, bool last) {
+  const Call call = window.call(bindings::AVG_POOL2D, x_size, last, element_type(grad_y));
+  const Tensor dense_y = dense(grad_y, last);
+  Tensor grad_x = x_layout(call.pool).make(grad_y.scalar_type());
+  checked([&] {
+    kernels->avg_pool2d_backward(call, buffer(dense_y), buffer(grad_x), at::get_num_threads());
+  });
+  return grad_x;
+}
+
+constexpr int64_t ONE[] = {1, 1};
+
+TwoTensors max_pool2d(const Tensor& x, IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
+                      IntArrayRef dilation, bool ceil_mode, bool with_codes) {
+  return maxima(x, {kernel, stride, padding, dilation, std::nullopt, ceil_mode}, with_codes);
+}
+Tensor max_pool2d_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
+                           IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
+                           IntArrayRef dilation, bool ceil_mode, bool last) {
+  return maxima_backward(grad_y, codes, x_size,
+                         {kernel, stride, padding, dilation, std::nullopt, ceil_mode}, last);
+}
+TwoTensors adaptive_max_pool2d(const Tensor& x, IntArrayRef output_size, bool with_codes) {
+  return maxima(x, {{}, {}, {}, {}, output_size}, with_codes);
+}
+Tensor adaptive_max_pool2d_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
+                                    IntArrayRef output_size, bool last) {
+  return maxima_backward(grad_y, codes, x_size, {{}, {}, {}, {}, output_size}, last);
+}
+Tensor avg_pool2d(const Tensor& x, IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
+                  bool ceil_mode, bool include, std::optional<int64_t> divisor) {
+  return average(
+      x, {kernel, stride, padding, ONE, std::nullopt, ceil_mode, include, divisor.value_or(0)});
+}
+Tensor avg_pool2d_backward(const Tensor& grad_y, IntArrayRef x_size, IntArrayRef kernel,
+                           IntArrayRef stride, IntArrayRef padding, bool ceil_mode, bool include,
+                           std::optional<int64_t> divisor, bool last) {
+  const Window window{kernel,       stride,    padding, ONE,
+                      std::nullopt, ceil_mode, include, divisor.value_or(0)};
+  return average_backward(grad_y, x_size, window, last);
+}
+Tensor adaptive_avg_pool2d(const Tensor& x, IntArrayRef output_size) {
+  return average(x, {{}, {}, {}, {}, output_size});
+}
+Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, IntArrayRef x_size,
+                                    IntArrayRef output_size, bool last) {
+  return average_backward(grad_y, x_size, {{}, {}, {}, {}, output_size}, last);
+}
+
+}  // namespace
+
+void register_operators() {
+  // Leaked, because torch's dispatcher may go before the library does.
+  auto& m = *new torch::Library(torch::Library::IMPL, "fastconv", c10::DispatchKey::CPU, __FILE__,
+                                __LINE__);
+  m.impl("conv2d", TORCH_FN(conv2d));
+  m.impl("conv2d_backward_input", TORCH_FN(conv2d_backward_input));
+  m.impl("conv2d_backward_weight", TORCH_FN(conv2d_backward_weight));
+  m.impl("max_pool2d", TORCH_FN(max_pool2d));
+  m.impl("max_pool2d_backward", TORCH_FN(max_pool2d_backward));
+  m.impl("adaptive_max_pool2d", TORCH_FN(adaptive_max_pool2d));
+  m.impl("adaptive_max_pool2d_backward", TORCH_FN(adaptive_max_pool2d_backward));
+  m.impl("avg_pool2d", TORCH_FN(avg_pool2d));
+  m.impl("avg_pool2d_backward", TORCH_FN(avg_pool2d_backward));
+  m.impl("adaptive_avg_pool2d", TORCH_FN(adaptive_avg_pool2d));
+  m.impl("adaptive_avg_pool2d_backward", TORCH_FN(adaptive_avg_pool2d_backward));
+}
+
+}  // namespace fastconv::torch_host
