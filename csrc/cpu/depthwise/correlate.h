@@ -64,7 +64,7 @@ constexpr DepthwiseAxis gradient_axis(int64_t I, int64_t O, int64_t K, int64_t s
   return a;
 }
 
-constexpr DepthwiseCorrelation forward_correlation(const Conv2dShape& s) {
+constexpr DepthwiseCorrelation depthwise_forward(const Conv2dShape& s) {
   return {s.N,
           s.groups,
           1,
@@ -74,7 +74,7 @@ constexpr DepthwiseCorrelation forward_correlation(const Conv2dShape& s) {
           s.x_strides(),
           s.y_strides()};
 }
-constexpr DepthwiseCorrelation gradient_correlation(const Conv2dShape& s) {
+constexpr DepthwiseCorrelation depthwise_backward_input(const Conv2dShape& s) {
   return {s.N,
           s.groups,
           s.group_OC(),
