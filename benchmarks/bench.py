@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.harness import cases, machine, plan, results, stages
 from benchmarks.harness.problems import CONV_DIRECTIONS
 from benchmarks.peers import OURS, PEERS
-from benchmarks.report import tables
+from benchmarks.report import asked, tables
 
 MINUTES, QUICK_MINUTES = 19, 1.7  # the rest is for starting processes and finishing a last row
 
@@ -110,8 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     folder = stages.JOURNALS if own or options.quick else results.FOLDER
     path = options.out or folder / f"{stem}.json"
     results.save(result, path)
-    path.with_suffix(".md").write_text(tables.markdown(result))
+    path.with_suffix(".md").write_text(asked.markdown(result))
     print(tables.summary(result))
+    print("\nBest against best:\n" + asked.table(result))
     print(f"\n{path} and {path.with_suffix('.md').name}: {len(result['rows'])} rows")
     if result["missing"]:
         print(f"{result['missing']} rows are not measured: the same command goes on from here")

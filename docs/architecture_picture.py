@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-USERS, PYTHON, BINDINGS, RUNTIME, CPU, CORE, PLANNED = (
-    "#f0e6d2", "#d9e8f5", "#e3dcf0", "#f5dfe4", "#d8edd8", "#eeeeee", "#ffffff")  # fmt: skip
+USERS, PYTHON, BINDINGS, RUNTIME, CPU, CORE, CUDA = (
+    "#f0e6d2", "#d9e8f5", "#e3dcf0", "#f5dfe4", "#d8edd8", "#eeeeee", "#dcefe9")  # fmt: skip
 LEFT, RIGHT, SPLIT = 1.8, 12.2, 7.9  # of the house; between its two lower halves
 GAP = 0.12  # between rooms
 
@@ -29,7 +29,6 @@ class Room(NamedTuple):
     knows: str
     colour: str
     height: float = 1
-    planned: bool = False
 
 
 ROOMS = [
@@ -44,19 +43,19 @@ ROOMS = [
     Room(6, SPLIT, RIGHT, "csrc/torch/, optional",
          "tensors and graph by torch's C++ API", BINDINGS),
     Room(5, LEFT, RIGHT, "csrc/runtime/",
-         "chooses and runs a path; workspace, kept filters, switches, explanations", RUNTIME),
+         "chooses and runs a path; workspace, cached filters, switches, explanations", RUNTIME),
     Room(4, LEFT, SPLIT, "csrc/cpu/paths/", "three ordered lists, nothing else", CPU),
     Room(2, LEFT, SPLIT, "csrc/cpu/<family>/",
-         "depthwise, direct, gemm, winograd, pool, reference:\n"
+         "depthwise, direct, gemm, grouped, winograd, pool, reference:\n"
          "drivers (*.cpp), leaf kernels (*.inl), table.h,\n"
          "a file for each instruction set", CPU, height=2),
     Room(1, LEFT, SPLIT, "csrc/cpu/simd/, csrc/cpu/common/",
          "vectors; threads, workspace, instruction set", CPU),
-    Room(4, SPLIT, RIGHT, "csrc/cuda/paths/", "planned", PLANNED, planned=True),
+    Room(4, SPLIT, RIGHT, "csrc/cuda/{paths, bindings}/", "launchers for Python", CUDA),
     Room(2, SPLIT, RIGHT, "csrc/cuda/<family>/",
-         "planned: kernels and launchers,\nwhich take a stream", PLANNED, height=2, planned=True),
-    Room(1, SPLIT, RIGHT, "csrc/cuda/common/", "planned: tiles, copies, checks", PLANNED,
-         planned=True),
+         "depthwise, gemm, pool: kernels, and\nlaunchers that take a stream", CUDA, height=2),
+    Room(1, SPLIT, RIGHT, "csrc/cuda/{common, simt}/",
+         "shared parts; runs on a CPU in tests", CUDA),
     Room(0, LEFT, RIGHT, "csrc/core/",
          "shapes and formulas, element types, buffers, the contract of a path", CORE),
 ]  # fmt: skip
@@ -72,7 +71,7 @@ CHOICES = [
 
 def draw(axes: Axes, room: Room) -> None:
     width, height = room.right - room.left - GAP, room.height - 0.22
-    style = {"facecolor": room.colour, "edgecolor": "#666", "ls": "--" if room.planned else "-"}
+    style = {"facecolor": room.colour, "edgecolor": "#666"}
     corner = (room.left + GAP / 2, room.row + 0.11)
     box = FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.03", **style)
     axes.add_patch(box)

@@ -1,16 +1,14 @@
 """Which kernel runs each convolution and pool of a model, and why. Layer: public, over functional.
 
-The model runs once, forward, under a dispatch mode that sees every operator. For each convolution
-and pool that it sees, the path lists of csrc/ are asked, in each direction, without running them.
+The model runs once, forward, and core/watching.py sees its operators. For each convolution and pool
+the path lists of csrc/ are asked, in each direction, without running them.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastconv import functional
 from fastconv.core import arguments, ops
@@ -20,6 +18,7 @@ from fastconv.core.tensors import (
     is_channels_last,
     is_output_channels_last,
 )
+from fastconv.core.watching import Call, watched_calls
 from fastconv.tables import table
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
@@ -33,12 +32,13 @@ class Row:
         layer: the module's name in the model, "" for the model itself.
         operator: "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d" or
             "adaptive_avg_pool2d".
-        shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1"; of a transposed
-            convolution those of the convolution that it is the gradient of.
+        shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1"; for a transposed
+            convolution, the extents of the convolution whose gradient it is.
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
             "backward" of pools.
         path: name of the path, "pool", or "torch" where the layer is left to torch.
-        why: why this path: what the paths before it said, or why the layer is left to torch.
+        why: why this path: the estimates that were compared (one thread), and why others cannot
+            run it; or why the layer is left to torch.
         workspace: bytes.
         multiply_adds: of the direction; comparisons or additions of a pool.
         bytes: of the tensors that the direction must read and write once.
@@ -69,11 +69,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Rows of a model, in the order of its calls. `str` makes a table of it."""
+    """Rows of a model, in the order of its calls. `str` makes a table of it.
+
+    Attributes:
+        rows: a :class:`fastconv.explain.Row` for each layer and direction.
+    """
 
     rows: tuple[Row, ...]
 
     def as_dicts(self) -> list[dict]:
+        """The rows as dictionaries with their ratio, for JSON or a data frame."""
         return [asdict(row) | {"ratio": row.ratio} for row in self.rows]
 
     def __str__(self) -> str:
@@ -92,115 +97,9 @@ class Explanation:
         return table(lines)
 
 
-@dataclass(frozen=True)
-class Call:
-    """A convolution or pool that was seen; `arguments`: what follows its tensors."""
-
-    layer: str
-    operator: str
-    tensors: tuple[Tensor, ...]  # on the meta device, with strides
-    arguments: tuple
-    left_to_torch: str = ""  # why
-    transposed: bool = False  # forward is backward_input of the convolution that the rest describes
-
-
-# Direction of a transposed convolution -> that of the convolution whose kernels run it.
+# Direction of a transposed convolution -> direction of the convolution whose kernels run it.
 _TRANSPOSED = {"forward": "backward_input", "backward_input": "forward",
                "backward_weight": "backward_weight"}  # fmt: skip
-
-
-# aten's operators that a fastconv layer would have taken: name -> the operator of ours.
-_ATEN = {
-    "aten::convolution": "conv2d",
-    "aten::max_pool2d_with_indices": "max_pool2d",
-    "aten::max_pool2d": "max_pool2d",
-    "aten::adaptive_max_pool2d": "adaptive_max_pool2d",
-    "aten::avg_pool2d": "avg_pool2d",
-    "aten::_adaptive_avg_pool2d": "adaptive_avg_pool2d",
-    "aten::mean": "",
-}
-_OURS = (
-    "conv2d", "max_pool2d", "adaptive_max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"
-)  # fmt: skip
-
-
-class _Watch(TorchDispatchMode):
-    """Collects the calls; `names` is the stack of the modules that run."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__()
-        self.names, self.calls = names, []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        namespace, _, name = function.name().partition("::")
-        name = name.partition(".")[0]
-        if namespace == "fastconv" and name in _OURS:
-            count = 3 if name == "conv2d" else 1
-            self._add(name, args[:count], args[count:])
-        elif namespace == "fastconv" and name == "conv2d_backward_input":
-            self._add_transposed(*args[:3], args[3:7], args[7])
-        elif _ATEN.get(f"{namespace}::{name}"):
-            ours = _ATEN[f"{namespace}::{name}"]
-            count = 3 if ours == "conv2d" else 1
-            self._add(ours, args[:count], args[count:], self._why_torch(args[0], args))
-        return function(*args, **(kwargs or {}))
-
-    def _add(self, operator: str, tensors: tuple, rest: tuple, why: str = "") -> None:
-        kept = tuple(t.detach().to("meta") if isinstance(t, Tensor) else None for t in tensors)
-        layer = self.names[-1] if self.names else ""
-        self.calls.append(Call(layer, operator, kept, tuple(map(_tuple, rest)), why))
-
-    def _add_transposed(self, x: Tensor, w: Tensor, y_size, args: tuple, last: bool) -> None:
-        memory_format = torch.channels_last if last else torch.contiguous_format
-        y = torch.empty(tuple(y_size), dtype=x.dtype, device="meta", memory_format=memory_format)
-        self._add("conv2d", (y, w, None), args)
-        self.calls[-1] = replace(self.calls[-1], transposed=True)
-
-    @staticmethod
-    def _why_torch(x: Tensor, args: tuple) -> str:
-        if x.dim() not in (3, 4):
-            return f"{x.dim() - 2}-dimensional"
-        if len(args) > 6 and args[6] is True:
-            return "a transposed convolution"
-        reason = arguments.refusal(*(t for t in args[:2] if isinstance(t, Tensor)))
-        return reason or "torch's own layer or function was called: fastconv.convert(model)"
-
-
-def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-@contextmanager
-def _named(model: nn.Module, names: list[str]) -> Iterator[None]:
-    """Keeps the names of the modules that run in `names`."""
-    hooks = []
-
-    def left(*_: object) -> None:
-        names.pop()
-
-    for name, module in model.named_modules():
-        hooks.append(module.register_forward_pre_hook(lambda *_, name=name: names.append(name)))
-        hooks.append(module.register_forward_hook(left, always_call=True))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def watched_calls(model: nn.Module, inputs: tuple) -> list[Call]:
-    """The convolutions and pools of one forward run, in evaluation mode and without gradients."""
-    names: list[str] = []
-    training = {module: module.training for module in model.modules()}
-    watch = _Watch(names)
-    try:
-        model.eval()
-        with torch.no_grad(), _named(model, names), watch:
-            model(*inputs)
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-    return watch.calls
 
 
 def _shape_of(x: Tensor, w: Tensor, args: tuple) -> "_C.Conv2dShape":
@@ -222,13 +121,19 @@ def _dtype_number(dtype: torch.dtype) -> int:
 
 
 def path_and_why(direction: str, dtype: int, shape: "_C.Conv2dShape") -> tuple[str, str]:
-    """The path that runs a shape, and what the paths before it said."""
-    before = []
-    for answer in _C.conv2d_explain(direction, dtype, shape):
-        if not answer.why_not:
-            return answer.name, "; ".join(before)
-        before.append(f"not {answer.name}: {answer.why_not}")
-    raise AssertionError("the last path supports every shape")
+    """The path that runs a shape, and why: the estimates that were compared, the least first, and
+    what the paths said that cannot run it.
+    """
+    answers = _C.conv2d_explain(direction, dtype, shape)
+    path = next(a for a in answers if a.chosen)
+    compared = [a for a in answers if a.nanoseconds is not None and not a.why_not]
+    said = []
+    if path.nanoseconds is not None:
+        compared.sort(key=lambda a: a.nanoseconds)
+        said += [f"{a.name} {a.nanoseconds * 1e-6:.3g} ms" for a in compared]
+        said[0] = said[0] + " estimated"
+    said += [f"not {a.name}: {a.why_not}" for a in answers if a.why_not]
+    return path.name, "; ".join(said)
 
 
 def _rows_of(call: Call) -> list[Row]:
@@ -287,6 +192,17 @@ def explain(
         inputs: what the module is called with.
         measure: time every row. It takes about half a second for each.
         progress: wraps the list of rows that are timed, for instance ``tqdm.tqdm``.
+
+    Raises:
+        TypeError: keywords beside a module.
+
+    Examples:
+        >>> model = fastconv.Conv2d(1, 1, 3)
+        >>> rows = fastconv.explain(model, torch.ones(1, 1, 4, 4)).rows
+        >>> [(row.direction, row.path) for row in rows]
+        [('forward', 'tiny'), ('backward_input', 'tiny'), ('backward_weight', 'tiny')]
+        >>> list(fastconv.explain(torch.ones(1, 3, 8, 8), model.weight))
+        ['torch']
     """
     if isinstance(model, Tensor):
         return _explain_call(model, *inputs, **keywords)
@@ -337,7 +253,7 @@ def _explain_call(
         workspace = _C.conv2d_workspace_bytes(direction, number, shape, threads)
         said[direction] = f"{path_and_why(direction, number, shape)[0]}, {workspace} bytes"
     if not functional.tracked(*given) and ops.caches_filters(weight):
-        workspace, filters = _C.conv2d_bytes_with_kept_filters(number, shape, threads)
+        workspace, filters = _C.conv2d_bytes_with_cached_filters(number, shape, threads)
         if filters:
             path, _ = path_and_why("forward", number, shape)
             said["forward"] = f"{path}, {workspace} bytes, {filters} bytes of filters kept"

@@ -5,7 +5,6 @@ measures more carefully and beside more peers.
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastconv.clock import Call, alternate
 from fastconv.core import ops
 from fastconv.core.tensors import is_channels_last
 
 aten = torch.ops.aten
-_ROUNDS, _SECONDS = 15, 0.4
+SECONDS = 0.4  # of a row
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Machine:
         a = torch.rand(1024, 1024)
         rows = torch.rand(2**24)  # 64 MB
         out, copied = torch.empty_like(a), torch.empty_like(rows)
-        product = _median(lambda: torch.mm(a, a, out=out))
-        copy = _median(lambda: copied.copy_(rows))
+        product, copy = in_turns(lambda: torch.mm(a, a, out=out), lambda: copied.copy_(rows))
         return Machine(1024**3 / product, 2 * rows.nbytes / copy)
 
     def least_seconds(self, multiply_adds: int, moved: int, arithmetic: bool) -> float:
@@ -41,29 +40,11 @@ class Machine:
         return max(multiply_adds / self.multiply_adds if arithmetic else 0.0, moved / self.bytes)
 
 
-def _median(run: Callable[[], object]) -> float:
-    run()
-    return statistics.median(_once(run) for _ in range(7))
-
-
-def _once(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def in_turns(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
     """The median seconds of each, over rounds in which both take a turn."""
-    times: tuple[list[float], list[float]] = ([], [])
     with torch.no_grad():
-        ours(), theirs()
-        end = time.perf_counter() + _SECONDS
-        while len(times[0]) < _ROUNDS or (time.perf_counter() < end and len(times[0]) < 1000):
-            for run, measured in zip((ours, theirs), times, strict=True):
-                measured.append(_once(run))
-            if time.perf_counter() > end and len(times[0]) >= 3:
-                break
-    return statistics.median(times[0]), statistics.median(times[1])
+        seen = alternate({"ours": Call(ours), "torch": Call(theirs)}, SECONDS)
+    return statistics.median(seen.times["ours"]), statistics.median(seen.times["torch"])
 
 
 def _real(t: Tensor | None) -> Tensor | None:

@@ -35,6 +35,8 @@ PLANTED = [
     ("csrc/bindings/host.h", "#include <ATen/ATen.h>", "includes <ATen/ATen.h>"),
     ("csrc/torch/host.cpp", '#include "../cpu/paths/paths.h"', "includes cpu/paths/paths.h"),
     ("csrc/elsewhere/new.h", "", "lies in no room"),
+    ("csrc/cpu/pool/long.h", "\n" * 300, "more than 300"),
+    ("fastconv/data/long.py", "x = 1\n" * 300, "more than 300"),
     ("fastconv/core/tensors.py", "from fastconv.core import ops", "imports fastconv.core.ops"),
     ("fastconv/core/autograd.py", "from fastconv import functional", "imports fastconv.functional"),
     ("fastconv/functional/lp.py", "from fastconv import modules", "imports fastconv.modules"),

@@ -160,3 +160,18 @@ def test_padding_dilation_and_what_does_not_fit_are_shown():
     assert shown["limited"] == "4"
     assert "differ in length" in shown["ragged"]
     assert shown["unnamed"] == 0
+
+
+@needs_browser
+def test_who_wants_less_motion_gets_none():
+    style = f'<link rel="stylesheet" href="{(browser.ASSETS / "site.css").as_uri()}">'
+    code = (
+        HELPERS
+        + """
+      return [".frame", ".cell rect"].map((selector) =>
+        getComputedStyle(root.querySelector(selector)).transitionDuration);
+    """
+    )
+    assert browser.in_browser(SCRIPTS, code, style + BODY) == ["0.35s", "0.25s"]
+    less = ("--force-prefers-reduced-motion",)
+    assert browser.in_browser(SCRIPTS, code, style + BODY, flags=less) == ["0s", "0s"]

@@ -1,13 +1,14 @@
 """Step "build": fastconv for this Python, and its CUDA kernels for this GPU alone, in place.
 
-It needs g++, nvcc, setuptools and torch. pybind11's headers may be those that torch brings.
+It needs g++, nvcc, setuptools and torch. pybind11's headers may be those that torch brings. It runs
+in a folder of links without pyproject.toml, which older setuptools refuse.
 """
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -35,8 +36,8 @@ class Pybind11Extension(Extension):
 }
 
 
-def environment(folder: str) -> dict[str, str]:
-    """Variables of the build; `folder` may take a stand-in for pybind11."""
+def environment(stand_in: Path) -> dict[str, str]:
+    """Variables of the build; `stand_in`: a folder for one of pybind11."""
     major, minor = torch.cuda.get_device_capability()
     variables = {
         **os.environ,
@@ -45,21 +46,33 @@ def environment(folder: str) -> dict[str, str]:
         "MAX_JOBS": str(os.cpu_count() or 1),
     }
     if importlib.util.find_spec("pybind11") is None:
-        write_stand_in(Path(folder))
-        variables["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
+        write_stand_in(stand_in)
+        paths = [str(stand_in), os.environ.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(paths)
     return variables
 
 
 def write_stand_in(folder: Path) -> None:
-    (folder / "pybind11").mkdir(parents=True)
+    (folder / "pybind11").mkdir(parents=True, exist_ok=True)
     for name, text in STAND_IN.items():
         (folder / "pybind11" / name).write_text(text)
 
 
+def link_tree(tree: Path) -> Path:
+    """What setup.py needs, as links; objects of an earlier build stay."""
+    tree.mkdir(parents=True, exist_ok=True)
+    for name in ("setup.py", "csrc", "fastconv"):
+        if not (tree / name).exists():
+            (tree / name).symlink_to(ROOT / name)
+    return tree
+
+
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "setup.py", "build_ext", "--inplace"]
-        return subprocess.run(command, cwd=ROOT, env=environment(folder)).returncode
+    folder = ROOT / "build" / "gpu-check"
+    tree = link_tree(folder / "tree")
+    command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+    shutil.rmtree(folder / "stand-in", ignore_errors=True)
+    return subprocess.run(command, cwd=tree, env=environment(folder / "stand-in")).returncode
 
 
 if __name__ == "__main__":

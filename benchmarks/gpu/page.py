@@ -66,7 +66,7 @@ def write(folder: Path, facts: dict[str, str], target: Path) -> str:
         "",
         *trained(found["train"]),
         "",
-        "A ratio is torch's time over fastconv's, the median of rounds in turn: above 1 fastconv is faster.",
+        "A ratio is torch's time over fastconv's (median of rounds): above 1 fastconv is faster.",
         "",
         *measured(found["bench"]),
         "",

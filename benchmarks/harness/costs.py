@@ -47,5 +47,5 @@ def told(fit: Fit) -> str:
     lines = []
     for path, constants in fit.items():
         lines.append(f"{path}:")
-        lines += [f'    {{"{work}", {ns:.3g}}},' for work, ns in constants.items()]
+        lines += [f'    {{"{w}", {float(f"{ns:.3g}"):g}}},' for w, ns in constants.items()]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from benchmarks.harness import cases, gate, problems, roofline
 from benchmarks.harness.timing import Measurement, measure
 
 KINDS = {kind.__name__: kind for kind in (cases.ConvCase, cases.PoolCase, cases.AdaptiveCase)}
+LAST = "fastconv_channels_last"
 MEMORY_SHARE = 0.6  # of the free memory that a row may take
 MEASURED_SHARE = 0.7  # of a row's seconds; the rest is for tensors, references and warm-up
 
@@ -43,11 +44,13 @@ def explained(
             and direction in (d, "autograd")}  # fmt: skip
 
 
-def path_of(problem: peers.Problem, direction: str) -> str | None:
+def path_of(
+    problem: peers.Problem, direction: str, layout: torch.memory_format = torch.contiguous_format
+) -> str | None:
     """The kernel of fastconv that takes a convolution, as fastconv.explain names it."""
     if not isinstance(problem, problems.ConvProblem):
         return None
-    told = explained(problem, direction, torch.contiguous_format)
+    told = explained(problem, direction, layout)
     names = [said.split(",")[0] for said in told.values()]
     return " ".join(dict.fromkeys(names)) if names else "torch"
 
@@ -78,6 +81,8 @@ def measure_layer(job: dict, peaks: dict, seconds: float) -> dict:
     path = path_of(problem, direction)
     if path:
         row |= {"path": path, "effective": "winograd" in path}
+        if LAST in names:
+            row["path_channels_last"] = path_of(problem, direction, torch.channels_last)
     checks, calls, entries, absent = list(problem.checks(direction)), {}, {}, {}
     for name in names:
         try:
@@ -85,7 +90,8 @@ def measure_layer(job: dict, peaks: dict, seconds: float) -> dict:
         except peers.Unavailable as reason:
             absent[name] = str(reason)
             continue
-        share, right = gate.error(contender, checks, gate.allowance(name, path))
+        of_layout = row.get("path_channels_last") if name == LAST else path
+        share, right = gate.error(contender, checks, gate.allowance(name, of_layout))
         entries[name] = {"error": share}
         if right:
             calls[name] = contender.call

@@ -59,6 +59,15 @@ def _cpu() -> str:
     return next(names, platform.processor())
 
 
+def _has_flag(name: str) -> bool:
+    """Whether /proc/cpuinfo names a feature of the CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("flags") and name in line.split() for line in lines)
+
+
 def _memory_gib() -> int:
     try:
         return round(int(Path("/proc/meminfo").read_text().split()[1]) / 2**20)
@@ -78,6 +87,7 @@ def machine() -> dict[str, str | int]:
         "cpus": len(_affinity()),
         "memory_gib": _memory_gib(),
         "isa": _C.isa(),
+        **({"avx512_bf16": True} if _has_flag("avx512_bf16") else {}),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -26,7 +26,9 @@ class Kind(NamedTuple):
     of: tuple[str, ...] = DIRECTIONS
 
     def mean(self, direction: str) -> float | None:
-        return self.means[min(self.of.index(direction), len(self.means) - 1)] if self.means else None
+        return (
+            self.means[min(self.of.index(direction), len(self.means) - 1)] if self.means else None
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -80,13 +82,13 @@ def best(row: dict) -> float | None:
     """The fastest of torch over the fastest of fastconv, in time."""
     ratios = tables.ratios(row)
     fastest = tables.fastest(row)
-    return fastest and fastest / min(1.0, ratios.get("fastconv_channels_last", 1.0))
+    return fastest and fastest / min(1.0, ratios.get(tables.OURS_LAST, 1.0))
 
 
 def in_layout(row: dict, layout: str) -> float | None:
     """torch over fastconv, both in "eager" (NCHW) or both in "channels_last"."""
     ratios = tables.ratios(row)
-    own = 1.0 if layout == "eager" else ratios.get("fastconv_channels_last")
+    own = 1.0 if layout == "eager" else ratios.get(tables.OURS_LAST)
     return ratios[layout] / own if own and layout in ratios else None
 
 
@@ -163,3 +165,12 @@ def by_layout(result: dict) -> str:
         if rows:
             lines.append(line)
     return tables.table(lines, ["kind", "NCHW", "channels_last"])
+
+
+def markdown(result: dict) -> str:
+    """Everything that a result holds, as a page."""
+    title = f"# Benchmarks of commit {result['machine']['commit']}"
+    parts = [title, tables.about(result), "## What is asked, best against best", table(result)]
+    parts += ["Below their floor:", listed(result)]
+    parts += ["## By kind and layout: torch / fastconv in the same layout", by_layout(result)]
+    return "\n\n".join([*parts, *tables.body(result)]) + "\n"

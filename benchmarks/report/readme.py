@@ -10,17 +10,25 @@ from pathlib import Path
 
 from benchmarks.harness import results
 from benchmarks.harness.machine import ROOT
-from benchmarks.report import choices, pictures, tables
+from benchmarks.report import asked, choices, pictures, tables
 from benchmarks.report.tables import eager, fastest, geometric_mean, of_stage
 
 README = ROOT / "README.md"
+KINDS_TOLD = (
+    "By kind, best against best: a row is the faster of torch's layouts, NCHW and channels_last, "
+    "over the faster of fastconv's. Cells are forward / backward_input / backward_weight, of pools "
+    "forward / backward, and of nets training / inference; what is asked stands in brackets."
+)
 BEGIN, END = "<!-- speed: begin, written by `make report` -->", "<!-- speed: end -->"
 
 
 def speed_section(result: dict, path: Path, drawn: list[Path]) -> str:
     """What the README says of speed, numbers from the result alone."""
-    parts = [claim(result), "Layers, each cell torch NCHW / fastest of torch:"]
-    parts.append(tables.by_group(result))
+    parts = [claim(result), KINDS_TOLD, asked.table(result)]
+    low = sum(map(len, asked.below(result).values()))
+    if low:
+        title = f"<details><summary>The {low} rows below their floor</summary>"
+        parts += [title, asked.listed(result), "</details>"]
     names = {picture.stem: picture for picture in drawn}
     if "kinds" in names:
         parts.append(
@@ -116,7 +124,7 @@ LINKED = {
     "peers": "other peers",
     "roofline": "roofline",
     "growth": "how cost grows",
-    "paths": "Winograd or direct",
+    "paths": "the choice between paths",
 }
 
 
@@ -150,11 +158,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         path = options.result or results.newest(options.results)
         result = results.load(path)
-        path.with_suffix(".md").write_text(tables.markdown(result))
+        path.with_suffix(".md").write_text(asked.markdown(result))
         drawn = pictures.draw(result, options.pictures)
-        if grid := results.newest_of("paths", options.results):
+        grid = results.newest_of("paths", options.results)
+        cells = results.load(grid)["rows"] if grid else []
+        if any("ratios" in row for row in cells):  # else it is of the study before this one
             drawn.append(options.pictures / "paths.png")
-            choices.draw(results.load(grid)["rows"], drawn[-1])
+            choices.draw(cells, drawn[-1])
         text = into_readme(options.readme.read_text(), speed_section(result, path, drawn))
     except results.ResultError as error:
         print(f"benchmarks.report: {error}", file=sys.stderr)

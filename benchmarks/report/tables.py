@@ -14,15 +14,17 @@ from benchmarks.harness.timing import NOISE_BOUND
 from benchmarks.peers import LABELS, OURS
 
 TORCH = ("eager", "channels_last")
+OURS_LAST = "fastconv_channels_last"
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
 STAGES = {
     "layers": "Every layer",
     "peers": "Other peers",
     "malloc": "Large tensors with tuned malloc",
     "one thread": "One thread",
-    "batches": "Other batches",
+    "batch 1": "One image",
     "growth": "How cost grows",
-    "types": "Other types",
+    "types": "float64",
+    "half types": "bfloat16 and float16",
 }
 
 
@@ -126,6 +128,9 @@ def _shares(contender: dict) -> str:
 
 
 def _layer_table(rows: list[dict]) -> str:
+    """A line for each row; where fastconv has channels_last too, a second one, whose ratio is to
+    torch in channels_last.
+    """
     names = [name for name in LABELS if any(name in ratios(row) for row in rows)]
     lines = []
     for row in rows:
@@ -143,6 +148,18 @@ def _layer_table(rows: list[dict]) -> str:
             f"{row['answer'] * 1e9:.0f}" if "answer" in row else "",
             "noisy" if row["noisy"] else "",
         ])  # fmt: skip
+        last = entries.get(OURS_LAST, {})
+        if "median" in last and "channels_last" in ratios(row):
+            own = {"channels_last": f"{ratios(row)['channels_last'] / last['ratio']:.2f}"}
+            rate = f"{row['flop'] / last['median'] / 1e9:.1f}"
+            lines.append([
+                row["case"], "the same, channels_last", row["direction"],
+                row.get("path_channels_last", ""), f"{last['median'] * 1e3:.3g}",
+                *(own.get(name, "") for name in names), rate,
+                f"{last['roofline']:.0%}" if "roofline" in last else "", "",
+                f"{last['error']:.1e}" if "error" in last else "", "",
+                f"{last['faults']:.0f}" if "faults" in last else "", "", "", "",
+            ])  # fmt: skip
     headers = ["layer", "shape", "direction", "path", "fastconv ms",
                *(f"{LABELS[name]} / fastconv" for name in names), "GFLOP/s",
                "of roofline", "torch's", "error", "torch's", "page faults", "torch's", "answer ns",
@@ -209,18 +226,13 @@ Times are medians; a ratio is the median of the ratios of rounds in which all si
 one process, each making its output anew, quartiles in brackets; above 1 fastconv is faster. A row
 whose quartiles (of torch NCHW / fastconv) are more than {NOISE_BOUND:.0%} apart is repeated, and
 marked noisy if that does not help. channels_last starts from tensors that lie so already;
-fastconv's are NCHW. Errors are the largest distance from float64 over the largest exact number, on
-a sample of the result. GFLOP/s count products with real pixels only. The roofline's time is
-max(operations / FMA peak, bytes / bandwidth of a copy as large); "effective" marks Winograd, which
-does fewer operations than are counted. Page faults are pages per call that the system hands out
-anew. Answer: how long one of two threads takes to answer the other through memory, the longer of
-before and after the row; some 50 ns where they share a cache, 200 where they do not."""
-
-
-def markdown(result: dict) -> str:
-    """Everything that a result holds, as a page."""
-    title = f"# Benchmarks of commit {result['machine']['commit']}"
-    return "\n\n".join([title, about(result), *body(result)]) + "\n"
+fastconv's are NCHW, but for the lines that say channels_last. Errors are the largest distance from
+float64 over the largest exact number, on a sample of the result. GFLOP/s count products with real
+pixels only. The roofline's time is max(operations / FMA peak, bytes / bandwidth of a copy as
+large); "effective" marks Winograd, which does fewer operations than are counted. Page faults are
+pages per call that the system hands out anew. Answer: how long one of two threads takes to answer
+the other through memory, the longer of before and after the row; some 50 ns where they share a
+cache, 200 where they do not."""
 
 
 def body(result: dict) -> list[str]:

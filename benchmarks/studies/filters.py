@@ -23,7 +23,7 @@ BATCHES = (1, 8)
 MINUTES = 4.0
 OURS, WITHOUT = "fastconv", "fastconv, filter_cache=False"
 OTHERS = (WITHOUT, *tables.TORCH)
-TITLE = "Inference of few images, and kept filters"
+TITLE = "Inference of few images, and cached filters"
 METHOD = f"""\
 Medians of rounds in which all took turns in one process, with quartiles; a ratio is the median of
 the ratios of the rounds: time of the other / our time, above 1 we are faster. Before every timed

@@ -19,7 +19,7 @@ using runtime::checked_dtype;
 using runtime::checked_output;
 
 void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer bias, Buffer y,
-                    int threads, const std::string& path, bool keep_filters) {
+                    int threads, const std::string& path, bool cache_filters) {
   const cpu::Context context = cpu_context(threads);
   with_element(checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
@@ -27,7 +27,7 @@ void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer 
         checked<const T>("x", x, s.x_count()), checked<const T>("w", w, s.w_count()),
         checked<const T>("bias", bias, s.OC, true), checked_output<Cpu, T>("y", y, s.y_count())};
     const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d forward", s, io, context, path, keep_filters);
+    runtime::run_conv2d<Cpu>("conv2d forward", s, io, context, path, cache_filters);
   });
 }
 
@@ -101,22 +101,28 @@ int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dSha
   });
 }
 
-std::pair<int64_t, int64_t> bytes_with_kept_filters(int dtype, const Conv2dShape& shape,
-                                                    int threads, const std::string& path) {
+std::pair<int64_t, int64_t> bytes_with_cached_filters(int dtype, const Conv2dShape& shape,
+                                                      int threads, const std::string& path) {
   const cpu::Context context = cpu_context(threads);
   return with_element(checked_dtype(dtype), [&](auto zero) {
-    return runtime::bytes_with_kept_filters<Cpu, decltype(zero)>(shape, context, path);
+    return runtime::bytes_with_cached_filters<Cpu, decltype(zero)>(shape, context, path);
   });
 }
 
-// Disables these paths, and enables all others.
+template <class Buffers>
+bool can_be_disabled(const std::string& name) {
+  for (const auto& path : runtime::paths<Cpu, Buffers>())
+    if (path.name == name && path.can_be_disabled) return true;
+  return false;
+}
+
+// Disables these paths in every direction that has them, and enables all others.
 void disable_paths(const std::set<std::string>& all) {
-  for (const std::string& name : all) {
-    bool known = false;
-    for (const auto& path : runtime::paths<Cpu, ForwardBuffers<float>>())
-      known |= path.name == name && path.can_be_disabled;
-    if (!known) throw std::invalid_argument("no path that can be disabled is named '" + name + "'");
-  }
+  for (const std::string& name : all)
+    if (!can_be_disabled<ForwardBuffers<float>>(name) &&
+        !can_be_disabled<BackwardInputBuffers<float>>(name) &&
+        !can_be_disabled<BackwardWeightBuffers<float>>(name))
+      throw std::invalid_argument("no path that can be disabled is named '" + name + "'");
   runtime::disabled_paths().set(all);
 }
 
@@ -137,7 +143,7 @@ void bind_conv2d(py::module_& m) {
   using runtime::PathAnswer;
   m.def("conv2d_forward", &conv2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
         py::arg("w"), py::arg("bias"), py::arg("y"), py::arg("threads"), py::arg("path") = "",
-        py::arg("keep_filters") = false);
+        py::arg("cache_filters") = false);
   m.def("conv2d_backward_input", &conv2d_backward_input, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("w"), py::arg("grad_x"), py::arg("threads"),
         py::arg("path") = "");
@@ -170,11 +176,10 @@ void bind_conv2d(py::module_& m) {
       .def_readonly("is_plain_sum", &PathAnswer::is_plain_sum)
       .def_readonly("can_be_disabled", &PathAnswer::can_be_disabled);
   m.def("conv2d_paths", &names, py::arg("direction"), "Names of the paths, in order.");
-  m.def(
-      "conv2d_explain", &explain, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
-      "What every path of a direction says of a shape, in order.");
+  m.def("conv2d_explain", &explain, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
+        "What every path of a direction says of a shape, in order.");
   m.def("conv2d_disable_paths", &disable_paths, py::arg("names"),
-        "Keeps these paths, and no others, from being chosen in every direction.");
+        "Keeps these paths, and no others, from being chosen, in every direction that has them.");
   m.def(
       "conv2d_path_is_disabled",
       [](const std::string& name) { return runtime::disabled_paths().has(name.c_str()); },
@@ -182,9 +187,9 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_workspace_bytes", &workspace_bytes, py::arg("direction"), py::arg("dtype"),
         py::arg("shape"), py::arg("threads"), py::arg("path") = "",
         "Bytes of workspace of a path, by default the one that runs.");
-  m.def("conv2d_bytes_with_kept_filters", &bytes_with_kept_filters, py::arg("dtype"),
+  m.def("conv2d_bytes_with_cached_filters", &bytes_with_cached_filters, py::arg("dtype"),
         py::arg("shape"), py::arg("threads"), py::arg("path") = "",
-        "The same of forward with keep_filters, and bytes of the filters that are kept.");
+        "The same of forward with cache_filters, and bytes of the filters that are kept.");
   bind_filter_cache(m);
 }
 

@@ -1,4 +1,4 @@
-// Functions for tests and benchmarks: Winograd's transforms on one tile, its time by phase, and the
+// Functions for tests and benchmarks: Winograd's transforms on one tile, its time by stage, and the
 // checksum of the filter cache. Layer: bindings (fastconv._debug).
 #include "debug.h"
 
@@ -83,13 +83,13 @@ void run(const std::string& direction, const Conv2dShape& s, T* x, T* w, T* y, i
   }
 }
 
-std::map<std::string, double> phases(const std::string& direction, int dtype, const Conv2dShape& s,
+std::map<std::string, double> stages(const std::string& direction, int dtype, const Conv2dShape& s,
                                      int threads, int rounds) {
   cpu_context(threads);
   if (rounds < 1) throw std::invalid_argument("rounds must be positive");
   if (const WhyNot why = cpu::winograd_forward_path<float>().supports(s))
     throw std::invalid_argument(std::string("Winograd does not support this shape: ") + why);
-  std::array<double, cpu::WINOGRAD_PHASES> fastest{};
+  std::array<double, cpu::WINOGRAD_STAGES> fastest{};
   double least = std::numeric_limits<double>::infinity();
   with_element(runtime::checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
@@ -99,9 +99,9 @@ std::map<std::string, double> phases(const std::string& direction, int dtype, co
     for (int round = 0; round <= rounds; ++round) {
       Seconds seconds(threads);
       run(direction, s, x.data(), w.data(), y.data(), threads, seconds);
-      std::array<double, cpu::WINOGRAD_PHASES> sums{};
+      std::array<double, cpu::WINOGRAD_STAGES> sums{};
       for (const auto& thread : seconds)
-        for (int phase = 0; phase < cpu::WINOGRAD_PHASES; ++phase) sums[phase] += thread.of[phase];
+        for (int stage = 0; stage < cpu::WINOGRAD_STAGES; ++stage) sums[stage] += thread.of[stage];
       const double whole = std::accumulate(sums.begin(), sums.end(), 0.0);
       if (round == 0 || whole >= least) continue;  // the first only warms up
       least = whole;
@@ -127,9 +127,9 @@ void bind_debug(py::module_& m) {
   m.def("winograd_transform", &transform, py::arg("name"), py::arg("K"), py::arg("values"),
         "One tile through the transform input, filter, output, output_gradient or filter_gradient "
         "of a K x K filter.");
-  m.def("winograd_phases", &phases, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
+  m.def("winograd_stages", &stages, py::arg("direction"), py::arg("dtype"), py::arg("shape"),
         py::arg("threads"), py::arg("rounds"),
-        "Seconds by phase, of all threads together, of a run on constant tensors: the fastest of "
+        "Seconds by stage, of all threads together, of a run on constant tensors: the fastest of "
         "`rounds`.");
 }
 

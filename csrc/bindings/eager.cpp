@@ -163,8 +163,8 @@ const Plan& plan_in(PyObject* capsule) {
   return *static_cast<const Plan*>(plan);
 }
 
-const Kernels& kernels() {
-  static const Kernels table = {
+const EntryPoints& entry_points() {
+  static const EntryPoints table = {
       [](const int64_t* x, const int64_t* w, const int64_t* stride, const int64_t* padding,
          const int64_t* dilation, int64_t groups, bool x_last, bool w_last, bool y_last) {
         return make_conv2d_shape(quad(x), quad(w), pair(stride), quad(padding), pair(dilation),
@@ -178,8 +178,9 @@ const Kernels& kernels() {
       [](const int64_t* x, const int64_t* output, bool last) {
         return make_adaptive_shape(quad(x), pair(output), last);
       },
-      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads, bool keep_filters) {
-        conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", keep_filters);
+      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
+         bool cache_filters) {
+        conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", cache_filters);
       },
       [](const Call& c, Buffer grad_y, Buffer w, Buffer grad_x, int threads) {
         conv2d_backward_input(number(c), c.conv, grad_y, w, grad_x, threads, "");
@@ -208,8 +209,9 @@ void bind_eager(py::module_& m) {
   py::list names;
   for (const OperatorTraits& op : OPERATOR_TABLE) names.append(op.name);
   m.attr("EAGER_OPERATORS") = names;
-  m.attr("eager_kernels") =
-      owned(PyCapsule_New(const_cast<Kernels*>(&kernels()), KERNELS_CAPSULE, nullptr));
+  m.attr("eager_interface") = ENTRY_POINTS_CAPSULE;
+  m.attr("eager_kernels") = owned(
+      PyCapsule_New(const_cast<EntryPoints*>(&entry_points()), ENTRY_POINTS_CAPSULE, nullptr));
   if (PyModule_AddFunctions(m.ptr(), METHODS) != 0) throw py::error_already_set();
 }
 

@@ -64,8 +64,9 @@ class Host {
                         const View* views) = 0;
 };
 
-// The kernels. They check every count. A long call releases the GIL, if the thread holds it.
-struct Kernels {
+// How a host calls the kernels. Each function checks every count. A long call releases the GIL, if
+// the thread holds it.
+struct EntryPoints {
   // Shapes, checked: std::invalid_argument says what is wrong. Sizes are four numbers, padding of a
   // convolution too, all else two. divisor_override: 0 for none.
   Conv2dShape (*conv2d_shape)(const int64_t* x, const int64_t* w, const int64_t* stride,
@@ -75,7 +76,7 @@ struct Kernels {
                               const int64_t* padding, const int64_t* dilation, bool ceil_mode,
                               bool count_include_pad, int64_t divisor_override, bool channels_last);
   Pool2dShape (*adaptive_shape)(const int64_t* x, const int64_t* output, bool channels_last);
-  // cache_filters is keep_filters of conv2d.h, for inference.
+  // cache_filters as in conv2d.h.
   void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
                  bool cache_filters);
   void (*conv2d_backward_input)(const Call&, Buffer grad_y, Buffer w, Buffer grad_x, int threads);
@@ -86,11 +87,11 @@ struct Kernels {
   void (*avg_pool2d)(const Call&, Buffer x, Buffer y, int threads);
   void (*avg_pool2d_backward)(const Call&, Buffer grad_y, Buffer grad_x, int threads);
 };
-const Kernels& kernels();
+const EntryPoints& entry_points();
 
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
 constexpr const char* HOST_CAPSULE = "fastconv.host.2";
-constexpr const char* KERNELS_CAPSULE = "fastconv.kernels.4";
+constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.5";
 
 }  // namespace fastconv::bindings

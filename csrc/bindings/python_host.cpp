@@ -70,19 +70,19 @@ int thread_count() {
 
 py::object run_conv2d(const Plan& plan, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
-  kernels().conv2d(plan.call, x, w, bias, buffer_of(y.ptr()), thread_count(), cache_filters);
+  entry_points().conv2d(plan.call, x, w, bias, buffer_of(y.ptr()), thread_count(), cache_filters);
   return y;
 }
 
 py::object run_max_pool2d(const Plan& plan, Buffer x, Buffer codes) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
-  kernels().max_pool2d(plan.call, x, buffer_of(y.ptr()), codes, thread_count());
+  entry_points().max_pool2d(plan.call, x, buffer_of(y.ptr()), codes, thread_count());
   return y;
 }
 
 py::object run_average(const Plan& plan, Buffer x) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
-  kernels().avg_pool2d(plan.call, x, buffer_of(y.ptr()), thread_count());
+  entry_points().avg_pool2d(plan.call, x, buffer_of(y.ptr()), thread_count());
   return y;
 }
 

@@ -16,7 +16,7 @@ struct ForwardBuffers {
   const T* w;
   const T* bias;  // [OC], or null
   T* y;
-  const SumOf<T>* filters = nullptr;  // the output of ReadyFilters::transform, or null
+  const SumOf<T>* transformed_filters = nullptr;  // the output of TransformedFilters::transform, or null
 };
 
 // grad_x[n,ic,ih,iw] = sum of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow] over the oc,kh,kw,oh,ow for which
@@ -43,10 +43,10 @@ struct BackwardWeightBuffers {
 // How a path transforms filters once, for many calls with the same w. The result depends on w, its
 // extents and layout, groups and `kind`, and on nothing else of the shape.
 template <class Buffers, class Context>
-struct ReadyFilters {
+struct TransformedFilters {
   int (*kind)(const Conv2dShape&);
   int64_t (*bytes)(const Conv2dShape&);
-  // The workspace of `transform`, and of the path's run with buffers.filters.
+  // The workspace of `transform`, and of the path's run with buffers.transformed_filters.
   int64_t (*workspace_bytes)(const Conv2dShape&, const Context&);
   void (*transform)(const Conv2dShape&, const Buffers&, void* filters, void* workspace,
                     const Context&);
@@ -63,7 +63,7 @@ struct Estimate {
     const char* work;
     double times, nanoseconds;
   };
-  static constexpr int MOST_PARTS = 24;
+  static constexpr int MOST_PARTS = 20;
   Part parts[MOST_PARTS];
   int count = 0;
 
@@ -91,8 +91,9 @@ struct Conv2dPath {
   // Whether every result is the sum of its own products and nothing else. A NaN, an infinity or a
   // large value then reaches the results that it is a term of, and no others.
   bool is_plain_sum = true;
-  bool can_be_disabled = true;                                    // by fastconv.flags
-  const ReadyFilters<Buffers, Context>* ready_filters = nullptr;  // null: the path reads w itself
+  bool can_be_disabled = true;  // by fastconv.flags
+  // Null: the path reads w itself.
+  const TransformedFilters<Buffers, Context>* transformed_filters = nullptr;
   Estimate (*estimate)(const Conv2dShape&) = nullptr;  // null: is_profitable decides
 };
 

@@ -60,8 +60,7 @@ void VerboseLine::begin(std::string line) {
 
 void VerboseLine::end() {
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
-  std::fprintf(stderr, "fastconv %s, %.3f ms%s\n", text.c_str(), time.count(),
-               behind.c_str());
+  std::fprintf(stderr, "fastconv %s, %.3f ms\n", text.c_str(), time.count());
 }
 
 }  // namespace fastconv::runtime

@@ -18,7 +18,7 @@
 #include <optional>
 #include <type_traits>
 
-#include "kernels.h"
+#include "entry_points.h"
 #include "tensors.h"
 
 namespace fastconv::torch_host {
@@ -38,7 +38,7 @@ PyObject* general_backwards = nullptr;
 // plain, nothing watches, and its result will not be differentiated. Otherwise it calls Python
 // (general_backwards).
 bool direct(const Tensor& grad_y, const Layout& layout, c10::ScalarType type) {
-  return !at::GradMode::is_enabled() && !watched() && layout.fits(grad_y, type);
+  return !at::GradMode::is_enabled() && !watched() && layout.matches(grad_y, type);
 }
 
 // Returns the arguments of a call as the operators in Python have them, as a new reference.
@@ -101,20 +101,21 @@ variable_list conv2d_backward(const Call& call, const Needed& needed, const Tens
   const Tensor &x = saved[0], &w = saved[1];
   const auto type = type_of(call);
   if (!direct(grad_y, y_layout(call.conv), type) ||
-      (needed[0] && !w_layout(call.conv).fits(w, type)) ||
-      (needed[1] && !x_layout(call.conv).fits(x, type)))
+      (needed[0] && !w_layout(call.conv).matches(w, type)) ||
+      (needed[1] && !x_layout(call.conv).matches(x, type)))
     return general_backward(call, needed, grad_y, saved);
   const int threads = at::get_num_threads();
   variable_list result(3);
   if (needed[0]) {
     result[0] = x_layout(call.conv).make(type);
-    kernels->conv2d_backward_input(call, buffer(grad_y), buffer(w), buffer(result[0]), threads);
+    entry_points->conv2d_backward_input(call, buffer(grad_y), buffer(w), buffer(result[0]),
+                                        threads);
   }
   if (needed[1]) {
     result[1] = w_layout(call.conv).make(type);
     if (needed[2]) result[2] = at::detail::empty_cpu({call.conv.OC}, type, false, std::nullopt);
-    kernels->conv2d_backward_weight(call, buffer(grad_y), buffer(x), buffer(result[1]),
-                                    buffer(result[2]), threads);
+    entry_points->conv2d_backward_weight(call, buffer(grad_y), buffer(x), buffer(result[1]),
+                                         buffer(result[2]), threads);
   } else if (needed[2]) {
     result[2] = grad_y.sum(at::IntArrayRef{0, 2, 3});
   }
@@ -126,14 +127,15 @@ variable_list pool_backward(const Call& call, const Tensor& grad_y, const variab
   const Layout layout = y_layout(call.pool);
   const bool codes = call.op == bindings::MAX_POOL2D;
   if (!direct(grad_y, layout, type_of(call)) ||
-      (codes && !layout.fits(saved[0], codes_type(call.pool))))
+      (codes && !layout.matches(saved[0], codes_type(call.pool))))
     return general_backward(call, {true}, grad_y, saved);
   Tensor grad_x = x_layout(call.pool).make(type_of(call));
   const int threads = at::get_num_threads();
   if (codes)
-    kernels->max_pool2d_backward(call, buffer(grad_y), buffer(saved[0]), buffer(grad_x), threads);
+    entry_points->max_pool2d_backward(call, buffer(grad_y), buffer(saved[0]), buffer(grad_x),
+                                      threads);
   else
-    kernels->avg_pool2d_backward(call, buffer(grad_y), buffer(grad_x), threads);
+    entry_points->avg_pool2d_backward(call, buffer(grad_y), buffer(grad_x), threads);
   return {grad_x};
 }
 

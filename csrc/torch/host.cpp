@@ -20,19 +20,19 @@ using bindings::View;
 
 Tensor conv2d(const Call& call, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   Tensor y = y_layout(call.conv).make(type_of(call));
-  kernels->conv2d(call, x, w, bias, buffer(y), at::get_num_threads(), cache_filters);
+  entry_points->conv2d(call, x, w, bias, buffer(y), at::get_num_threads(), cache_filters);
   return y;
 }
 
 Tensor max_pool2d(const Call& call, Buffer x, Buffer codes) {
   Tensor y = y_layout(call.pool).make(type_of(call));
-  kernels->max_pool2d(call, x, buffer(y), codes, at::get_num_threads());
+  entry_points->max_pool2d(call, x, buffer(y), codes, at::get_num_threads());
   return y;
 }
 
 Tensor average(const Call& call, Buffer x) {
   Tensor y = y_layout(call.pool).make(type_of(call));
-  kernels->avg_pool2d(call, x, buffer(y), at::get_num_threads());
+  entry_points->avg_pool2d(call, x, buffer(y), at::get_num_threads());
   return y;
 }
 
@@ -90,28 +90,28 @@ class TorchHost final : public bindings::Host {
 
 // Takes the kernels of fastconv._C, whose capsule stays for good, as does a former one: a backward
 // pass may be using it.
-bool take_kernels(PyObject* table) {
-  kernels =
-      static_cast<const bindings::Kernels*>(PyCapsule_GetPointer(table, bindings::KERNELS_CAPSULE));
+bool take_entry_points(PyObject* table) {
+  entry_points = static_cast<const bindings::EntryPoints*>(
+      PyCapsule_GetPointer(table, bindings::ENTRY_POINTS_CAPSULE));
   Py_INCREF(table);
-  return kernels != nullptr;
+  return entry_points != nullptr;
 }
 
 // host(kernels, general_backwards) -> capsule
 PyObject* make_host(PyObject*, PyObject* args) {
   PyObject *table, *backwards;
   if (!PyArg_ParseTuple(args, "OO!", &table, &PyTuple_Type, &backwards)) return nullptr;
-  if (!take_kernels(table)) return nullptr;
+  if (!take_entry_points(table)) return nullptr;
   Py_INCREF(backwards);  // for good
   general_backwards = backwards;
   static TorchHost host;
   return PyCapsule_New(static_cast<bindings::Host*>(&host), bindings::HOST_CAPSULE, nullptr);
 }
 
-// register_operators(kernels)
+// register_operators(entry_points)
 PyObject* python_register_operators(PyObject*, PyObject* table) {
   HANDLE_TH_ERRORS
-  if (!take_kernels(table)) return nullptr;
+  if (!take_entry_points(table)) return nullptr;
   register_operators();
   Py_RETURN_NONE;
   END_HANDLE_TH_ERRORS
@@ -150,7 +150,9 @@ PyModuleDef MODULE = {
 
 PyMODINIT_FUNC PyInit__torch() {
   PyObject* module = PyModule_Create(&fastconv::torch_host::MODULE);
-  if (module && PyModule_AddStringConstant(module, "torch_version", TORCH_VERSION) != 0) {
+  if (module && (PyModule_AddStringConstant(module, "torch_version", TORCH_VERSION) != 0 ||
+                 PyModule_AddStringConstant(module, "interface",
+                                            fastconv::bindings::ENTRY_POINTS_CAPSULE) != 0)) {
     Py_DECREF(module);
     return nullptr;
   }

@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "kernels.h"
+#include "entry_points.h"
 #include "tensors.h"
 
 namespace fastconv::torch_host {
@@ -72,8 +72,8 @@ Call conv_call(IntArrayRef x, IntArrayRef w, const ConvArguments& a, bool x_last
   call.op = bindings::CONV2D;
   call.dtype = dtype;
   call.conv = checked([&] {
-    return kernels->conv2d_shape(row<4>(x), row<4>(w), row<2>(a.stride), row<4>(a.padding),
-                                 row<2>(a.dilation), a.groups, x_last, w_last, y_last);
+    return entry_points->conv2d_shape(row<4>(x), row<4>(w), row<2>(a.stride), row<4>(a.padding),
+                                      row<2>(a.dilation), a.groups, x_last, w_last, y_last);
   });
   return call;
 }
@@ -90,8 +90,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const MaybeTensor& bias, IntArra
   // The filters of a copy are not kept: they have another address at every call.
   const bool keep = cache_filters && dense_w.is_same(w);
   checked([&] {
-    kernels->conv2d(call, buffer(dense_x), buffer(dense_w), buffer(b), buffer(y),
-                    at::get_num_threads(), keep);
+    entry_points->conv2d(call, buffer(dense_x), buffer(dense_w), buffer(b), buffer(y),
+                         at::get_num_threads(), keep);
   });
   return y;
 }
@@ -105,8 +105,8 @@ Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& w, IntArrayRef 
   const Tensor dense_y = dense(grad_y, y_last), dense_w = dense(w, w_last);
   Tensor grad_x = x_layout(call.conv).make(grad_y.scalar_type());
   checked([&] {
-    kernels->conv2d_backward_input(call, buffer(dense_y), buffer(dense_w), buffer(grad_x),
-                                   at::get_num_threads());
+    entry_points->conv2d_backward_input(call, buffer(dense_y), buffer(dense_w), buffer(grad_x),
+                                        at::get_num_threads());
   });
   return grad_x;
 }
@@ -123,9 +123,9 @@ TwoTensors conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, IntArra
   Tensor grad_w = w_layout(call.conv).make(x.scalar_type());
   Tensor grad_bias = at::empty({with_bias ? call.conv.OC : 0}, x.options());
   checked([&] {
-    kernels->conv2d_backward_weight(call, buffer(dense_y), buffer(dense_x), buffer(grad_w),
-                                    with_bias ? buffer(grad_bias) : Buffer{},
-                                    at::get_num_threads());
+    entry_points->conv2d_backward_weight(call, buffer(dense_y), buffer(dense_x), buffer(grad_w),
+                                         with_bias ? buffer(grad_bias) : Buffer{},
+                                         at::get_num_threads());
   });
   return {grad_w, grad_bias};
 }
@@ -145,9 +145,10 @@ struct Window {
     result.ceil_mode = ceil_mode;
     result.pool = checked([&] {
       if (output_size)
-        return kernels->adaptive_shape(row<4>(x), row<2>(*output_size), channels_last);
-      return kernels->pool2d_shape(row<4>(x), row<2>(kernel), row<2>(stride), row<2>(padding),
-                                   row<2>(dilation), ceil_mode, include, divisor, channels_last);
+        return entry_points->adaptive_shape(row<4>(x), row<2>(*output_size), channels_last);
+      return entry_points->pool2d_shape(row<4>(x), row<2>(kernel), row<2>(stride), row<2>(padding),
+                                        row<2>(dilation), ceil_mode, include, divisor,
+                                        channels_last);
     });
     return result;
   }
@@ -161,8 +162,8 @@ TwoTensors maxima(const Tensor& x, const Window& window, bool with_codes) {
   Tensor codes = with_codes ? y_layout(call.pool).make(codes_type(call.pool))
                             : at::empty({0}, x.options().dtype(at::kByte));
   checked([&] {
-    kernels->max_pool2d(call, buffer(dense_x), buffer(y), with_codes ? buffer(codes) : Buffer{},
-                        at::get_num_threads());
+    entry_points->max_pool2d(call, buffer(dense_x), buffer(y),
+                             with_codes ? buffer(codes) : Buffer{}, at::get_num_threads());
   });
   return {y, codes};
 }
@@ -175,8 +176,8 @@ Tensor maxima_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_
   const Tensor dense_y = dense(grad_y, last), dense_codes = dense(codes, last);
   Tensor grad_x = x_layout(call.pool).make(grad_y.scalar_type());
   checked([&] {
-    kernels->max_pool2d_backward(call, buffer(dense_y), buffer(dense_codes), buffer(grad_x),
-                                 at::get_num_threads());
+    entry_points->max_pool2d_backward(call, buffer(dense_y), buffer(dense_codes), buffer(grad_x),
+                                      at::get_num_threads());
   });
   return grad_x;
 }
@@ -186,7 +187,8 @@ Tensor average(const Tensor& x, const Window& window) {
   const Call call = window.call(bindings::AVG_POOL2D, x.sizes(), last, element_type(x));
   const Tensor dense_x = dense(x, last);
   Tensor y = y_layout(call.pool).make(x.scalar_type());
-  checked([&] { kernels->avg_pool2d(call, buffer(dense_x), buffer(y), at::get_num_threads()); });
+  checked(
+      [&] { entry_points->avg_pool2d(call, buffer(dense_x), buffer(y), at::get_num_threads()); });
   return y;
 }
 
@@ -195,7 +197,7 @@ Tensor average_backward(const Tensor& grad_y, IntArrayRef x_size, const Window& 
   const Tensor dense_y = dense(grad_y, last);
   Tensor grad_x = x_layout(call.pool).make(grad_y.scalar_type());
   checked([&] {
-    kernels->avg_pool2d_backward(call, buffer(dense_y), buffer(grad_x), at::get_num_threads());
+    entry_points->avg_pool2d_backward(call, buffer(dense_y), buffer(grad_x), at::get_num_threads());
   });
   return grad_x;
 }

@@ -79,7 +79,7 @@ struct Layout {
     return at::detail::empty_cpu(sizes, type, false, format(channels_last));
   }
   // Returns whether kernels may read the tensor without a copy.
-  bool fits(const Tensor& t, c10::ScalarType type) const {
+  bool matches(const Tensor& t, c10::ScalarType type) const {
     return is_plain(t) && t.scalar_type() == type && t.sizes() == at::IntArrayRef(sizes) &&
            t.is_contiguous(format(channels_last));
   }

@@ -9,13 +9,15 @@ import griffe
 
 _ROLE = re.compile(r":(?P<role>func|class|mod):`(?P<name>[\w.]+)`")
 _SHAPES = re.compile(r"^Shapes:\n(?P<lines>(?:[ ]{4}.*\n?|\n(?=[ ]{4}))+)", re.M)
+# Public names that are the name of their module, too, where griffe finds the module.
+_HIDDEN = {"fastconv.explain": "fastconv.explain.explain", "fastconv.flags": "fastconv.flags.flags"}
 
 
 def _linked(found: re.Match) -> str:
     name = found["name"]
     if found["role"] == "mod" or not name.startswith("fastconv."):  # no page has them
         return f"`{name}`"
-    return f"[`{name}`][{name}]"
+    return f"[`{name}`][{_HIDDEN.get(name, name)}]"
 
 
 def _listed(found: re.Match) -> str:

@@ -4,6 +4,7 @@ The start page is README.md. Files that pages link to come under source/. The no
 from the pages that have them.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def on_page_markdown(markdown: str, page, config, files: Files) -> str:
         heading, _, rest = text.partition("\n")
         text = f"{heading}\n\n[This page as a notebook](notebooks/{name}.ipynb)\n{rest}"
     return text
+
+
+def on_page_content(html: str, page, config, files: Files) -> str:
+    """A picture leads to its file, so that a phone can show it larger."""
+    return re.sub(
+        r'(?<!<a href=")<img\b[^>]*\bsrc="([^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', html
+    )
 
 
 def _base(page: links.Place) -> str:

@@ -5,6 +5,7 @@ A notebook holds what the page holds. Pictures are inside it, so that it may be 
 """
 
 import base64
+import doctest
 import json
 import re
 import sys
@@ -14,7 +15,6 @@ DOCS = Path(__file__).resolve().parent.parent
 PAGES = ("walkthrough", "coming-from-nn-conv2d")
 _PYTHON = re.compile(r"^```python\n(.*?)^```\n?", re.M | re.S)
 _PICTURE = re.compile(r"!\[(?P<words>[^\]]*)\]\((?P<path>[^)]+\.png)\)")
-_PROMPTS = (">>> ", "... ")
 
 
 def cells_of(page: Path) -> list[dict]:
@@ -23,7 +23,8 @@ def cells_of(page: Path) -> list[dict]:
     parts = _PYTHON.split(page.read_text())
     for index, part in enumerate(parts):
         if index % 2:
-            cells.append(_cell("code", _code(part), execution_count=None, outputs=[]))
+            more = {"execution_count": None, "outputs": []}
+            cells += [_cell("code", typed, **more) for typed in _pieces(part)]
         elif part.strip():
             text, attachments = _with_pictures(part.strip(), page.parent)
             more = {"attachments": attachments} if attachments else {}
@@ -45,11 +46,15 @@ def _cell(kind: str, text: str, **more: object) -> dict:
     return {"cell_type": kind, "metadata": {}, "source": text.splitlines(keepends=True), **more}
 
 
-def _code(block: str) -> str:
-    """The typed lines of a session; what it printed is left out."""
-    lines = [line for line in block.splitlines() if line.startswith((">>>", "..."))]
-    typed = [line[4:] for line in lines] if all(">>>" in block for _ in lines) else []
-    return "\n".join(typed) if typed else block.rstrip()
+def _pieces(session: str) -> list[str]:
+    """The typed lines of a session, cut after each that printed: a cell shows its last value."""
+    pieces, typed = [], ""
+    for example in doctest.DocTestParser().get_examples(session):
+        typed += example.source
+        if example.want:
+            pieces.append(typed.rstrip())
+            typed = ""
+    return [*pieces, typed.rstrip()] if typed else pieces
 
 
 def _with_pictures(text: str, folder: Path) -> tuple[str, dict]:

@@ -47,7 +47,13 @@ def _is_int(value: object) -> bool:
 def _too_large(x_size: tuple, *numbers: int) -> bool:
     """Whether an extent is beyond the kernels' limit; sizes that may be symbols are not asked."""
     known = numbers if torch.compiler.is_compiling() else (*numbers, *x_size)
-    return max(known) >= _MAX_EXTENT
+    return any(value >= _MAX_EXTENT for value in known)
+
+
+def below(low: int, *values: int) -> bool:
+    """Whether one of the values, which may be symbols, is less than `low`. The compiler of torch
+    2.4 knows no min of symbols."""
+    return any(value < low for value in values)
 
 
 def pair(value: object) -> tuple | None:
@@ -93,10 +99,10 @@ def conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) ->
     if _too_large(x_size, *stride, *sides, *dilation, groups):
         return None
     if (
-        min(*stride, *dilation, groups) < 1
-        or min(sides) < 0
-        or min(w_size) < 1
-        or min(x_size[1:]) < 1
+        below(1, *stride, *dilation, groups)
+        or below(0, *sides)
+        or below(1, *w_size)
+        or below(1, *x_size[1:])
     ):
         return None
     if w_size[1] * groups != x_size[1] or w_size[0] % groups != 0:
@@ -104,7 +110,7 @@ def conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) ->
     if bias_size is not None and (len(bias_size) != 1 or bias_size[0] != w_size[0]):
         return None
     y_size = conv2d_output_size(x_size, w_size, args)
-    if min(y_size[2:]) < 1:
+    if below(1, *y_size[2:]):
         return None
     if not torch.compiler.is_compiling() and prod(y_size) * prod(w_size[1:]) >= _MAX_PRODUCT:
         return None
@@ -113,7 +119,7 @@ def conv2d_args(x_size, w_size, bias_size, stride, padding, dilation, groups) ->
 
 def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
     """Whether pooling is defined: positive extents, padding of at most half a kernel, an output."""
-    if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0 or min(x_size[1:]) < 1:
+    if below(1, *kernel, *stride, *dilation, *x_size[1:]) or below(0, *padding):
         return False
     if _too_large(x_size, *stride, kernel[0] * kernel[1]):
         return False
@@ -123,7 +129,8 @@ def _windows_fit(x_size, kernel, stride, padding, dilation, ceil_mode) -> bool:
                 return False
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         return False
-    return min(pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)[2:]) >= 1
+    y_size = pooled_size(x_size, kernel, stride, padding, dilation, ceil_mode)
+    return not below(1, *y_size[2:])
 
 
 def batched_size(input: Tensor) -> tuple:
@@ -158,7 +165,7 @@ def avg_pool2d_args(
 
 
 def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
-    if len(x_size) != 4 or min(x_size[1:]) < 1:
+    if len(x_size) != 4 or below(1, *x_size[1:]):
         return None
     if isinstance(output_size, (tuple, list)):
         if len(output_size) != 2:
@@ -170,7 +177,7 @@ def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
     elif not isinstance(output_size, (int, torch.SymInt)):
         return None
     size = pair(output_size)
-    if size is None or min(size) < 1 or _too_large(x_size, *size):
+    if size is None or below(1, *size) or _too_large(x_size, *size):
         return None
     if not torch.compiler.is_compiling() and prod((*x_size[:2], *size)) >= _MAX_PRODUCT:
         return None

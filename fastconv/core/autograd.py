@@ -37,7 +37,8 @@ def _runs(node: torch.autograd.graph.Node) -> bool:
 def wanted(ctx) -> tuple[bool, ...]:
     """Which of the gradients of (x, w, bias) this backward pass will use.
 
-    needs_input_grad says which have a use at all; torch.autograd.grad(y, w) has none for that of x.
+    needs_input_grad names the gradients that could be used. torch.autograd.grad(y, w) does not use
+    the gradient of x, although it is among them.
     """
     needed = ctx.needs_input_grad[:3]
     if sum(needed) < 2 or torch.compiler.is_compiling() or transforming() or _will_execute is None:
@@ -210,7 +211,10 @@ class Conv2dBackwardWeight(Function):
 
 
 def conv2d_gradients(call, needed, grad_y, x, w) -> tuple:
-    """Those of x, w and bias that are `needed`; call: (args, x_size, w_size, x_last, w_last)."""
+    """The gradients of x, w and bias that are `needed`.
+
+    call: (args, x_size, w_size, x_last, w_last).
+    """
     args, x_size, w_size, x_last, w_last = call
     x_needed, w_needed, bias_needed = needed
     grad_x = grad_w = grad_bias = None

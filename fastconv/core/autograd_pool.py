@@ -118,7 +118,7 @@ class MaxPool2d(Function):
 
 
 def max_pool2d_gradient(call, grad_y, codes) -> Tensor:
-    """That of x; call: (args, x_size, channels_last)."""
+    """The gradient of x; call: (args, x_size, channels_last)."""
     args, x_size, channels_last = call
     rest = (x_size, *args, channels_last)
     if differentiable_backward():
@@ -201,7 +201,7 @@ class AvgPool2d(Function):
 
 
 def average_gradient(call, grad_y) -> Tensor:
-    """That of x; call: (args, x_size, channels_last)."""
+    """The gradient of x; call: (args, x_size, channels_last)."""
     args, x_size, channels_last = call
     if differentiable_backward():
         return AvgPool2dBackward.apply(grad_y, x_size, args, channels_last)

@@ -229,7 +229,7 @@ LARGE_ELEMENTS = 2**31  # cuDNN's 32-bit indices end here (pytorch#117736, pytor
 
 
 def refusal(*tensors: Tensor) -> str | None:
-    """"cuDNN" for a call that is left to torch's CUDA functions; None: fastconv's kernels take it.
+    """ "cuDNN" for a call that is left to torch's CUDA functions; None: fastconv's kernels take it.
 
     One tensor: a pool. Two or three: a convolution's input, weight and bias. In "auto" mode a dense
     convolution of many pixels is left to torch, unless it must be deterministic with gradients.
@@ -247,7 +247,9 @@ def refusal(*tensors: Tensor) -> str | None:
         return None
     if x.numel() <= SMALL_PIXELS * channels or x.numel() >= LARGE_ELEMENTS:
         return None
-    deterministic = torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic
+    deterministic = (
+        torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic
+    )
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     return None if deterministic and trains else "cuDNN"
 

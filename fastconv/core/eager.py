@@ -97,7 +97,7 @@ def _ceil_mode(args: tuple) -> bool:
 
 
 def _pool_planner(arguments: Callable) -> Callable:
-    """`arguments`: the function that checks those of a pool."""
+    """`arguments`: the function that checks the arguments of a pool."""
 
     def plan(x: Tensor, *given: object) -> tuple | None:
         args, last = arguments(x.shape, *given), is_channels_last(x)

@@ -63,12 +63,15 @@ def describe_cuda() -> str:
 
 
 def load_torch_library() -> ModuleType | None:
-    """fastconv._torch, which knows torch's C++ API; None if it was not built for this torch."""
+    """fastconv._torch, which knows torch's C++ API; None if it was not built for this torch, or not
+    with this fastconv._C."""
     try:
         library = importlib.import_module("fastconv._torch")
     except ImportError:
         return None
-    return library if library.torch_version == torch.__version__.split("+")[0] else None
+    built_for = library.torch_version, getattr(library, "interface", "")
+    wanted = torch.__version__.split("+")[0], getattr(_C, "eager_interface", None)
+    return library if built_for == wanted else None
 
 
 _C = load()

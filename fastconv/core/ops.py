@@ -58,7 +58,8 @@ def conv2d_shape(x_size, w_size, args, *channels_last) -> "_C.Conv2dShape":
 def pool2d_shape_of(library) -> Callable:
     """(x_size, args, channels_last) -> library.Pool2dShape.
 
-    `args`: those of max_pool2d or avg_pool2d behind x, or (output_size,) of adaptive ones.
+    `args`: the arguments of max_pool2d or avg_pool2d that follow x; of adaptive pools
+    (output_size,).
     """
     Shape = library.Pool2dShape
 
@@ -165,7 +166,8 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
 
 
 def caches_filters(w: Tensor) -> bool:
-    """Not those of a dense copy, which has another address at every call."""
+    """Whether the transformed filters of w may be kept. A dense copy of w has another
+    address at every call, so they are not kept for it."""
     return w.dtype in KERNEL_DTYPES and is_dense(w, is_channels_last(w))
 
 

@@ -1,8 +1,9 @@
 """Convolution and pooling with the signatures of torch.nn.functional. Layer: functional, over
 core.
 
-The kernels are two-dimensional. dim2.py calls them; dim1.py, dim3.py, transposed.py and lp.py make
-calls of dim2.py, or of its operators; others.py has what is left to torch, counted.
+The kernels are two-dimensional. dim2.py calls them; dim1.py, dim3.py, dim3_pool.py,
+transposed.py and lp.py make calls of dim2.py, or of its operators; others.py has what is left to
+torch, counted.
 """
 
 from fastconv.functional.dim1 import (
@@ -21,7 +22,8 @@ from fastconv.functional.dim2 import (
     max_pool2d,
     tracked,
 )
-from fastconv.functional.dim3 import adaptive_avg_pool3d, avg_pool3d, conv3d, max_pool3d
+from fastconv.functional.dim3 import conv3d
+from fastconv.functional.dim3_pool import adaptive_avg_pool3d, avg_pool3d, max_pool3d
 from fastconv.functional.lp import lp_pool1d, lp_pool2d, lp_pool3d
 from fastconv.functional.others import (
     adaptive_max_pool3d,

@@ -13,7 +13,7 @@ from torch.overrides import has_torch_function
 from fastconv.core.arguments import refusal
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
-from fastconv.functional import dim1, dim2, dim3
+from fastconv.functional import dim1, dim2, dim3_pool
 
 
 def _elements(kernel_size: object, dimensions: int) -> int | None:
@@ -146,5 +146,5 @@ def lp_pool3d(
         5.0
     """
     torchs = getattr(F, "lp_pool3d", None)  # younger than the oldest torch
-    pools, names = (dim3.max_pool3d, dim3.avg_pool3d), (torchs, lp_pool3d, 3)
+    pools, names = (dim3_pool.max_pool3d, dim3_pool.avg_pool3d), (torchs, lp_pool3d, 3)
     return _lp_pool(pools, names, input, norm_type, kernel_size, stride, ceil_mode)

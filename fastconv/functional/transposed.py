@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.overrides import has_torch_function
 
 from fastconv.core import ops
-from fastconv.core.arguments import batched_size, conv2d_args, pair, refusal
+from fastconv.core.arguments import batched_size, below, conv2d_args, pair, refusal
 from fastconv.core.autograd import Conv2dBackwardInput
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
@@ -27,7 +27,7 @@ def _arguments(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> tup
     more, x_size, w_size = pair(output_padding), batched_size(x), size_of(w)
     if len(x_size) != 4 or len(w_size) != 4 or None in (stride, padding, dilation, more):
         return None
-    if min(*stride, *dilation) < 1 or min(*padding, *more) < 0 or min(x_size[1:]) < 1:
+    if below(1, *stride, *dilation, *x_size[1:]) or below(0, *padding, *more):
         return None
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
         return None

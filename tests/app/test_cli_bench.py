@@ -40,7 +40,15 @@ def test_what_makes_no_model_is_one_sentence(module: str, name: str, said: str, 
     assert main(["bench", "no_such_module:net", "--input", "1x3x8x8"]) == 1
 
 
-@pytest.mark.parametrize("arguments", [["net", "--input", "1x3"], ["a:b", "--input", "8,3"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["net", "--input", "1x3"],
+        ["a:b", "--input", "8,3"],
+        ["a:b", "--input", "8x3", "--rounds", "0"],
+        ["a:b", "--input", "8x3", "--rounds", "-1"],
+    ],
+)
 def test_wrong_words_end_with_code_2(arguments: list, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["bench", *arguments])

@@ -74,3 +74,46 @@ def test_missing_package(command: list, package: str, monkeypatch, capsys):
     assert main(command) == 1
     message = f"fastconv: {package} is not installed: pip install fastconv[train]\n"
     assert capsys.readouterr().err == message
+
+
+OWN = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(100, 2))
+"""
+
+
+@pytest.fixture
+def own_model(tmp_path, monkeypatch) -> str:
+    (tmp_path / "ones_own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "ones_own:make"
+
+
+def test_summary_and_explain_of_a_users_model(own_model: str, capsys):
+    assert main(["summary", own_model, "--input", "2x3x12x12"]) == 0
+    text = capsys.readouterr().out
+    assert ("Conv2d", "[2, 4, 10, 10]", "112", f"{112 * 2 * 100:,}") in layers_of(text)
+    assert f"{108 * 100 + 200:,} per image" in text
+    assert main(["explain", own_model, "--input", "2x3x12x12"]) == 0
+    text = capsys.readouterr().out
+    assert "2x3x12x12 -> 4x10x10, 3x3" in text and "2 of 2 convolution" in text
+    assert main(["explain", own_model, "--input", "2x3x12x12", "--layers", "torch"]) == 0
+    assert "0 of 2 convolution" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ones_own:make"], "needs --input"),
+        (["ones_own:none", "--input", "1x3x9x9"], "has no attribute 'none'"),
+        (["lenet", "--input", "1x1x32x32"], "--input belongs to MODULE:FACTORY"),
+    ],
+)
+@pytest.mark.parametrize("command", ["summary", "explain"])
+def test_wrong_use_of_a_users_model(command, arguments, said, own_model, capsys):
+    assert main([command, *arguments]) in (1, 2)
+    assert said in capsys.readouterr().err
+    assert main(["explain", own_model, "--input", "1x3x9x9", "--batch", "2"]) == 2
+    assert "--batch belongs to the nets" in capsys.readouterr().err

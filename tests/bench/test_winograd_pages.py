@@ -1,9 +1,6 @@
-"""The pages that measure Winograd: its choice, its accuracy, training steps with and without it,
-kept filters.
-"""
+"""The pages on Winograd: its accuracy, training steps with and without it, cached filters."""
 
 import argparse
-import json
 
 import pytest
 import torch
@@ -14,39 +11,16 @@ from benchmarks import peers
 from benchmarks.harness import cases, problems, timing
 from benchmarks.report import tables
 from benchmarks.report.tables import DIRECTIONS
-from benchmarks.studies import accuracy, filters, paths, rounding, steps
+from benchmarks.studies import accuracy, filters, rounding, steps
+from fastconv import clock
 from fastconv.core.extension import _C
 
 
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch):
     """The tools bind their process to its threads; this one has other tests to run."""
-    for tool in (accuracy, filters, paths, steps):
+    for tool in (accuracy, filters, steps):
         monkeypatch.setattr(tool, "pin", lambda threads: None)
-
-
-def row(ratio: float, chosen: str, **other) -> dict:
-    told = {"case": "a cell", "direction": "forward", "filter": 3, "batch": 1, "channels": 16,
-            "map": 7, "low": ratio, "high": ratio, "noisy": False}  # fmt: skip
-    return told | {"ratio": ratio, "chosen": chosen} | other
-
-
-def test_choices_are_judged_by_the_slower_one():
-    rows = [row(2.0, "winograd"), row(0.5, "direct"), row(0.99, "winograd")]
-    assert paths.wrong_choices(rows) == "None."
-    wrong = paths.wrong_choices([*rows, row(1.5, "direct"), row(0.4, "winograd")]).splitlines()
-    assert [line.split("|")[4].split()[0] for line in wrong[2:]] == ["0.40", "1.50"]
-
-
-def test_the_grid_is_measured_and_drawn(tmp_path):
-    options = "--channels 16 32 --maps 6 --batches 1 --minutes 0.05 --threads 1".split()
-    paths.main([*options, "--out", str(tmp_path), "--pictures", str(tmp_path)])
-    (page,) = tmp_path.glob("paths-*.md")
-    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
-    assert {r["channels"] for r in rows} == {16, 32} and all(r["ratio"] > 0 for r in rows)
-    assert {r["direction"] for r in rows} == set(DIRECTIONS)
-    assert "## 3x3, batch 1, forward" in page.read_text()
-    assert (tmp_path / "paths.png").stat().st_size > 10_000
 
 
 def test_kernels_by_path_agree():
@@ -100,22 +74,22 @@ def test_layers_that_keep_filters_are_timed_without():
 def test_timed_calls_find_filters_or_none(monkeypatch):
     """WITHOUT drops what KEPT keeps: an untimed call before each sample makes it again."""
     calls = filters.calls_of(cases.square("a layer", 1, 32, 56))
-    found, sample = [], timing._sample
+    found, sample = [], clock._sample
 
-    def watched(call, count, clock):
+    def watched(call, count, now):
         found.append((call.runtime, _C.filter_cache_bytes()))
-        return sample(call, count, clock)
+        return sample(call, count, now)
 
-    monkeypatch.setattr(timing, "_sample", watched)
-    timing.alternate(calls, 0.05)
-    rounds = found[len(calls) * timing.WARM_UPS :]
+    monkeypatch.setattr(clock, "_sample", watched)
+    clock.alternate(calls, 0.05)
+    rounds = found[len(calls) * clock.WARM_UPS :]
     assert rounds[0][0] == filters.WITHOUT  # the only one with no untimed call before it
     assert all((kept > 0) == (name != filters.WITHOUT) for name, kept in rounds[1:]
                if name in (filters.OURS, filters.WITHOUT))  # fmt: skip
-    assert sum(name == filters.OURS for name, _ in rounds) >= timing.FEWEST_ROUNDS
+    assert sum(name == filters.OURS for name, _ in rounds) >= clock.FEWEST_ROUNDS
 
 
-def test_means_of_kept_filters():
+def test_means_of_cached_filters():
     measured = []
     for N, slower in ((1, 2.0), (1, 8.0), (8, 3.0)):
         others = filters.OTHERS if slower > 2 else tables.TORCH
@@ -126,7 +100,7 @@ def test_means_of_kept_filters():
     assert rows == [["1", "8.00 (1)", *["4.00 (2)"] * 2], ["8", *["3.00 (1)"] * 3]]
 
 
-def test_the_page_of_kept_filters(tmp_path):
+def test_the_page_of_cached_filters(tmp_path):
     options = "--channels 16 32 --maps 6 --batches 1 2 --minutes 0.02 --threads 1 --out".split()
     filters.main([*options, str(tmp_path)])
     (page,) = tmp_path.glob("filters-*.md")

@@ -1,5 +1,6 @@
-"""Static evidence of memory traffic: the bytes that blocks read and write, beside the compulsory
-ones (each element of the tensors once). Figures of the SIMT shim, not of a GPU."""
+"""Static evidence: the bytes that blocks read and write beside the compulsory ones (each element of
+the tensors once), by the SIMT shim; the committed figures of the compiler, and how they are read.
+test_nvcc.py compares those with nvcc, where it is. None of them is of a GPU."""
 
 import pytest
 import torch
@@ -7,9 +8,9 @@ from cases import ConvCase, PoolCase
 from cuda_calls import conv_shape, dense, pool_shape
 from cuda_shim import Tuning
 
-# What neighbouring blocks read twice at their borders; channels_last blocks own fewer rows.
-MOST = {("depthwise", True): 1.25}
-MOST_ELSE = 1.2
+from benchmarks.gpu import evidence
+
+MOST = 1.2  # neighbouring blocks read the rows between them twice
 DEPTHWISE = ConvCase("3x3", 1, 8, 28, 28, 8, 3, 3, padding=(1, 1, 1, 1), groups=8)
 POOL = PoolCase("2x2", 1, 8, 28, 28, (2, 2), (2, 2))
 
@@ -38,4 +39,63 @@ def test_bytes_moved_beside_compulsory_ones(shim, what, last):
     moved = counted["bytes_read"] + counted["bytes_written"]
     ratio = moved / (4 * (x.numel() + count))
     print(f"{what}, {'nhwc' if last else 'nchw'}: {ratio:.3f} of the compulsory bytes;", counted)
-    assert 1 <= ratio <= MOST.get((what, last), MOST_ELSE)
+    assert 1 <= ratio <= MOST
+
+
+def test_committed_figures_keep_the_rules():
+    known = evidence.committed()
+    assert "80" in known["kernels"] and set(known["kernels"]) <= set(evidence.ARCHITECTURES)
+    names = {name.partition("<")[0] for name in known["kernels"]["80"]}
+    written = {name for source in evidence.sources() for name in evidence.kernels_of(source)}
+    assert names == written
+    for architecture, rows in known["kernels"].items():
+        for name, row in rows.items():
+            assert row["spills"] == row.get("divisions", 0) == row.get("local memory", 0) == 0, name
+            assert row["shared"] <= 48 << 10 and row["occupancy"] > 0, (architecture, name)
+
+
+def test_the_page_shows_the_committed_figures():
+    known = evidence.committed()
+    shown = evidence.PAGE.read_text().split(evidence.BEGIN)[1].split(evidence.END)[0]
+    assert shown == evidence.tables(known)
+    assert known["roofline"] == evidence.roofline()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "threads", "registers", "shared", "expected"),
+    [("80", 256, 32, 0, 1.0), ("80", 256, 40, 0, 0.75), ("80", 256, 64, 0, 0.5),
+     ("75", 256, 64, 0, 1.0), ("120", 256, 80, 0, 0.5), ("80", 128, 118, 37888, 0.25),
+     ("80", 256, 255, 0, 0.125)],
+)  # fmt: skip
+def test_occupancy(architecture, threads, registers, shared, expected):
+    assert evidence.occupancy(architecture, threads, registers, shared) == expected
+
+
+PTXAS = """ptxas info    : Compiling entry function '_Z1kPf' for 'sm_80'
+ptxas info    : Function properties for _Z1kPf
+    16 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 80 registers, used 1 barriers, 17408 bytes smem, 400 bytes cmem[0]
+"""
+SASS = """
+.L_x_0:
+        /*0010*/                   LDG.E.128 R4, [R2.64] ;
+        /*0020*/                   LDS R8, [R3] ;
+.L_x_1:
+        /*0030*/                   FFMA R4, R5, R6, R4 ;
+        /*0040*/              @!P0 LDS.128 R8, [R3] ;
+        /*0050*/                   F2I.FTZ.U32.TRUNC.NTZ R3, R2 ;
+        /*0060*/               @P0 BRA `(.L_x_1) ;
+        /*0070*/               @P1 BRA `(.L_x_0) ;
+.L_x_2:
+        /*0080*/                   BRA `(.L_x_2) ;
+"""
+
+
+def test_what_ptxas_and_nvdisasm_say_is_read():
+    row = {"registers": 80, "spills": 20, "stack": 16, "shared": 17408}
+    assert evidence.parse_ptxas(PTXAS) == {"_Z1kPf": row}
+    loop = evidence.hot_loop(SASS.splitlines())
+    assert loop == {"instructions": 4, "share of products": 0.25, "loads": 1, "128-bit loads": 1,
+                    "divisions": 1, "local memory": 0}  # fmt: skip
+    assert evidence.worse({"registers": 81, "occupancy": 0.5}, {"registers": 80, "occupancy": 0.4})
+    assert not evidence.worse({"registers": 79, "occupancy": 0.5}, {**row, "occupancy": 0.5})

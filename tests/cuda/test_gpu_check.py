@@ -1,6 +1,7 @@
 """make gpu-check as far as it goes without a GPU: its steps on the SIMT shim's device, its driver
 with steps that do nothing, and what it says where something is missing."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -82,9 +83,9 @@ def test_steps_go_on_where_they_ended(tmp_path):
 def test_the_real_steps_are_in_the_order_of_value(tmp_path):
     steps = driver.steps(tmp_path)
     assert [step.name for step in steps] == list(driver.NAMES)
-    for step in steps[1:5]:  # the build changes this tree, and the sanitizer is not here
-        done = subprocess.run([*step.command[:3], "--help"], cwd=ROOT, capture_output=True)
-        assert done.returncode == 0, step
+    modules = [step.command[step.command.index("-m") + 1] for step in steps]
+    assert all(importlib.util.find_spec(name) for name in modules)
+    assert (ROOT / steps[2].command[-1]).exists()
 
 
 def test_without_a_gpu_it_says_so_in_one_sentence(monkeypatch, capsys):
@@ -97,7 +98,8 @@ def test_without_a_gpu_it_says_so_in_one_sentence(monkeypatch, capsys):
 def test_the_stand_in_for_pybind11_serves_setup_py(tmp_path):
     build.write_stand_in(tmp_path)
     code = (
-        "import pybind11, os; from pybind11.setup_helpers import Pybind11Extension, ParallelCompile;"
+        "import pybind11, os;"
+        "from pybind11.setup_helpers import Pybind11Extension, ParallelCompile;"
         "e = Pybind11Extension('x', ['x.cpp'], depends=[]); ParallelCompile('MAX_JOBS').install();"
         "print(os.path.exists(e.include_dirs[-1] + '/pybind11/pybind11.h'), pybind11.__file__)"
     )

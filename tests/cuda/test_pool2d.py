@@ -1,6 +1,8 @@
 """CUDA pools, executed by the SIMT shim, beside torch: max pooling is exact, average pooling is
 within the bound of its sums."""
 
+import os
+
 import pytest
 import torch
 from cases import DILATED_POOL_CASES, POOL_CASES, AdaptiveCase, PoolCase
@@ -9,6 +11,7 @@ from cuda_shim import DTYPES, Tuning
 from pools import same
 from reference import assert_rounded_once, dot_bound, gradients
 
+SWEEP = os.environ.get("FASTCONV_CUDA_SWEEP", "0") != "0"
 F = torch.nn.functional
 GLOBAL_CASES = [
     PoolCase("global 7x7", 2, 5, 7, 7, (7, 7), (7, 7)),
@@ -28,7 +31,14 @@ MAX_CASES = POOL_CASES + DILATED_POOL_CASES + GLOBAL_CASES + ADAPTIVE_CASES
 AVG_CASES = POOL_CASES + GLOBAL_CASES + ADAPTIVE_CASES
 ids = dict(ids=lambda v: getattr(v, "name", None) or str(v).removeprefix("torch."))
 every_layout = pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
-every_type = pytest.mark.parametrize("dtype", list(DTYPES), **ids)
+
+
+def with_types(cases):
+    """float32 with every case, the other types with each third one, or with all in the sweep."""
+    others = [t for t in DTYPES if t != torch.float32]
+    some = cases if SWEEP else cases[::3]
+    pairs = [(t, c) for t in others for c in some] + [(torch.float32, c) for c in cases]
+    return pytest.mark.parametrize(("dtype", "case"), pairs, **ids)
 
 
 def tensors(case, dtype, last):
@@ -66,8 +76,7 @@ def check_max(shim, case, x, gy, last, **how):
 
 
 @every_layout
-@every_type
-@pytest.mark.parametrize("case", MAX_CASES, **ids)
+@with_types(MAX_CASES)
 def test_max_pool2d(shim, case, dtype, last):
     shim.reset(schedule=len(case.name))
     check_max(shim, case, *tensors(case, dtype, last), last)
@@ -85,8 +94,7 @@ def test_max_pool2d_of_ties_and_nans(shim, case, last):
 
 
 @every_layout
-@every_type
-@pytest.mark.parametrize("case", AVG_CASES, **ids)
+@with_types(AVG_CASES)
 def test_avg_pool2d(shim, case, dtype, last):
     check_average(shim, case, dtype, last, Tuning())
 
@@ -108,7 +116,7 @@ def check_average(shim, case, dtype, last, tuning):
 
 
 @every_layout
-@pytest.mark.parametrize("case", AVG_CASES[::2], **ids)
+@pytest.mark.parametrize("case", AVG_CASES[::3], **ids)
 def test_wide_indices(shim, case, last):
     wide = Tuning(wide_index=1)
     check_average(shim, case, torch.float32, last, wide)

@@ -56,13 +56,13 @@ def test_same_bits_with_and_without(case, layout, dtype):
     conv = Conv(case, dtype, layout)
     expected = forward(conv, False)
     number, path = NUMBERS[dtype], "winograd"
-    filters = _C.conv2d_bytes_with_kept_filters(number, conv.shape, 2, path)[1]
+    filters = _C.conv2d_bytes_with_cached_filters(number, conv.shape, 2, path)[1]
     for threads in (2, 1, 3):  # the first transforms, the others find
         assert np.array_equal(forward(conv, True, threads), expected)
         assert _C.filter_cache_bytes() == filters > 0
     for threads in (1, 2, 5):
         whole = _C.conv2d_workspace_bytes("forward", number, conv.shape, threads, path)
-        saved = whole - _C.conv2d_bytes_with_kept_filters(number, conv.shape, threads, path)[0]
+        saved = whole - _C.conv2d_bytes_with_cached_filters(number, conv.shape, threads, path)[0]
         assert saved == filters
 
 
@@ -73,7 +73,7 @@ def test_private_filters_are_not_kept(case, layout):
     assert np.array_equal(forward(conv, True), forward(conv, False))
     assert _C.filter_cache_bytes() == 0
     whole = _C.conv2d_workspace_bytes("forward", _C.DTYPES["float32"], conv.shape, 2, "winograd")
-    assert _C.conv2d_bytes_with_kept_filters(_C.DTYPES["float32"], conv.shape, 2, "winograd") == (
+    assert _C.conv2d_bytes_with_cached_filters(_C.DTYPES["float32"], conv.shape, 2, "winograd") == (
         whole,
         0,
     )
@@ -128,7 +128,7 @@ def test_filters_beyond_the_bound_are_not_kept():
     assert torch.equal(cached(x, w), plain(x, w))
     assert _C.filter_cache_bytes() == small
     shape = ops.conv2d_shape(x.shape, w.shape, ARGS, False, False, False)
-    assert _C.conv2d_bytes_with_kept_filters(_C.DTYPES["float32"], shape, 2) == (
+    assert _C.conv2d_bytes_with_cached_filters(_C.DTYPES["float32"], shape, 2) == (
         _C.conv2d_workspace_bytes("forward", _C.DTYPES["float32"], shape, 2), 0)  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_the_default_bound_holds_the_filters_of_vgg16():
     sizes = 0
     for before, after in zip([3, *widths], widths, strict=False):
         shape = _C.Conv2dShape((1, before, 64, 64), (after, before, 3, 3), *ARGS)
-        sizes += _C.conv2d_bytes_with_kept_filters(_C.DTYPES["float32"], shape, 2)[1]
+        sizes += _C.conv2d_bytes_with_cached_filters(_C.DTYPES["float32"], shape, 2)[1]
     assert sizes <= _C.FILTER_CACHE_BOUND
 
 
@@ -199,7 +199,7 @@ def test_copies_are_not_kept():
 def test_explain_tells_its_bytes():
     x, w = layer()
     shape = ops.conv2d_shape(x.shape, w.shape, ARGS, False, False, False)
-    workspace, filters = _C.conv2d_bytes_with_kept_filters(
+    workspace, filters = _C.conv2d_bytes_with_cached_filters(
         _C.DTYPES["float32"], shape, torch.get_num_threads()
     )
     said = fastconv.explain(x, w, padding=1)["forward"]

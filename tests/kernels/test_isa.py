@@ -18,6 +18,7 @@ FILES = [
     "test_kernels_pool.py",
     "test_halves.py",
     "test_depthwise.py",
+    "test_grouped.py",
     "test_stale_memory.py",
     "test_winograd.py",
     "test_filter_cache.py",

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote
 
 ASSETS = Path(__file__).resolve().parents[2] / "docs" / "assets"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -17,10 +18,12 @@ _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
 _MARK = "result-of-the-script"
 
 
-def in_browser(scripts: list[str], code: str, body: str = "", *, seconds: int = 10) -> object:
+def in_browser(
+    scripts: list[str], code: str, body: str = "", *, flags: tuple[str, ...] = ()
+) -> object:
     """What `code`, the body of a function, returns in a page that has loaded `scripts`.
 
-    Timers of the page run ahead: `seconds` of them pass at once.
+    Timers of the page run ahead: ten seconds of them pass at once. `flags` are the browser's.
     """
     lines = [f'<script src="{(ASSETS / name).as_uri()}"></script>' for name in scripts]
     run = f"""<script>window.addEventListener("load", async () => {{
@@ -37,11 +40,9 @@ def in_browser(scripts: list[str], code: str, body: str = "", *, seconds: int = 
         file = Path(folder) / "page.html"
         file.write_text(page)
         command = [BROWSER, *_FLAGS, f"--user-data-dir={folder}/profile",
-                   f"--virtual-time-budget={1000 * seconds}", file.as_uri()]  # fmt: skip
+                   "--virtual-time-budget=10000", *flags, file.as_uri()]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=120,
                               env={**os.environ, "HOME": folder})  # fmt: skip
-    from urllib.parse import unquote
-
     _, found, rest = done.stdout.partition(f'id="{_MARK}">')
     assert found, done.stderr[-2000:]
     return _value(unquote(rest.partition("</pre>")[0]))

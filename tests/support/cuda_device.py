@@ -1,6 +1,6 @@
-"""A CUDA device for tests without one: fastconv's CUDA operators, their binding and their launchers,
-with kernels that the SIMT shim executes on the CPU (docs/simt.md). Inside `kernels_of_cuda` tensors
-of the CPU are computed so."""
+"""A CUDA device for tests without one: fastconv's CUDA operators, their binding and launchers, with
+kernels that the SIMT shim executes on the CPU (docs/simt.md). Inside `kernels_of_cuda` tensors of
+the CPU are computed so."""
 
 import contextlib
 import functools

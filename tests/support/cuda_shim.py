@@ -18,10 +18,10 @@ from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "build" / "cuda-shim"
-SHIM = ("runtime.cpp", "memory.cpp", "report.cpp")
+SHIM = ("runtime.cpp", "memory.cpp", "hooks.cpp", "report.cpp")
 BINDINGS = ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/verbose.cpp")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-tsan", "-Wno-psabi"]
-COMMON_FLAGS = ["-std=c++17", "-g", "-fPIC", *WARNINGS]
+COMMON_FLAGS = ["-std=c++17", "-g1", "-fPIC", *WARNINGS]  # lines, and no variables
 SHIM_FLAGS = ("-O2",)
 # Every access calls a hook of the shim; indices of arrays are checked; no other function is traced.
 KERNEL_FLAGS = ("-O1", "-x", "c++", "-fsanitize=thread,bounds", "-fno-strict-aliasing",

@@ -8,7 +8,7 @@
 #include "../../core/dtype.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
-#include "lanes.h"
+#include "../common/lanes.h"
 #include "planes.h"
 #include "table.h"
 
@@ -81,13 +81,6 @@ struct CorrelateSchedule {
   }
 };
 
-// What an output row reads: taps [begin, end) of its phase, the first of them from source row
-// `first`. Taps outside the image are left out.
-struct RowTaps {
-  const Phase* phase;
-  int64_t first, begin, end;
-};
-
 template <class T>
 struct CorrelateArrays {
   using Sum = SumOf<T>;
@@ -124,30 +117,6 @@ void pack_filters(const CorrelateSchedule<T>& p, const T* w, const T* bias,
   for (int64_t o = 0; o < p.s.outputs; ++o)
     for (int64_t g = 0; g < width; ++g)
       b.bias[o * width + g] = bias && g < groups ? SumOf<T>(bias[g * p.s.outputs + o]) : 0;
-}
-
-void fill_rows(const DepthwiseAxis& h, RowTaps* rows) {
-  for (int64_t o = 0; o < h.outputs; ++o) {
-    const Phase& phase = h.phase[o % h.phases];
-    const Axis& axis = phase.axis;
-    const int64_t first = o / h.phases * axis.stride + axis.first;
-    const int64_t begin = first < 0 ? min64(axis.taps, ceil_div(-first, axis.step)) : 0;
-    const int64_t inside = first < h.source ? ceil_div(h.source - first, axis.step) : 0;
-    rows[o] = {&phase, first + begin * axis.step, begin, max64(begin, min64(axis.taps, inside))};
-  }
-}
-
-// The source rows that the output rows [begin, end) read.
-Window source_rows(const RowTaps* rows, int64_t begin, int64_t end) {
-  Window source{INT64_MAX, 0};
-  for (int64_t o = begin; o < end; ++o) {
-    const RowTaps& row = rows[o];
-    if (row.begin == row.end) continue;
-    source.first = min64(source.first, row.first);
-    source.end =
-        max64(source.end, row.first + (row.end - row.begin - 1) * row.phase->axis.step + 1);
-  }
-  return source.end == 0 ? Window{0, 0} : source;
 }
 
 // Returns the leaf kernel for one phase of the columns.

@@ -9,7 +9,7 @@
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "correlate.h"
-#include "lanes.h"
+#include "../common/lanes.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -37,7 +37,7 @@ struct WeightSchedule {
   const DepthwiseKernels<T>& kernels = depthwise_kernels<T>(isa);
   const DepthwiseKernels<Sum>& packed_kernels = depthwise_kernels<Sum>(isa);
   const GroupVectors vectors{s.groups, k.lanes};
-  const DepthwiseAxis h = forward_axis(rows_axis(s));
+  const PhasedAxis h = forward_axis(rows_axis(s));
   const int64_t M = s.group_OC(), taps = s.KH * s.KW;
   const int64_t OH = s.OH(), OW = s.OW();
   const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes &&

@@ -54,7 +54,7 @@ constexpr int64_t band_rows(const Band& one_row, int64_t elements) {
 
 // Returns whether offsets into a band of one row, the smallest band, fit int32. Strides, dilations
 // and padding take no memory of the tensors, so they may have any value.
-constexpr bool band_fits(const Band& one_row) {
+constexpr bool band_is_short(const Band& one_row) {
   constexpr int64_t LIMIT = int64_t(1) << 30;
   const int64_t rows = one_row.source_rows(1);
   return product_below(LIMIT, one_row.C, one_row.h.taps, one_row.w.taps) &&

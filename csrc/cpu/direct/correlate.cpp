@@ -14,7 +14,7 @@ namespace {
 
 // Loops, outermost first, and the data of each:
 //   n, group, band, share of M   parallel; packs the band: half of L2, unless one row has more
-//     m tile                     taps * m_tile packed weights stream from L1 / L2
+//     panel                      taps * panel_width packed weights stream from L1 / L2
 //       pixels                   one register tile: sums all taps, then is stored once
 constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2
 
@@ -41,9 +41,9 @@ struct CorrelationSchedule {
   int threads;
   Band band;
   bool by_channel;
-  int64_t m_tile;        // channels of a packed tile
-  int64_t m_tiles;       // tiles of one group
-  int64_t m_shares;      // jobs that share the m tiles of one band
+  int64_t panel_width;   // channels of a panel of packed weights
+  int64_t panels;        // panels of one group
+  int64_t m_shares;      // jobs that share the panels of one band
   int64_t row_vectors;   // pixel form: vectors of one output row
   int64_t band_vectors;  // pixel form: vectors of a band, with room for one more tile
 
@@ -56,16 +56,18 @@ struct CorrelationSchedule {
     const int64_t images = max64(1, s.N * s.groups);
     band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
     by_channel = channel_lanes(s, tiles, k.lanes);
-    m_tile =
+    panel_width =
         by_channel ? k.lanes * DirectKernels<T>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
-    m_tiles = ceil_div(s.M, m_tile);
+    panels = ceil_div(s.M, panel_width);
     const int64_t jobs = images * band.bands();
-    m_shares = jobs >= 2 * threads ? 1 : min64(m_tiles, ceil_div(2 * threads, jobs));
+    m_shares = jobs >= 2 * threads ? 1 : min64(panels, ceil_div(2 * threads, jobs));
     row_vectors = ceil_div(s.w.outputs, k.lanes);
     band_vectors = band.rows * row_vectors + DirectKernels<T>::MAX_VECTORS;
   }
 
-  int64_t tile_channels(int64_t tile) const { return min64(m_tile, s.M - tile * m_tile); }
+  int64_t panel_channels(int64_t panel) const {
+    return min64(panel_width, s.M - panel * panel_width);
+  }
 
   // Pixel form: returns the smallest tile that holds the channels.
   int pixel_tile(int64_t channels) const {
@@ -73,7 +75,7 @@ struct CorrelationSchedule {
     while (tiles.pixel_tiles[i].channels < channels) --i;
     return i;
   }
-  // Returns the channels per tap in the packed weights of a tile.
+  // Returns the channels per tap in the packed weights of a panel.
   int64_t packed_channels(int64_t channels) const {
     return by_channel ? round_up(channels, k.lanes)
                       : tiles.pixel_tiles[pixel_tile(channels)].channels;
@@ -82,8 +84,8 @@ struct CorrelationSchedule {
 
 template <class T>
 struct CorrelationArrays {
-  T* weight;          // [groups][m_tiles][taps][packed channels]
-  T* bias;            // [groups][m_tiles][m_tile]
+  T* weight;          // [groups][panels][taps][packed channels]
+  T* bias;            // [groups][panels][panel_width]
   int32_t* tap;       // [taps]
   int32_t* x_offset;  // [band_vectors], pixel form
   int64_t* y_offset;
@@ -94,13 +96,13 @@ struct CorrelationArrays {
 
   CorrelationArrays(const CorrelationSchedule<T>& p, void* base) {
     Workspace workspace(base);
-    weight = workspace.take<T>(p.s.groups * p.m_tiles * p.band.taps() * p.m_tile);
-    bias = workspace.take<T>(p.s.groups * p.m_tiles * p.m_tile);
+    weight = workspace.take<T>(p.s.groups * p.panels * p.band.taps() * p.panel_width);
+    bias = workspace.take<T>(p.s.groups * p.panels * p.panel_width);
     tap = workspace.take<int32_t>(p.band.taps());
     x_offset = workspace.take<int32_t>(p.band_vectors);
     y_offset = workspace.take<int64_t>(p.band_vectors);
     lanes = workspace.take<int32_t>(p.band_vectors);
-    scratch_count = round_up(tile_offset(p) + p.m_tile * tile_pixels(p), CACHE_LINE);
+    scratch_count = round_up(tile_offset(p) + p.panel_width * tile_pixels(p), CACHE_LINE);
     scratch = workspace.take<T>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
@@ -123,10 +125,10 @@ void pack_weights(const CorrelationSchedule<T>& p, const T* weight, const T* bia
   const bool contiguous =
       s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
   parallel_jobs(
-      s.groups * s.M * taps < 10'000 ? 1 : p.threads, s.groups * p.m_tiles, [&](int64_t job, int) {
-        const int64_t group = job / p.m_tiles, tile = job % p.m_tiles, m0 = tile * p.m_tile;
-        const int64_t channels = p.tile_channels(tile), width = p.packed_channels(channels);
-        T* to = b.weight + job * taps * p.m_tile;
+      s.groups * s.M * taps < 10'000 ? 1 : p.threads, s.groups * p.panels, [&](int64_t job, int) {
+        const int64_t group = job / p.panels, panel = job % p.panels, m0 = panel * p.panel_width;
+        const int64_t channels = p.panel_channels(panel), width = p.packed_channels(channels);
+        T* to = b.weight + job * taps * p.panel_width;
         const T* from = weight + group * s.weight_group + m0 * s.weight.n;
         if (channels < width)
           for (int64_t i = 0; i < taps * width; ++i) to[i] = 0;
@@ -139,8 +141,9 @@ void pack_weights(const CorrelationSchedule<T>& p, const T* weight, const T* bia
                 for (int64_t m = 0; m < channels; ++m)
                   to[m] = from[m * s.weight.n + c * s.weight.c + a * s.weight.h + t * s.weight.w];
         }
-        for (int64_t m = 0; m < p.m_tile; ++m)
-          b.bias[job * p.m_tile + m] = bias && m < channels ? bias[group * s.M + m0 + m] : T(0);
+        for (int64_t m = 0; m < p.panel_width; ++m)
+          b.bias[job * p.panel_width + m] =
+              bias && m < channels ? bias[group * s.M + m0 + m] : T(0);
       });
 }
 
@@ -223,7 +226,7 @@ void run_channels(const CorrelationSchedule<T>& p, ChannelTile<T> t, int64_t row
 
 }  // namespace
 
-bool correlation_fits(const Correlation& s) { return band_fits(Band{s.C, s.x, s.h, s.w, 1}); }
+bool direct_supports(const Correlation& s) { return band_is_short(Band{s.C, s.x, s.h, s.w, 1}); }
 
 template <class T>
 int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
@@ -252,19 +255,19 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
     if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
     std::fill(packed + p.band.count(), scratch, T(0));
     T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;
-    for (int64_t tile = share * p.m_tiles / p.m_shares; tile < (share + 1) * p.m_tiles / p.m_shares;
-         ++tile) {
-      const int64_t packed_tile = group * p.m_tiles + tile;
-      const T* w = b.weight + packed_tile * taps * p.m_tile;
-      const T* tile_bias = b.bias + packed_tile * p.m_tile;
-      const int channels = static_cast<int>(p.tile_channels(tile));
-      T* tile_y = out + tile * p.m_tile * s.y.c;
+    for (int64_t panel = share * p.panels / p.m_shares; panel < (share + 1) * p.panels / p.m_shares;
+         ++panel) {
+      const int64_t packed_panel = group * p.panels + panel;
+      const T* w = b.weight + packed_panel * taps * p.panel_width;
+      const T* panel_bias = b.bias + packed_panel * p.panel_width;
+      const int channels = static_cast<int>(p.panel_channels(panel));
+      T* panel_y = out + panel * p.panel_width * s.y.c;
       if (p.by_channel)
-        run_channels(p, ChannelTile<T>{taps, b.tap, w, tile_bias, packed, tile_y, 0, channels},
+        run_channels(p, ChannelTile<T>{taps, b.tap, w, panel_bias, packed, panel_y, 0, channels},
                      rows, scratch);
       else
         run_pixels(p, b,
-                   PixelTile<T>{taps, b.tap, w, tile_bias, packed, nullptr, tile_y, nullptr,
+                   PixelTile<T>{taps, b.tap, w, panel_bias, packed, nullptr, panel_y, nullptr,
                                 nullptr, 0, channels, 0},
                    rows, scratch);
     }

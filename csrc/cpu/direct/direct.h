@@ -11,7 +11,7 @@
 
 namespace fastconv::cpu {
 
-bool correlation_fits(const Correlation&);
+bool direct_supports(const Correlation&);
 
 template <class T>
 int64_t correlate_workspace_bytes(const Correlation&, int threads);
@@ -20,7 +20,7 @@ template <class T>
 void correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
                void* workspace, int threads);
 
-bool direct_weight_fits(const Conv2dShape&);
+bool direct_weight_supports(const Conv2dShape&);
 
 template <class T>
 int64_t direct_weight_workspace_bytes(const Conv2dShape&, int threads);

@@ -7,10 +7,8 @@ namespace {
 
 constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
 
-constexpr WhyNot NO_KERNELS = "there are no direct kernels for 16-bit types";
-
 WhyNot supports_forward(const Conv2dShape& s) {
-  return correlation_fits(forward_correlation(s)) ? HOLDS : TOO_LARGE;
+  return direct_supports(forward_correlation(s)) ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
@@ -25,10 +23,10 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspa
 
 WhyNot supports_backward_input(const Conv2dShape& s) {
   if (!few_phases(s)) return MANY_PHASES;
-  bool fits = true;
-  for_each_phase(
-      s, [&](const PhaseCorrelation& p) { fits = fits && correlation_fits(p.correlation); });
-  return fits ? HOLDS : TOO_LARGE;
+  bool all = true;
+  for_each_phase(s,
+                 [&](const PhaseCorrelation& p) { all = all && direct_supports(p.correlation); });
+  return all ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
@@ -50,7 +48,7 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
 
 WhyNot supports_backward_weight(const Conv2dShape& s) {
   if (s.y_count() == 0 && (s.OH() == 0 || s.OW() == 0 || s.OC == 0)) return "the output is empty";
-  return direct_weight_fits(s) ? HOLDS : TOO_LARGE;
+  return direct_weight_supports(s) ? HOLDS : TOO_LARGE;
 }
 template <class T>
 int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
@@ -63,26 +61,19 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
   return true;
 }
 
-// A path that supports no shape.
-template <class Buffers>
-Path<Buffers> no_path() {
-  return {"direct", [](const Conv2dShape&) { return NO_KERNELS; }, always, no_workspace,
-          [](const Conv2dShape&, const Buffers&, void*, const Context&) { return false; }};
-}
-
 }  // namespace
 
 template <class T>
 Path<ForwardBuffers<T>> direct_forward_path() {
   if constexpr (IS_WIDENED<T>)
-    return no_path<ForwardBuffers<T>>();
+    return no_path_for_16_bits<ForwardBuffers<T>>("direct");
   else
     return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> direct_backward_input_path() {
   if constexpr (IS_WIDENED<T>)
-    return no_path<BackwardInputBuffers<T>>();
+    return no_path_for_16_bits<BackwardInputBuffers<T>>("direct");
   else
     return {"direct", supports_backward_input, always, backward_input_bytes<T>,
             run_backward_input<T>};
@@ -90,7 +81,7 @@ Path<BackwardInputBuffers<T>> direct_backward_input_path() {
 template <class T>
 Path<BackwardWeightBuffers<T>> direct_backward_weight_path() {
   if constexpr (IS_WIDENED<T>)
-    return no_path<BackwardWeightBuffers<T>>();
+    return no_path_for_16_bits<BackwardWeightBuffers<T>>("direct");
   else
     return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
             run_backward_weight<T>};

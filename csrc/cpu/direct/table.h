@@ -14,8 +14,8 @@ template <class T>
 struct PixelTile {
   int64_t taps;
   const int32_t* tap;  // [taps] element offsets into the packed band
-  const T* w;          // [taps][m_tile]
-  const T* bias;       // [m_tile]
+  const T* w;          // [taps][panel_width]
+  const T* bias;       // [panel_width]
   const T* x;
   const int32_t* x_offset;  // [tile's vectors] offset of a vector's first pixel at tap offset 0
   T* y;

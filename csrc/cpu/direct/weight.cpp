@@ -13,8 +13,8 @@ namespace fastconv::cpu {
 namespace {
 
 // Loops, outermost first, and the data of each:
-//   group, oc tile, share of the images   parallel; each owns a partial sum [taps + 1][oc tile]
-//     n, band                             packs C channels of x, and grad_y as [pixels][oc tile]:
+//   group, panel, share of the images   parallel; each owns a partial sum [taps + 1][panel]
+//     n, band                             packs C channels of x, and grad_y as [pixels][panel]:
 //                                         at most BAND_BYTES of each, unless one row has more
 //       taps                              a register tile sums over all pixels of the band
 // The partial sums are then added in a fixed order, so the bits do not depend on the thread count.
@@ -36,9 +36,9 @@ struct DirectWeightSchedule {
   const DirectKernels<T>& tiles_of;
   int threads;
   Band band;
-  int64_t m_tile, m_tiles;  // output channels of a tile, tiles of a group
-  int64_t taps;             // without the tap of grad_bias
-  int64_t units, shares;    // (n, band) pairs; the shares that split them
+  int64_t panel_width, panels;  // output channels of a panel, panels of a group
+  int64_t taps;                 // without the tap of grad_bias
+  int64_t units, shares;        // (n, band) pairs; the shares that split them
 
   DirectWeightSchedule(const Conv2dShape& shape, int wanted_threads)
       : s(shape),
@@ -49,21 +49,25 @@ struct DirectWeightSchedule {
     band = weight_band(s);
     band.rows =
         min64(band_rows(band, BAND_BYTES / int64_t(sizeof(T))), max64(1, BAND_PIXELS / s.OW()));
-    m_tile = min64(DirectKernels<T>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
-    m_tiles = ceil_div(s.group_OC(), m_tile);
+    panel_width =
+        min64(DirectKernels<T>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
+    panels = ceil_div(s.group_OC(), panel_width);
     taps = band.taps();
     units = s.N * band.bands();
-    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(T)) / max64(1, partial_count() * tiles());
-    shares = clamp64(ceil_div(JOBS, tiles()), 1, max64(1, min64(units, room)));
+    const int64_t room =
+        PARTIAL_BYTES / int64_t(sizeof(T)) / max64(1, partial_count() * all_panels());
+    shares = clamp64(ceil_div(JOBS, all_panels()), 1, max64(1, min64(units, room)));
   }
-  int64_t tiles() const { return s.groups * m_tiles; }
-  int64_t partial_count() const { return (taps + 1) * m_tile; }
-  int64_t tile_channels(int64_t tile) const { return min64(m_tile, s.group_OC() - tile * m_tile); }
+  int64_t all_panels() const { return s.groups * panels; }
+  int64_t partial_count() const { return (taps + 1) * panel_width; }
+  int64_t panel_channels(int64_t panel) const {
+    return min64(panel_width, s.group_OC() - panel * panel_width);
+  }
 };
 
 template <class T>
 struct DirectWeightArrays {
-  T* partial;    // [shares][groups][m_tiles][taps + 1][tile's width]
+  T* partial;    // [shares][groups][panels][taps + 1][panel's width]
   int32_t* tap;  // [taps + 1]
   T* scratch;    // [threads]: packed band of x, a plane of ones, packed grad_y
   int64_t scratch_count, ones_offset, grad_y_offset;
@@ -71,11 +75,11 @@ struct DirectWeightArrays {
 
   DirectWeightArrays(const DirectWeightSchedule<T>& p, void* base) {
     Workspace workspace(base);
-    partial = workspace.take<T>(p.shares * p.tiles() * p.partial_count());
+    partial = workspace.take<T>(p.shares * p.all_panels() * p.partial_count());
     tap = workspace.take<int32_t>(p.taps + 1);
     ones_offset = p.band.count();
     grad_y_offset = round_up(ones_offset + p.band.plane(), CACHE_LINE);
-    scratch_count = round_up(grad_y_offset + p.band.rows * p.s.OW() * p.m_tile, CACHE_LINE);
+    scratch_count = round_up(grad_y_offset + p.band.rows * p.s.OW() * p.panel_width, CACHE_LINE);
     scratch = workspace.take<T>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
@@ -102,8 +106,9 @@ template <class T>
 void sum_share(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
                const BackwardWeightBuffers<T>& io, int64_t job, int thread) {
   const Conv2dShape& s = p.s;
-  const int64_t share = job / p.tiles(), group = job / p.m_tiles % s.groups, tile = job % p.m_tiles;
-  const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
+  const int64_t share = job / p.all_panels(), group = job / p.panels % s.groups,
+                panel = job % p.panels;
+  const int64_t channels = p.panel_channels(panel), width = round_up(channels, p.k.lanes);
   const int vectors = static_cast<int>(width / p.k.lanes);
   const int64_t taps = p.taps + (io.grad_bias ? 1 : 0);
   const int64_t tap_tiles = ceil_div(taps, p.tiles_of.weight_taps[vectors - 1]);
@@ -118,7 +123,7 @@ void sum_share(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
     const int64_t rows = min64(p.band.rows, s.OH() - i0);
     const Strides xs = s.x_strides(), ys = s.y_strides();
     pack_band(p.band, io.x + n * xs.n + group * s.group_IC() * xs.c, i0, rows, x);
-    const int64_t oc = group * s.group_OC() + tile * p.m_tile;
+    const int64_t oc = group * s.group_OC() + panel * p.panel_width;
     pack_grad_y(p, io.grad_y + n * ys.n + oc * ys.c + i0 * ys.h, channels, width, rows, grad_y);
     for (int64_t t = 0; t < tap_tiles; ++t) {
       const int64_t t0 = t * taps / tap_tiles, count = (t + 1) * taps / tap_tiles - t0;
@@ -128,17 +133,17 @@ void sum_share(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
   }
 }
 
-// Adds the partial sums of one tile in the order of their shares, and writes the result.
+// Adds the partial sums of one panel in the order of their shares, and writes the result.
 template <class T>
-void finish_tile(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
-                 const BackwardWeightBuffers<T>& io, int64_t job) {
+void finish_panel(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
+                  const BackwardWeightBuffers<T>& io, int64_t job) {
   const Conv2dShape& s = p.s;
-  const int64_t group = job / p.m_tiles, tile = job % p.m_tiles;
-  const int64_t channels = p.tile_channels(tile), width = round_up(channels, p.k.lanes);
-  const int64_t oc = group * s.group_OC() + tile * p.m_tile;
+  const int64_t group = job / p.panels, panel = job % p.panels;
+  const int64_t channels = p.panel_channels(panel), width = round_up(channels, p.k.lanes);
+  const int64_t oc = group * s.group_OC() + panel * p.panel_width;
   T* sum = b.partial + job * p.partial_count();
   for (int64_t share = 1; share < p.shares; ++share)
-    p.k.add((p.taps + 1) * width, sum + share * p.tiles() * p.partial_count(), sum);
+    p.k.add((p.taps + 1) * width, sum + share * p.all_panels() * p.partial_count(), sum);
   if (io.grad_bias)
     std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
   const Strides w = s.w_strides();
@@ -155,8 +160,8 @@ void finish_tile(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& 
 
 }  // namespace
 
-bool direct_weight_fits(const Conv2dShape& s) {
-  return band_fits(weight_band(s)) && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
+bool direct_weight_supports(const Conv2dShape& s) {
+  return band_is_short(weight_band(s)) && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
 }
 
 template <class T>
@@ -171,10 +176,10 @@ void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, voi
   const DirectWeightArrays<T> b(p, workspace);
   fill_tap_offsets(p.band, b.tap);
   b.tap[p.taps] = static_cast<int32_t>(b.ones_offset);
-  parallel_jobs(p.threads, p.shares * p.tiles(),
+  parallel_jobs(p.threads, p.shares * p.all_panels(),
                 [&](int64_t job, int thread) { sum_share(p, b, io, job, thread); });
-  parallel_jobs(p.shares == 1 ? 1 : p.threads, p.tiles(),
-                [&](int64_t job, int) { finish_tile(p, b, io, job); });
+  parallel_jobs(p.shares == 1 ? 1 : p.threads, p.all_panels(),
+                [&](int64_t job, int) { finish_panel(p, b, io, job); });
 }
 
 #define INSTANTIATE(T)                                                        \

@@ -16,18 +16,18 @@ namespace {
 template <class T>
 void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T* weight) {
   const Correlation& s = p.s;
-  const int64_t shares = p.channel_lanes ? p.panels.panels : ceil_div(s.M, M_UNIT);
+  const int64_t shares = p.channel_lanes ? p.panels.panels : ceil_div(s.M, M_ALIGNMENT);
   if (p.weight_count() == 0) return;
   parallel_jobs(p.threads, s.groups * shares, [&](int64_t job, int) {
     const int64_t group = job / shares, share = job % shares;
-    const int64_t m = p.channel_lanes ? p.panels.first(share) : share * M_UNIT;
+    const int64_t m = p.channel_lanes ? p.panels.first(share) : share * M_ALIGNMENT;
     const T* from = weight + group * s.weight_group + m * s.weight.n;
     const int64_t row = p.channel_lanes ? p.terms.count() : p.weight_row();
     SumOf<T>* to = b.weights + group * p.weight_count() + m * row;
     if (p.channel_lanes)
       pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
-      pack_weight_rows(p.rows, s, p.terms, from, min64(M_UNIT, s.M - m), to, p.weight_row());
+      pack_weight_rows(p.rows, s, p.terms, from, min64(M_ALIGNMENT, s.M - m), to, p.weight_row());
   });
 }
 

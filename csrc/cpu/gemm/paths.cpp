@@ -22,7 +22,11 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
 
 WhyNot supports_small_map(const Conv2dShape& s) {
   constexpr int64_t MOST_ELEMENTS = 8 << 20;  // x is copied
+  constexpr int64_t MOST_PIXELS = 256;        // larger maps fill vectors with their pixels
   if (const WhyNot why = supports_backward_input(s)) return why;
+  if (!product_below(MOST_PIXELS + 1, s.IH, s.IW, 1) ||
+      !product_below(MOST_PIXELS + 1, s.OH(), s.OW(), 1))
+    return "the map has more than 256 pixels";
   const bool few = s.N * max64(s.IC * s.IH * s.IW, s.OC * s.OH() * s.OW()) <= MOST_ELEMENTS;
   return few ? HOLDS : "the maps have too many elements together";
 }
@@ -148,13 +152,13 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> small_map_forward_path() {
-  return {"small-map", supports_small_map, always,
-          forward_bytes<T, SMALL_MAP<T>>, run_forward<T, SMALL_MAP<T>>};
+  return {"small-map", supports_small_map, always, forward_bytes<T, SMALL_MAP<T>>,
+          run_forward<T, SMALL_MAP<T>>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> small_map_backward_input_path() {
-  return {"small-map", supports_small_map, always,
-          backward_input_bytes<T, SMALL_MAP<T>>, run_backward_input<T, SMALL_MAP<T>>};
+  return {"small-map", supports_small_map, always, backward_input_bytes<T, SMALL_MAP<T>>,
+          run_backward_input<T, SMALL_MAP<T>>};
 }
 template <class T>
 Path<ForwardBuffers<T>> gemm_forward_path() {
@@ -162,8 +166,8 @@ Path<ForwardBuffers<T>> gemm_forward_path() {
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, always,
-          backward_input_bytes<T, GEMM<T>>, run_backward_input<T, GEMM<T>>};
+  return {"gemm", supports_backward_input, always, backward_input_bytes<T, GEMM<T>>,
+          run_backward_input<T, GEMM<T>>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {

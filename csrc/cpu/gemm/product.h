@@ -6,6 +6,8 @@
 
 namespace fastconv::cpu {
 
+constexpr int64_t PANEL_BYTES = 24 * 1024;  // of a panel: three quarters of a 32 KiB L1
+
 // c (+)= a b by register tiles of `tile_rows` rows, which descend to 1.
 //
 //          n ->  panel: 1 to 3 vectors

@@ -20,12 +20,11 @@ namespace fastconv::cpu {
 //   then c goes to y, with the bias.
 // With channel lanes M and pixels trade places: panels are packed weights, and a register tile is 4
 // or 8 pixels times 3 vectors of channels. y with channels last is written by whole vectors so.
-constexpr int64_t PANEL_BYTES = 24 * 1024;  // three quarters of a 32 KiB L1
-constexpr int64_t BLOCK_PIXELS = 192;       // patches of a chunk and c[512][p] fit a 1 MiB L2
-constexpr int64_t M_SHARE = 512;            // the most channels of a job
-constexpr int64_t M_UNIT = 16;              // shares of M are multiples of register tiles
-constexpr int64_t M_BLOCK = 64;             // 64 KiB of weights
-constexpr int64_t JOBS_PER_THREAD = 2;      // each share of M packs the patches again
+constexpr int64_t BLOCK_PIXELS = 192;   // patches of a chunk and c[512][p] fit a 1 MiB L2
+constexpr int64_t M_SHARE = 512;        // the most channels of a job
+constexpr int64_t M_ALIGNMENT = 16;     // shares of M are multiples of register tiles
+constexpr int64_t M_BLOCK = 64;         // 64 KiB of weights
+constexpr int64_t JOBS_PER_THREAD = 2;  // each share of M packs the patches again
 
 inline int threads_of(const Correlation& s, int wanted) {
   const int64_t outputs = s.N * s.h.outputs * s.w.outputs * s.groups * s.M;
@@ -63,17 +62,17 @@ struct GemmSchedule {
     pixels = s.N * s.h.outputs * s.w.outputs;
     block = min64(BLOCK_PIXELS, round_up(pixels, channel_lanes ? 8 : panel));
     blocks = ceil_div(pixels, block);
-    const int64_t units = channel_lanes ? panels.panels : ceil_div(s.M, M_UNIT);
+    const int64_t most_shares = channel_lanes ? panels.panels : ceil_div(s.M, M_ALIGNMENT);
     const int64_t wanted =
         threads == 1 ? 1 : JOBS_PER_THREAD * threads / max64(1, blocks * s.groups);
-    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, units));
+    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, most_shares));
     pack_weights = IS_WIDENED<T> || !weight_rows_in_place(s, terms);
   }
   int64_t jobs() const { return s.groups * blocks * m_shares; }
-  // The first channel of a share, a multiple of a panel or of M_UNIT.
+  // The first channel of a share, a multiple of a panel or of M_ALIGNMENT.
   int64_t share_first(int64_t share) const {
     if (channel_lanes) return panels.first(share * panels.panels / m_shares);
-    return min64(s.M, share * ceil_div(s.M, M_UNIT) / m_shares * M_UNIT);
+    return min64(s.M, share * ceil_div(s.M, M_ALIGNMENT) / m_shares * M_ALIGNMENT);
   }
   int64_t most_of_share() const {
     int64_t most = 0;

@@ -21,7 +21,6 @@ namespace {
 //           register tile                4 or 8 terms k times 3 vectors of output channels
 // Each slice has a c of its own. They are added in a fixed order, so the bits do not depend on the
 // thread count. grad_bias is one more term, whose patches are ones.
-constexpr int64_t PANEL_BYTES = 24 * 1024;          // three quarters of a 32 KiB L1
 constexpr int64_t TERMS = 96;                       // of a job
 constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;  // of packed grad_y
 constexpr int64_t SLICES_BYTES = 32 * 1024 * 1024;  // of every c together

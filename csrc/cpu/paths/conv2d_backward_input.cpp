@@ -3,6 +3,7 @@
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
+#include "../grouped/grouped.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "estimates.h"
@@ -16,6 +17,7 @@ Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
   static const Path<BackwardInputBuffers<T>> PATHS[] = {
       tiny(reference_backward_input_path<T>()),
       depthwise_backward_input_path<T>(),
+      grouped_backward_input_path<T>(),
       estimated(small_map_backward_input_path<T>(), estimate_small_map<T, Direction::backward_input>),
       estimated(winograd_backward_input_path<T>(), estimate_winograd<T, Direction::backward_input>),
       estimated(gemm_backward_input_path<T>(), estimate_gemm<T, Direction::backward_input>),

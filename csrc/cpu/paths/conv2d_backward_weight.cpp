@@ -3,6 +3,7 @@
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
+#include "../grouped/grouped.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "estimates.h"
@@ -16,6 +17,7 @@ Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
   static const Path<BackwardWeightBuffers<T>> PATHS[] = {
       tiny(reference_backward_weight_path<T>()),
       depthwise_backward_weight_path<T>(),
+      grouped_backward_weight_path<T>(),
       estimated(winograd_backward_weight_path<T>(), estimate_winograd<T, Direction::backward_weight>),
       estimated(gemm_backward_weight_path<T>(), estimate_gemm<T, Direction::backward_weight>),
       estimated(direct_backward_weight_path<T>(), estimate_direct<T, Direction::backward_weight>),

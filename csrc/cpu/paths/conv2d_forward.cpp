@@ -3,6 +3,7 @@
 #include "../depthwise/depthwise.h"
 #include "../direct/direct.h"
 #include "../gemm/gemm.h"
+#include "../grouped/grouped.h"
 #include "../reference/reference.h"
 #include "../winograd/winograd.h"
 #include "estimates.h"
@@ -16,6 +17,7 @@ Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   static const Path<ForwardBuffers<T>> PATHS[] = {
       tiny(reference_forward_path<T>()),
       depthwise_forward_path<T>(),
+      grouped_forward_path<T>(),
       estimated(small_map_forward_path<T>(), estimate_small_map<T, Direction::forward>),
       estimated(winograd_forward_path<T>(), estimate_winograd<T, Direction::forward>),
       estimated(gemm_forward_path<T>(), estimate_gemm<T, Direction::forward>),

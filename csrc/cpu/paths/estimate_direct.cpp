@@ -10,6 +10,7 @@ namespace {
 
 using namespace direct_work;
 using Times = double[KINDS];
+constexpr double L2_BYTES = 512 * 1024;
 
 template <class T>
 struct DirectCounts {
@@ -33,9 +34,8 @@ struct DirectCounts {
     const double pixels = band.C * source_rows * band.row_pitch();
     t[BAND_ROW] += band.C * source_rows * band.phases();
     if (band.x.w != 1) {
-      const int64_t lines = ceil_div(band.C * m.bytes, 64) + 1;
-      t[BAND_TURNED] += pixels;
-      t[BAND_LINE] += lines * source_rows * band.row_pitch();
+      const double lines = band.C * m.bytes / 64.0;
+      t[BAND_LINE] += (lines > 1 ? lines : 1) * source_rows * band.row_pitch();
     } else {
       t[band.w.stride == 1 ? BAND_COPIED : BAND_STRIDED] += pixels;
     }
@@ -43,17 +43,19 @@ struct DirectCounts {
 
   void correlation(const Correlation& s, double weight, Times& t) const {
     constexpr int64_t BAND_BYTES = 256 * 1024;  // of correlate.cpp
-    constexpr double L2_BYTES = 512 * 1024;
     const int64_t I = s.h.outputs, J = s.w.outputs, terms = s.C * s.h.taps * s.w.taps;
     if (I * J * s.M == 0) return;
     const double images = weight * s.N * s.groups;
     Band band{s.C, s.x, s.h, s.w, 1};
     band.rows =
         min64(band_rows(band, BAND_BYTES / m.bytes), max64(1, ceil_div(I * s.N * s.groups, 2)));
-    t[CALL] += weight;
     t[JOB] += images * band.bands();
+    // The outputs of a phase touch every line of its rows.
+    const double outputs = images * I * J * s.M;
+    const bool apart = s.y.w > 1 && s.y.c > 1;
+    if (apart && s.N * s.y.n * m.bytes > L2_BYTES) t[FAR_OUT] += outputs;
     if (terms == 0) {
-      t[EMPTY] += images * I * J * s.M;
+      t[EMPTY] += outputs;
       return;
     }
     bands(band, images, t);
@@ -61,18 +63,14 @@ struct DirectCounts {
         s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
     const double weights = double(s.groups) * s.M * terms;
     t[flat ? PACKED : GATHERED] += weight * weights;
-    if (weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weight * weights;
+    if (flat && weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weight * weights;
     const bool channel_lanes = by_channel(s);
     if (channel_lanes)
       channel_tiles(s, images * I, terms, t);
     else
       pixel_tiles(s, band, images, terms, t);
     const bool in_place = channel_lanes ? s.y.c == 1 : s.y.w == 1;
-    if (in_place)
-      t[WRITTEN] +=
-          images * I * (channel_lanes ? J * ceil_div(s.M, m.lanes) : s.M * ceil_div(J, m.lanes));
-    else
-      t[TURNED] += images * I * J * s.M;
+    if (!in_place) t[s.y.c == 1 ? TURNED_LAST : TURNED] += outputs;
   }
   // channel_lanes of correlate.cpp
   bool by_channel(const Correlation& s) const {
@@ -125,10 +123,8 @@ struct DirectCounts {
       t[SLOT] += pixels * tiles * slots(double(taps) / tiles, width);
       tap_tiles += tiles;
     }
-    t[CALL] += 1;
     t[JOB] += G * m_tiles * units;
     t[TILE] += G * units * tap_tiles;
-    t[PIXEL_ROW] += G * s.N * I * tap_tiles;
     t[PARTIAL] += G * units * taps * vectors;
     const int64_t shares = clamp64(ceil_div(JOBS, s.groups * m_tiles), 1, units);
     t[SUM] += G * shares * taps * vectors;

@@ -12,6 +12,9 @@ namespace {
 
 using namespace gemm_work;
 using Times = double[KINDS];
+constexpr int64_t PAGE_BYTES = 4096;
+constexpr double RUN = 16;  // weights that are copied at once
+constexpr double L2_BYTES = 512 * 1024;
 
 template <class T>
 struct GemmCounts {
@@ -72,7 +75,6 @@ struct GemmCounts {
     if (pixels == 0) return;
     weight *= G;
     t[CALL] += weight / G;
-    t[JOB] += weight * ceil_div(pixels, BLOCK_PIXELS);
     const int64_t chunks = TermChunks(terms, longest).count();
     const int64_t shares = ceil_div(s.M, M_SHARE), blocks = ceil_div(pixels, BLOCK_PIXELS);
     if (channel_lanes) {
@@ -83,7 +85,10 @@ struct GemmCounts {
       const int64_t full = pixels / BLOCK_PIXELS, rest = pixels % BLOCK_PIXELS;
       const double of_term = full * slots_of_panels(BLOCK_PIXELS, s.M) + slots_of_panels(rest, s.M);
       t[SLOT] += weight * terms.count() * of_term;
-      t[PRODUCT] += weight * blocks * chunks * ceil_div(vectors, 3);
+      // Products that write to y are one for each row of it.
+      const bool to_y = chunks == 1 && s.M % m.lanes == 0;
+      const int64_t products = to_y ? blocks + pixels / s.w.outputs : blocks * chunks;
+      t[PRODUCT] += weight * products * ceil_div(vectors, 3);
       t[RESULT] += weight * pixels * vectors * chunks;
       const bool whole_rows = s.x.c == 1 && s.C <= longest && s.w.step * s.x.w == s.C;
       if (s.x.c == 1) {
@@ -94,6 +99,7 @@ struct GemmCounts {
         t[GATHERED] += weight * shares * pixels * terms.count();
       }
       t[PACKED] += weight * s.M * terms.count();
+      if (s.weight.n == 1) t[WEIGHT_RUN] += weight * terms.count() * ceil_div(vectors, 3);
       return;
     }
     const double vectors = double(ceil_div(pixels, m.lanes));
@@ -106,7 +112,13 @@ struct GemmCounts {
     t[PRODUCT] += weight * chunks * ceil_div(pixels, panel) * ceil_div(s.M, M_BLOCK);
     t[RESULT] += weight * s.M * vectors * chunks;
     pack_rows(s, terms.count(), terms.taps, pixels, panel, weight * shares, t);
-    if (!weight_rows_in_place(s, terms)) t[PACKED] += weight * s.M * terms.count();
+    const double weights = weight * s.M * terms.count();
+    if (!weight_rows_in_place(s, terms)) {
+      t[PACKED] += weights;
+      if (s.weight.n == 1) t[WEIGHT_RUN] += weights / RUN;
+    } else if (s.weight.n * m.bytes % PAGE_BYTES == 0) {
+      t[PAGE_WEIGHT] += weights * ceil_div(pixels, panel);
+    }
   }
 
   void backward_weight(const Conv2dShape& shape, Times& t) const {
@@ -120,12 +132,9 @@ struct GemmCounts {
     const int64_t chunks = ceil_div(pixels, chunk), vectors = ceil_div(s.M, m.lanes);
     const int64_t of_block = ceil_div(terms.count(), blocks);
     t[CALL] += 1;
-    t[JOB] += double(G) * chunks * blocks;
     t[SLOT] += double(G) * pixels * terms.count() / of_block * slots_of_panels(of_block, s.M);
     t[PRODUCT] += double(G) * chunks * blocks * ceil_div(vectors, 3);
     t[RESULT] += double(G) * chunks * terms.count() * vectors;
-    const int64_t slices = clamp64(ceil_div(JOBS, G * blocks), 1, chunks);
-    t[SUM] += double(G) * slices * (terms.count() + 1) * vectors;
     if (pixels_inner) {
       pack_rows(s, terms.count(), terms.taps, pixels, chunk, G, t);
       t[GRAD_TURNED] += double(G) * pixels * s.M;
@@ -134,15 +143,15 @@ struct GemmCounts {
       t[COPY] += double(G) * pixels * (whole_rows ? s.h.taps : terms.taps) *
                  (whole_rows ? 1 : ceil_div(s.C, TERMS));
       t[COPIED] += double(G) * pixels * ceil_div(terms.count(), m.lanes);
-      t[GRAD_ROW] += double(G) * pixels * ceil_div(vectors, 3);
+      t[COPY] += double(G) * pixels * ceil_div(vectors, 3);
     }
     t[PACKED] += double(G) * terms.count() * s.M;
     if (far(s)) t[FAR] += double(G) * s.M * (s.weight.c == 1 ? terms.taps : s.C);
   }
   // Whether neighbouring output channels of w lie on pages of their own, more than a core knows.
   bool far(const Correlation& s) const {
-    constexpr int64_t PAGE = 4096, PAGES = 64;
-    return s.weight.n * m.bytes >= PAGE / 2 && s.M >= PAGES;
+    constexpr int64_t PAGES = 64;
+    return s.weight.n * m.bytes >= PAGE_BYTES / 2 && s.M >= PAGES;
   }
 };
 
@@ -159,7 +168,8 @@ Estimate estimate_gemm(const Conv2dShape& s) {
     const int64_t OC = s.group_OC();
     const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
     const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
-    if (turns) t[TURNED] += s.w_count();
+    const double weights = double(s.w_count());
+    if (turns) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
       counts.correlation(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
     });

@@ -9,6 +9,7 @@ namespace {
 
 using namespace small_map_work;
 using Times = double[KINDS];
+constexpr double L2_BYTES = 512 * 1024;
 
 int64_t seen_taps(const Axis& axis) {
   int64_t sum = 0;
@@ -52,15 +53,15 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
   }
   const int64_t sums = ceil_div(s.C, LONGEST_SUM);
   t[CALL] += weight;
-  t[VISIT] += G * blocks * images.panels * pixels * taps;
   t[PRODUCT] += G * seen * sums * blocks * images.panels;
   t[SLOT] += G * s.C * seen * of_term;
   t[RESULT] += G * (seen * sums + 2.0 * pixels) * s.M * vectors;
   if (!in_place) t[PACKED] += G * s.M * s.C * taps;
   t[IN] += G * s.C * s.h.source * s.w.source * vectors * m.lanes;
-  const bool dense = s.y.c == 1 || (s.y.w == 1 && s.y.h == s.w.outputs);
-  constexpr int64_t NEAR_BYTES = 4096;  // of an image: a page
-  t[dense || s.y.n * m.bytes <= NEAR_BYTES ? OUT : FAR] += G * s.M * pixels * s.N;
+  // Neighbours in a vector of images then fall into the same few lines of every cache.
+  constexpr int64_t PAGE_BYTES = 4096;
+  const bool rows_apart = s.y.c != 1 && s.y.w != 1;
+  if (rows_apart && s.y.n * m.bytes % PAGE_BYTES == 0) t[FAR] += G * s.M * pixels * s.N;
 }
 
 }  // namespace
@@ -70,11 +71,13 @@ Estimate estimate_small_map(const Conv2dShape& s) {
   Times t = {};
   if (DIRECTION == Direction::forward) {
     count_correlation<T>(forward_correlation(s), 1, t);
+    t[BEGUN] += double(s.OC) * s.OH() * s.OW() * round_up(s.N, Machine::of<T>().lanes);
   } else {
     const int64_t OC = s.group_OC();
     const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
     const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
-    if (turns) t[TURNED] += s.w_count();
+    const double weights = double(s.w_count());
+    if (turns) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
       count_correlation<T>(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
     });

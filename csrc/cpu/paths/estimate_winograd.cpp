@@ -19,44 +19,64 @@ bool lanes_are_tiles(const WinogradConv& c, int64_t lanes, bool backward_weight)
          8 * tiles >= 7 * round_up(tiles, lanes) && (!backward_weight || tiles >= WINOGRAD_PART);
 }
 
+// Slots of one term of a product, `rows` rows by panels of at most `most` vectors of `columns`.
+template <class T>
+double slots(const Machine& m, int64_t rows, int64_t columns, int64_t most) {
+  using Sum = typename Element<T>::Sum;
+  const ProductKernels<Sum>& k = product_kernels<Sum>(isa());
+  const PanelCut panels(columns, m.lanes, most);
+  double sum = 0;
+  for (int64_t i = 0; i < panels.panels; ++i) {
+    const int64_t width = panels.width(i) / m.lanes;
+    const int* tiles =
+        width == ProductKernels<Sum>::TILE_VECTORS ? k.tile_rows : k.panel_rows[width - 1];
+    int64_t left = rows;
+    for (; left > 0; ++tiles) {
+      const int64_t count = left / *tiles;
+      const double of_tile = double(*tiles * width);
+      sum += count * (of_tile > m.least ? of_tile : m.least);
+      left -= count * *tiles;
+    }
+  }
+  return sum;
+}
+
 template <class T>
 void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
   using Sum = typename Element<T>::Sum;
   const Machine m = Machine::of<T>();
-  const ProductKernels<Sum>& k = product_kernels<Sum>(isa());
   const int64_t out = outputs_of_tile(c.K), tile_rows = c.N * ceil_div(c.OH, out);
   const int64_t tiles = tile_rows * ceil_div(c.OW, out);
   const double G = double(c.groups), points = POINT_COUNT;
-  t[GROUP] += G;
+  const double c_vectors = double(ceil_div(c.C, m.lanes)),
+               m_vectors = double(ceil_div(c.M, m.lanes));
+  constexpr int64_t MOST = ProductKernels<Sum>::TILE_VECTORS, CHANNEL_MOST = MOST - 1;
   if (lanes_are_tiles(c, m.lanes, backward_weight)) {
     constexpr int64_t BLOCK_TILES = 48;
     const double vectors = double(ceil_div(tiles, m.lanes));
-    t[TILE_BLOCK] += G * ceil_div(tiles, BLOCK_TILES);
-    t[SLOT] += G * points * c.C * c.M * vectors;
-    t[IN] += G * points * c.C * vectors;
-    t[OUT] += G * points * c.M * vectors;
+    if (backward_weight)
+      t[SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, MOST);
+    else
+      t[SLOT] += G * points * c.C * c.M * vectors;
+    t[TILE_BLOCK] += backward_weight ? 0 : G * ceil_div(tiles, BLOCK_TILES);
+    t[backward_weight ? WEIGHT_IN : IN] += G * points * c.C * vectors;
+    t[backward_weight ? WEIGHT_OUT : OUT] +=
+        G * points * (backward_weight ? m_vectors * tiles : c.M * vectors);
     t[ROW] += G * (c.C + c.M) * tile_rows;
     t[FILTER] += G * points * c.C * c.M / m.lanes;
   } else {
     constexpr int64_t BLOCK_TILES = 42;
     const TileGrid grid(c, BLOCK_TILES);
-    const PanelCut panels(c.M, m.lanes, ProductKernels<Sum>::PANEL_VECTORS);
-    double slots = 0;
-    for (int64_t i = 0; i < panels.panels; ++i) {
-      const int64_t width = panels.width(i) / m.lanes;
-      int64_t rows = grid.block_tiles();
-      for (int tile = 0; rows > 0; ++tile) {
-        const int64_t of_tile = k.panel_rows[width - 1][tile], count = rows / of_tile;
-        slots += count * (of_tile * width > m.least ? of_tile * width : m.least);
-        rows -= count * of_tile;
-      }
-    }
-    const double c_vectors = double(ceil_div(c.C, m.lanes)), m_vectors = double(panels.vectors());
-    t[CHANNEL_BLOCK] += G * grid.blocks();
-    t[CHANNEL_SLOT] += G * points * c.C * slots * grid.blocks();
+    if (backward_weight)
+      t[CHANNEL_SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, CHANNEL_MOST);
+    else
+      t[CHANNEL_SLOT] +=
+          G * points * c.C * grid.blocks() * slots<T>(m, grid.block_tiles(), c.M, CHANNEL_MOST);
+    t[CHANNEL_BLOCK] += backward_weight ? 0 : G * grid.blocks();
     t[CHANNEL_IN] += G * points * c_vectors * tiles;
     t[CHANNEL_OUT] += G * points * m_vectors * tiles;
-    if (c.x.w == 1) t[TURNED] += G * m.lanes * tiles * (c_vectors * points + m_vectors * out * out);
+    const double pixels = tiles * out * (WINOGRAD_POINTS * c_vectors + out * m_vectors);
+    t[c.x.w == 1 ? TURNED : PIXEL] += G * pixels;
     t[FILTER] += G * points * c.C * m_vectors;
   }
   t[FILTER_READ] += G * c.C * c.M * c.K * c.K;

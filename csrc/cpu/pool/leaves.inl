@@ -5,6 +5,7 @@
 #include "../simd/begin.inl"
 
 #include "rows.inl"
+#include "whole_rows.inl"
 #include "gradient_rows.inl"
 #include "tiles.inl"
 #include "separable.inl"
@@ -14,7 +15,7 @@
 
 template <class T, class Code>
 constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
-  return {max_pool_rows<T, Code>,      max_pool_gradient_rows<T, Code>,
+  return {max_pool_planes<T, Code>,    max_pool_gradient_rows<T, Code>,
           max_pool_pixels<T, Code>,    max_pool_gradient_pixels<T, Code>,
           max_pool_separable<T, Code>, max_pool_tiles<T, Code>,
           max_gradient_tiles<T, Code>};
@@ -26,7 +27,7 @@ constexpr PoolKernels<T> make_table() {
   k.max_bytes = max_pool_kernels<T, uint8_t>();
   k.max_words = max_pool_kernels<T, int32_t>();
   k.lanes = LANES<T>;
-  k.avg_rows = avg_pool_rows<T>;
+  k.avg_rows = avg_pool_planes<T>;
   k.avg_gradient_rows = avg_pool_gradient_rows<T>;
   k.avg_pixels = avg_pool_pixels<T>;
   k.avg_gradient_pixels = avg_pool_gradient_pixels<T>;

@@ -73,6 +73,16 @@ FASTCONV_LEAF Vec<T> zip_blocks(Vec<T> a, Vec<T> b) {
   return zip_blocks<T, BLOCK, HIGH>(a, b, AllLanes<T>{});
 }
 
+// Lanes are groups of G neighbours: every lane becomes lane C of its own group.
+template <class T, int G, int C, int... I>
+FASTCONV_LEAF Vec<T> lane_of_group(Vec<T> v, Lanes<I...>) {
+  return shuffle<T, (I / G * G + C)...>(v, v);
+}
+template <class T, int G, int C>
+FASTCONV_LEAF Vec<T> lane_of_group(Vec<T> v) {
+  return lane_of_group<T, G, C>(v, AllLanes<T>{});
+}
+
 // zip within every group of four neighbouring lanes.
 template <class T, int HIGH, int... I>
 FASTCONV_LEAF Vec<T> zip_quads(Vec<T> a, Vec<T> b, Lanes<I...>) {

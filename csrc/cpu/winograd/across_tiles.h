@@ -61,7 +61,7 @@ struct AcrossTiles {
         k(row_kernels<P>(isa())),
         transforms(winograd_kernels<T>(isa()).transforms(conv.K)),
         products(product_kernels<T>(isa())),
-        rows(*run_kernels(conv)),
+        rows(*piece_kernels(conv)),
         out(outputs_of_tile(conv.K)),
         lanes(k.lanes),
         unit(min64(UNIT, conv.M)),
@@ -83,18 +83,19 @@ struct AcrossTiles {
     u_part = POINT_COUNT * u_point;
     u_unit = parts * u_part;
   }
-  // Returns the kernels of the longest run that divides the tiles of a row, or null.
-  static const WinogradRowKernels<T>* run_kernels(const WinogradConv& c) {
+  // Returns the kernels of the longest piece that divides the tiles of a row, or null.
+  static const WinogradRowKernels<T>* piece_kernels(const WinogradConv& c) {
     for (const auto& row : winograd_kernels<T>(isa()).transforms(c.K).rows)
-      if (row.run != 0 && ceil_div(c.OW, outputs_of_tile(c.K)) % row.run == 0) return &row;
+      if (row.piece_tiles != 0 && ceil_div(c.OW, outputs_of_tile(c.K)) % row.piece_tiles == 0)
+        return &row;
     return nullptr;
   }
   // Returns whether this form supports a convolution and is profitable: there are at least two
   // vectors of tiles, and seven eighths of their lanes are filled.
-  static bool takes(const WinogradConv& c) {
+  static bool supports(const WinogradConv& c) {
     const int64_t lanes = row_kernels<P>(isa()).lanes, out = outputs_of_tile(c.K);
     const int64_t tile_rows = ceil_div(c.OH, out), tile_columns = ceil_div(c.OW, out);
-    if (c.x.w != 1 || c.y.w != 1 || tile_columns == 1 || !run_kernels(c) ||
+    if (c.x.w != 1 || c.y.w != 1 || tile_columns == 1 || !piece_kernels(c) ||
         product_below(2 * lanes, c.N, tile_rows, tile_columns))
       return false;
     const int64_t tiles = c.N * tile_rows * tile_columns;

@@ -4,7 +4,9 @@
 
 #include "../simd/begin.inl"
 
-#include "transforms.inl"
+#include "axis_transforms.inl"
+#include "channel_transforms.inl"
+#include "tile_transforms.inl"
 
 template <class T, int OUT, int INDEX>
 constexpr WinogradRowKernels<T> winograd_rows() {

@@ -47,14 +47,14 @@ WhyNot supports(const Conv2dShape& s) {
   return HOLDS;
 }
 
-template <class T, bool READY_FILTERS>
+template <class T, bool TRANSFORMED_FILTERS>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
-  return winograd_workspace_bytes<T>(winograd_forward(s), context.threads, READY_FILTERS);
+  return winograd_workspace_bytes<T>(winograd_forward(s), context.threads, TRANSFORMED_FILTERS);
 }
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  const WinogradBuffers<T> buffers{b.x, b.w, b.bias, b.y, b.filters};
+  const WinogradBuffers<T> buffers{b.x, b.w, b.bias, b.y, b.transformed_filters};
   return winograd(winograd_forward(s), buffers, workspace, context.threads);
 }
 
@@ -73,7 +73,7 @@ void transform_filters(const Conv2dShape& s, const ForwardBuffers<T>& b, void* f
                    context.threads);
 }
 template <class T>
-constexpr ReadyFilters<ForwardBuffers<T>, Context> READY_FILTERS{
+constexpr TransformedFilters<ForwardBuffers<T>, Context> TRANSFORMED_FILTERS{
     filter_kind<T>, filter_bytes<T>, forward_bytes<T, true>, transform_filters<T>};
 
 template <class T>
@@ -101,19 +101,16 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> winograd_forward_path() {
-  return {"winograd", supports, always, forward_bytes<T, false>, run_forward<T>,
-          false,      true,     &READY_FILTERS<T>};
+  return {"winograd",     supports, always, forward_bytes<T, false>,
+          run_forward<T>, false,    true,   &TRANSFORMED_FILTERS<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> winograd_backward_input_path() {
-  return {"winograd", supports, always, backward_input_bytes<T>, run_backward_input<T>,
-          false};
+  return {"winograd", supports, always, backward_input_bytes<T>, run_backward_input<T>, false};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> winograd_backward_weight_path() {
-  return {
-      "winograd", supports, always, backward_weight_bytes<T>, run_backward_weight<T>,
-      false};
+  return {"winograd", supports, always, backward_weight_bytes<T>, run_backward_weight<T>, false};
 }
 
 #define INSTANTIATE(T)                                                   \

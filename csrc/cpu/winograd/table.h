@@ -31,7 +31,7 @@ struct WinogradTiles {
 
 // `count` vectors of tiles of one channel; lanes = tiles. With 4 x 4 outputs lane 4 t + s is tile
 // s * lanes / 4 + t; with 2 x 2 outputs lane i is tile i. Pixels lie in rows as in an image. Tile i
-// begins at offset[i], and neighbouring tiles come in groups of `run`. Vector v of point xi is at
+// begins at offset[i], and neighbouring tiles come in pieces of `piece_tiles`. Vector v of point xi is at
 // xi * point + v * lanes.
 template <class T>
 struct WinogradRows {
@@ -48,13 +48,13 @@ struct WinogradRows {
 
 template <class T>
 struct WinogradRowKernels {
-  int run;  // tiles side by side; 0: there are no kernels
+  int piece_tiles;  // neighbouring tiles of a piece; 0: there are no kernels
   void (*input)(const WinogradRows<T>&);
   bool (*output)(const WinogradRows<T>&);  // as in WinogradTransforms
 };
 
 // The transforms for one size of filter. Transforms from points return whether every value that
-// they see is finite and below the limit beyond which results may be wrong (transforms.inl).
+// they see is finite and below the limit beyond which results may be wrong (axis_transforms.inl).
 template <class T>
 struct WinogradTransforms {
   void (*input)(const WinogradTiles<T>&);
@@ -62,8 +62,8 @@ struct WinogradTransforms {
   bool (*output)(const WinogradTiles<T>&);           // adds the bias
   void (*output_gradient)(const WinogradTiles<T>&);  // adjoint of output
   bool (*filter_gradient)(const WinogradTiles<T>&);  // adjoint of filter
-  static constexpr int RUNS = 3;
-  WinogradRowKernels<T> rows[RUNS];  // runs descending
+  static constexpr int PIECES = 3;
+  WinogradRowKernels<T> rows[PIECES];  // longest piece first
 };
 
 template <class T>

@@ -15,10 +15,10 @@ namespace {
 // V and dM hold one strip of tiles at a time, so that memory does not grow with the batch. The
 // sizes of dU and of all tiles choose one of three loop nests.
 //
-//   by runs     dU leaves room in L2 for V and dM of 64 tiles
-//     run            parallel; a run of strips, with V, dM and dU of its own
+//   by shares   dU leaves room in L2 for V and dM of 64 tiles
+//     share          parallel; a share of the strips, with V, dM and dU of its own
 //       strip        makes V and dM; dU[xi] += V[xi]^T dM[xi] for all xi
-//     filter         parallel; sums dU of all runs; makes grad_w
+//     filter         parallel; sums dU of all shares; makes grad_w
 //
 //   by points
 //     strip
@@ -34,16 +34,16 @@ namespace {
 //                    never leaves L2
 //
 // A sum over 64 tiles is made in registers and added to the sums before it, while a panel of dM
-// stays in L1. Long sums are thus sums of shorter ones. The number of runs does not depend on the
+// stays in L1. Long sums are thus sums of shorter ones. The number of shares does not depend on the
 // number of threads, so no bit does. grad_bias is summed from the rows of grad_y that the transform
 // has gathered.
 constexpr int64_t MANY_OUTPUTS = 256;
-constexpr int64_t STRIPS_OF_RUN = 4, MOST_RUNS = 16;
+constexpr int64_t STRIPS_OF_SHARE = 4, MOST_SHARES = 16;
 constexpr int64_t MOST_BYTES = int64_t(60) << 20;  // of two strips and dU
 
 // A form (weight_across_*.h) provides
 //   strips()                     strips of v_count() elements of V and m_count() elements of dM
-//   past_caches()                whether V and dM are written by non-temporal stores
+//   non_temporal()                whether V and dM are written by non-temporal stores
 //   jobs(strip)                  jobs of transform(job), which has scratch_count() elements of
 //                                scratch and adds to one of bias_parts() sums of grad_y
 //   sum_point(strip, xi, panel)  for SLAB channels at a time
@@ -52,39 +52,39 @@ template <class Form, class P>
 struct WinogradWeightSchedule {
   using T = SumOf<P>;  // of V, dM and dU; x, grad_y and grad_w are stored as P
   Form form;
-  bool by_runs, by_slabs;
+  bool by_shares, by_slabs;
   FilterGradient<P> filters;
   int threads;
   WinogradSeconds* seconds;
-  int64_t runs;                            // 1 unless by_runs
+  int64_t shares;                          // 1 unless by_shares
   int64_t strips_held;                     // strips whose V and dM exist at a time
   mutable std::atomic<bool> stands{true};  // whether all gradients so far are valid
 
-  WinogradWeightSchedule(const WinogradConv& conv, int wanted_threads, WinogradSeconds* phases)
+  WinogradWeightSchedule(const WinogradConv& conv, int wanted_threads, WinogradSeconds* stages)
       : form(conv),
-        by_runs(small_filters<T>(conv)),
-        by_slabs(!by_runs && form.strips() == 1 && conv.M >= MANY_OUTPUTS),
+        by_shares(small_filters<T>(conv)),
+        by_slabs(!by_shares && form.strips() == 1 && conv.M >= MANY_OUTPUTS),
         filters(form, by_slabs ? min64(Form::SLAB, conv.C) : conv.C),
         threads(wanted_threads),
-        seconds(phases) {
-    const int64_t multiple = form.strips() / STRIPS_OF_RUN / FEW_RUNS * FEW_RUNS;
-    runs = by_runs ? clamp64(multiple, FEW_RUNS, MOST_RUNS) : 1;
-    strips_held = by_runs ? min64(threads, runs) : overlaps() ? 2 : 1;
+        seconds(stages) {
+    const int64_t multiple = form.strips() / STRIPS_OF_SHARE / FEW_SHARES * FEW_SHARES;
+    shares = by_shares ? clamp64(multiple, FEW_SHARES, MOST_SHARES) : 1;
+    strips_held = by_shares ? min64(threads, shares) : overlaps() ? 2 : 1;
   }
   // Returns whether a strip is transformed during the products of the previous one.
   bool overlaps() const {
-    const int64_t held = 2 * (form.v_count() + form.m_count()) + u_run();
-    return form.past_caches() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
+    const int64_t held = 2 * (form.v_count() + form.m_count()) + u_share();
+    return form.non_temporal() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
   }
   void finish(const PanelSums<T>& sums, P* grad_w, int64_t group, int64_t panel, int64_t chunk,
               T* scratch) const {
     if (!filters.finish(sums, grad_w, group, panel, chunk, scratch))
       stands.store(false, std::memory_order_relaxed);
   }
-  int64_t u_run() const { return form.panels * filters.u_slab; }
-  // Elements of a sum of grad_y, and of a run's parts and their total.
+  int64_t u_share() const { return form.panels * filters.u_slab; }
+  // Elements of a sum of grad_y, and of a share's parts and their total.
   int64_t bias_width() const { return form.panels * form.panel; }
-  int64_t bias_run() const { return (form.bias_parts() + 1) * bias_width(); }
+  int64_t bias_share() const { return (form.bias_parts() + 1) * bias_width(); }
 };
 
 template <class P>
@@ -100,9 +100,9 @@ struct WinogradWeightArrays {
     Workspace workspace(base);
     v = workspace.take<T>(form.v_count() * p.strips_held);
     m = workspace.take<T>(form.m_count() * p.strips_held);
-    u = workspace.take<T>(p.by_slabs ? p.filters.u_slab * p.threads : p.u_run() * p.runs);
+    u = workspace.take<T>(p.by_slabs ? p.filters.u_slab * p.threads : p.u_share() * p.shares);
     scratch = workspace.take<T>(scratch_count * p.threads);
-    bias = workspace.take<T>(p.bias_run() * p.runs);
+    bias = workspace.take<T>(p.bias_share() * p.shares);
     bytes = workspace.bytes();
   }
 };
@@ -119,13 +119,13 @@ template <class Form, class P>
 void transform_job(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
                    const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group, int64_t job,
                    int thread) {
-  PhaseClock clock(p.seconds, thread);
+  StageClock clock(p.seconds, thread);
   const int64_t held = strip % p.strips_held;
-  const WinogradPhase phase =
+  const WinogradStage stage =
       p.form.transform(io, strip, group, job, b.v + held * p.form.v_count(),
                        b.m + held * p.form.m_count(), b.bias, b.scratch + thread * b.scratch_count);
   p.form.k.wait_for_streams();
-  clock.stamp(phase);
+  clock.stamp(stage);
 }
 
 template <class Form, class P>
@@ -152,7 +152,7 @@ void sum_by_points(const WinogradWeightSchedule<Form, P>& p, const WinogradWeigh
       const int64_t xi = job * POINT_COUNT / jobs;
       if ((job + 1) * POINT_COUNT / jobs == xi)
         return transform_job(p, b, io, strip + 1, group, job - xi, thread);
-      PhaseClock clock(p.seconds, thread);
+      StageClock clock(p.seconds, thread);
       for (int64_t panel = 0; panel < form.panels; ++panel)
         form.sum_point(v, m, strip, xi, panel,
                        p.filters.sums(b.u + panel * p.filters.u_slab, 0, strip > 0));
@@ -163,16 +163,17 @@ void sum_by_points(const WinogradWeightSchedule<Form, P>& p, const WinogradWeigh
 }
 
 template <class Form, class P>
-void sum_by_runs(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
-                 const BackwardWeightBuffers<P>& io, int64_t group) {
+void sum_by_shares(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                   const BackwardWeightBuffers<P>& io, int64_t group) {
   const Form& form = p.form;
-  parallel_jobs(p.threads, p.runs, [&](int64_t run, int thread) {
-    PhaseClock clock(p.seconds, thread);
+  parallel_jobs(p.threads, p.shares, [&](int64_t share, int thread) {
+    StageClock clock(p.seconds, thread);
     SumOf<P>* v = b.v + thread * form.v_count();
     SumOf<P>* m = b.m + thread * form.m_count();
-    SumOf<P>* u = b.u + run * p.u_run();
-    SumOf<P>* bias = b.bias + run * p.bias_run();
-    const int64_t begin = run * form.strips() / p.runs, end = (run + 1) * form.strips() / p.runs;
+    SumOf<P>* u = b.u + share * p.u_share();
+    SumOf<P>* bias = b.bias + share * p.bias_share();
+    const int64_t begin = share * form.strips() / p.shares,
+                  end = (share + 1) * form.strips() / p.shares;
     for (int64_t strip = begin; strip < end; ++strip) {
       for (int64_t job = 0; job < form.jobs(strip); ++job)
         clock.stamp(form.transform(io, strip, group, job, v, m, bias,
@@ -192,10 +193,10 @@ void finish_filters(const WinogradWeightSchedule<Form, P>& p, const WinogradWeig
                     const BackwardWeightBuffers<P>& io, int64_t group) {
   const int64_t chunks = p.filters.chunks(p.filters.sums(b.u, 0, false));
   parallel_jobs(p.threads, p.form.panels * chunks, [&](int64_t job, int thread) {
-    PhaseClock clock(p.seconds, thread);
+    StageClock clock(p.seconds, thread);
     const int64_t panel = job / chunks, chunk = job % chunks;
     SumOf<P>* u = b.u + panel * p.filters.u_slab;
-    p.filters.sum_runs(u, p.u_run(), p.runs, chunk);
+    p.filters.sum_shares(u, p.u_share(), p.shares, chunk);
     p.finish(p.filters.sums(u, 0, false), io.grad_w, group, panel, chunk,
              b.scratch + thread * b.scratch_count);
     clock.stamp(FILTER_TRANSFORM);
@@ -208,7 +209,7 @@ void run_by_slabs(const WinogradWeightSchedule<Form, P>& p, const WinogradWeight
   const int64_t panels = p.form.panels;
   transform_strip(p, b, io, 0, group);
   parallel_jobs(p.threads, p.filters.slabs() * panels, [&](int64_t job, int thread) {
-    PhaseClock clock(p.seconds, thread);
+    StageClock clock(p.seconds, thread);
     const int64_t panel = job % panels;
     const PanelSums<SumOf<P>> sums =
         p.filters.sums(b.u + thread * p.filters.u_slab, job / panels, false);
@@ -223,16 +224,16 @@ void run_by_slabs(const WinogradWeightSchedule<Form, P>& p, const WinogradWeight
 template <class Form, class P>
 void run_group(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
                const BackwardWeightBuffers<P>& io, int64_t group) {
-  std::fill(b.bias, b.bias + p.bias_run() * p.runs, SumOf<P>(0));
+  std::fill(b.bias, b.bias + p.bias_share() * p.shares, SumOf<P>(0));
   if (p.by_slabs) {
     run_by_slabs(p, b, io, group);
   } else {
-    p.by_runs ? sum_by_runs(p, b, io, group) : sum_by_points(p, b, io, group);
+    p.by_shares ? sum_by_shares(p, b, io, group) : sum_by_points(p, b, io, group);
     finish_filters(p, b, io, group);
   }
   SumOf<P>* total = b.bias + p.form.bias_parts() * p.bias_width();
-  for (int64_t run = 1; run < p.runs; ++run)
-    p.form.k.add(p.bias_width(), total + run * p.bias_run(), total);
+  for (int64_t share = 1; share < p.shares; ++share)
+    p.form.k.add(p.bias_width(), total + share * p.bias_share(), total);
   if (io.grad_bias) std::copy(total, total + p.form.c.M, io.grad_bias + group * p.form.c.M);
 }
 
@@ -251,7 +252,7 @@ void fill_unseen(const WinogradConv& c, T* grad_w) {
 // Calls f(plan) with the form that supports `conv`.
 template <class T, class F>
 auto with_plan(const WinogradConv& conv, int threads, WinogradSeconds* seconds, const F& f) {
-  if (WeightAcrossTiles<T>::takes(conv))
+  if (WeightAcrossTiles<T>::supports(conv))
     return f(WinogradWeightSchedule<WeightAcrossTiles<T>, T>(conv, threads, seconds));
   return f(WinogradWeightSchedule<WeightAcrossChannels<T>, T>(conv, threads, seconds));
 }

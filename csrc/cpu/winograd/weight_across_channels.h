@@ -49,7 +49,7 @@ struct WeightAcrossChannels {
   int64_t strips() const { return grid.blocks(); }
   int64_t v_count() const { return POINT_COUNT * v_point; }
   int64_t m_count() const { return POINT_COUNT * m_point; }
-  bool past_caches() const { return stream; }
+  bool non_temporal() const { return stream; }
   int64_t bias_parts() const { return grid.block_rows; }
   int64_t scratch_count() const {
     const int64_t width = grid.block_columns * grid.out + WINOGRAD_POINTS - grid.out;
@@ -58,7 +58,7 @@ struct WeightAcrossChannels {
 
   // A job is a tile row of grad_y or of x.
   int64_t jobs(int64_t strip) const { return 2 * grid.block(strip).rows; }
-  WinogradPhase transform(const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group,
+  WinogradStage transform(const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
     const TileBlock block = grid.block(strip);
     if (job % 2 == 0) {

@@ -40,16 +40,16 @@ struct WeightAcrossTiles {
   }
   // Returns whether this form supports a convolution and is profitable: there are PART tiles or
   // more.
-  static bool takes(const WinogradConv& c) {
+  static bool supports(const WinogradConv& c) {
     constexpr int64_t MANY_CHANNELS = 2048;  // PART tiles of more channels would exceed a strip
     const int64_t out = outputs_of_tile(c.K);
-    return AcrossTiles<P>::takes(c) && max64(c.C, c.M) <= MANY_CHANNELS &&
+    return AcrossTiles<P>::supports(c) && max64(c.C, c.M) <= MANY_CHANNELS &&
            !product_below(WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
   }
   int64_t strips() const { return input.blocks(); }
   int64_t v_count() const { return input.v_block; }
   int64_t m_count() const { return POINT_COUNT * m_point; }
-  bool past_caches() const { return input.stream; }
+  bool non_temporal() const { return input.stream; }
   int64_t bias_parts() const { return 1; }
   int64_t scratch_count() const {
     return max64(input.pixel_scratch(), input.out * input.out * input.block * lanes);
@@ -57,7 +57,7 @@ struct WeightAcrossTiles {
 
   // A job is a panel of grad_y or some channels of x.
   int64_t jobs(int64_t) const { return panels + ceil_div(c.C, CHANNELS); }
-  WinogradPhase transform(const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group,
+  WinogradStage transform(const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
     if (job < panels) {
       transform_gradient(io.grad_y, strip, group, job, m, io.grad_bias ? bias : nullptr, scratch);

@@ -2,7 +2,7 @@
 // to grad_w. Layer: cpu/winograd, for drivers.
 #pragma once
 
-#include "phases.h"
+#include "stages.h"
 #include "tiles.h"
 
 namespace fastconv::cpu {
@@ -20,9 +20,9 @@ int64_t strip_bytes(const WinogradConv& c) {
 // because L2 would not hold them until they are read.
 inline bool streams(int64_t bytes) { return bytes > int64_t(4) << 20; }
 
-constexpr int64_t FEW_RUNS = 4;  // they divide evenly among two or four threads
+constexpr int64_t FEW_SHARES = 4;  // they divide evenly among two or four threads
 
-// Returns whether dU leaves room in L2 for V and dM of PART tiles, and there are FEW_RUNS strips of
+// Returns whether dU leaves room in L2 for V and dM of PART tiles, and there are FEW_SHARES strips of
 // so many tiles.
 template <class T>
 bool small_filters(const WinogradConv& c) {
@@ -30,7 +30,7 @@ bool small_filters(const WinogradConv& c) {
   const int64_t out = outputs_of_tile(c.K);
   return c.C <= BYTES && c.M <= BYTES &&
          POINT_COUNT * (c.C * c.M + WINOGRAD_PART * (c.C + c.M)) * int64_t(sizeof(T)) <= BYTES &&
-         !product_below(FEW_RUNS * WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
+         !product_below(FEW_SHARES * WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
 }
 
 // Transforms tiles.count neighbouring tiles, `lanes` channels of grad_y from `channel` on, to
@@ -89,13 +89,13 @@ struct FilterGradient {
     return {u, u_point, slab_index * slab, min64(c.C, (slab_index + 1) * slab), add};
   }
 
-  // Adds a chunk of dU of the other runs, `u_run` elements apart, to that of the first run.
-  void sum_runs(T* u, int64_t u_run, int64_t runs, int64_t chunk) const {
+  // Adds a chunk of dU of the other shares, `u_share` elements apart, to that of the first share.
+  void sum_shares(T* u, int64_t u_share, int64_t shares, int64_t chunk) const {
     const int64_t count = min64(CHUNK, slab - chunk * CHUNK) * panel;
-    for (int64_t run = 1; run < runs; ++run)
+    for (int64_t share = 1; share < shares; ++share)
       for (int64_t xi = 0; xi < POINT_COUNT; ++xi) {
         T* sum = u + xi * u_point + chunk * CHUNK * panel;
-        k.add(count, sum + run * u_run, sum);
+        k.add(count, sum + share * u_share, sum);
       }
   }
 

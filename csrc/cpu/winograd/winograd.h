@@ -1,5 +1,5 @@
 // Winograd convolution with stride 1 and filters of 3x3 and 5x5: contract of the drivers.
-// Mathematics: transforms.inl; packed layouts and loop nests: docs/kernels/winograd.md. Layer:
+// Mathematics: axis_transforms.inl; packed layouts and loop nests: docs/kernels/winograd.md. Layer:
 // cpu/winograd.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "../../core/shape.h"
 #include "../common/context.h"
 #include "../gemm/table.h"
-#include "phases.h"
+#include "stages.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -42,17 +42,17 @@ template <class T>
 struct WinogradBuffers {
   const T *x, *w, *bias;  // bias may be null
   T* y;
-  const SumOf<T>* filters;                // U of w, made by winograd_filters, or null
+  const SumOf<T>* transformed_filters;    // U of w, made by winograd_filters, or null
   const SumOf<T>* padded_bias = nullptr;  // the driver's: [group][channels in whole units]
 };
 
-// `ready_filters` says whether buffers.filters will be given. winograd_filters needs the workspace
-// of a run with ready filters.
+// `transformed_filters` says whether buffers.transformed_filters will be given. winograd_filters needs the workspace
+// of a run with them.
 template <class T>
-int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool ready_filters);
+int64_t winograd_workspace_bytes(const WinogradConv& conv, int threads, bool transformed_filters);
 // Returns whether the result is valid: every y is finite and below 2^64 (float64: 2^512). If one is
 // not, other outputs of its tile may be wrong. `seconds` has an element for each thread, to which
-// the times of the phases are added, or is null.
+// the times of the stages are added, or is null.
 template <class T>
 bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void* workspace,
               int threads, WinogradSeconds* seconds = nullptr);

@@ -52,18 +52,17 @@ void* at(const char* name, Buffer buffer, int64_t expected, bool optional = fals
 
 void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer bias, Buffer y,
                     const Queue& q) {
-  check("conv2d", fastconv_cuda_conv2d_forward(dtype, &s, at("x", x, s.x_count()),
-                                               at("w", w, s.w_count()), at("bias", bias, s.OC, true),
-                                               at("y", y, s.y_count()), FAMILY, &q.tuning,
-                                               q.handle()));
+  check("conv2d",
+        fastconv_cuda_conv2d_forward(dtype, &s, at("x", x, s.x_count()), at("w", w, s.w_count()),
+                                     at("bias", bias, s.OC, true), at("y", y, s.y_count()), FAMILY,
+                                     &q.tuning, q.handle()));
 }
 void conv2d_backward_input(int dtype, const Conv2dShape& s, Buffer grad_y, Buffer w, Buffer grad_x,
                            const Queue& q) {
   check("conv2d backward_input",
-        fastconv_cuda_conv2d_backward_input(dtype, &s, at("grad_y", grad_y, s.y_count()),
-                                            at("w", w, s.w_count()),
-                                            at("grad_x", grad_x, s.x_count()), FAMILY, &q.tuning,
-                                            q.handle()));
+        fastconv_cuda_conv2d_backward_input(
+            dtype, &s, at("grad_y", grad_y, s.y_count()), at("w", w, s.w_count()),
+            at("grad_x", grad_x, s.x_count()), FAMILY, &q.tuning, q.handle()));
 }
 int64_t conv2d_weight_workspace(int dtype, const Conv2dShape& s, const Queue& q) {
   return fastconv_cuda_conv2d_weight_workspace(dtype, &s, FAMILY, &q.tuning);
@@ -86,9 +85,9 @@ void max_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, Buf
 }
 void max_pool2d_indices(const Pool2dShape& s, Buffer codes, Buffer indices, const Queue& q) {
   check("max_pool2d indices",
-        fastconv_cuda_max_pool2d_indices(
-            &s, at("codes", codes, s.y_count()),
-            static_cast<int64_t*>(at("indices", indices, s.y_count())), &q.tuning, q.handle()));
+        fastconv_cuda_max_pool2d_indices(&s, at("codes", codes, s.y_count()),
+                                         static_cast<int64_t*>(at("indices", indices, s.y_count())),
+                                         &q.tuning, q.handle()));
 }
 void max_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer codes,
                          Buffer grad_x, const Queue& q) {
@@ -104,10 +103,9 @@ void avg_pool2d_forward(int dtype, const Pool2dShape& s, Buffer x, Buffer y, con
 }
 void avg_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer grad_x,
                          const Queue& q) {
-  check("avg_pool2d backward",
-        fastconv_cuda_avg_pool2d_backward(dtype, &s, at("grad_y", grad_y, s.y_count()),
-                                          at("grad_x", grad_x, s.x_count()), &q.tuning,
-                                          q.handle()));
+  check("avg_pool2d backward", fastconv_cuda_avg_pool2d_backward(
+                                   dtype, &s, at("grad_y", grad_y, s.y_count()),
+                                   at("grad_x", grad_x, s.x_count()), &q.tuning, q.handle()));
 }
 
 }  // namespace

@@ -51,6 +51,18 @@ __device__ __forceinline__ BFloat16 narrow<BFloat16>(float x) {
   return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
+// Instantiates launchers for the element types; a build for tests may name one type alone, or ask for
+// two.
+#if defined(FASTCONV_CUDA_TYPE)
+#define FC_FOR_EACH_TYPE(INSTANTIATE) FC_EXPAND(INSTANTIATE, FASTCONV_CUDA_TYPE)
+#define FC_EXPAND(INSTANTIATE, T) INSTANTIATE(T)
+#elif defined(FASTCONV_CUDA_TWO_TYPES)
+#define FC_FOR_EACH_TYPE(INSTANTIATE) INSTANTIATE(float) INSTANTIATE(Half)
+#else
+#define FC_FOR_EACH_TYPE(INSTANTIATE) \
+  INSTANTIATE(float) INSTANTIATE(double) INSTANTIATE(Half) INSTANTIATE(BFloat16)
+#endif
+
 // V elements that are loaded or stored by one access of a thread.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Vector {

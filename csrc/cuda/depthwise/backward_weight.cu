@@ -15,6 +15,7 @@
 namespace fastconv::cuda {
 namespace {
 
+constexpr int BLOCKS = 2;  // at least, of a multiprocessor: 128 registers, 25 of them sums
 constexpr int THREADS = 256, LANES = 32, WARPS = THREADS / LANES;
 constexpr int64_t LEAST_PIXELS = 8 * THREADS;   // of a range: below, the second stage costs more
 constexpr int SMALL_TAPS = 9, LARGE_TAPS = 25;  // sums in registers: 3x3, 5x5
@@ -62,7 +63,7 @@ __device__ __forceinline__ void add_pixel(const Operands<T, Index>& o, Index pix
 }
 
 template <class T, class Index, int TAPS, bool LAST>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, BLOCKS)
     sum_ranges(Work work, Operands<T, Index> o, SumOf<T>* __restrict__ partials) {
   FC_BLOCK(THREADS);
   using Sum = SumOf<T>;
@@ -201,9 +202,6 @@ cudaError_t backward_bias(const Conv2dShape& s, const T* grad_y, T* grad_bias, v
   template int64_t bias_workspace<T>(const Conv2dShape&, const Tuning&);                     \
   template cudaError_t backward_bias(const Conv2dShape&, const T*, T*, void*, const Tuning&, \
                                      cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda

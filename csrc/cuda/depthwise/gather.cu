@@ -14,7 +14,7 @@ namespace {
 
 constexpr int THREADS = 256;
 constexpr int BLOCKS = 3;  // at least, of a multiprocessor: 80 registers for a thread
-constexpr int ROWS = 4;  // with 3x3 filters and stride 1, 6 rows of x serve 4 rows of y
+constexpr int ROWS = 4;    // with 3x3 filters and stride 1, 6 rows of x serve 4 rows of y
 // Of NHWC: with vectors of 8 channels, 2 rows are 16 sums.
 template <int V>
 constexpr int PIXEL_ROWS = V == 8 ? 2 : 4;
@@ -191,9 +191,6 @@ cudaError_t depthwise_backward_input(const Conv2dShape& s, const T* grad_y, cons
                                          const Tuning&, cudaStream_t);                         \
   template cudaError_t depthwise_backward_input(const Conv2dShape&, const T*, const T*, T*,    \
                                                 const Tuning&, cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda

@@ -8,8 +8,8 @@
 // neighbouring pixels. NHWC: neighbouring channels.
 #include "gemm.h"
 
-#include "../common/divider.h"
 #include "../common/partials.cuh"
+#include "pixels.cuh"
 #include "tile.cuh"
 
 namespace fastconv::cuda {
@@ -19,24 +19,11 @@ constexpr int64_t LEAST_PIXELS = 16 * TILE_K;  // of a range: below, the second 
 
 struct Work {
   Conv2dShape s;
-  Strides x, y, w;
+  Pixels at;
+  Strides w;
   int64_t pixels, range, taps, w_count;
   int64_t tiles_m, tiles_n;  // of a group
-  Divider<uint64_t> OW, OH;
 };
-
-struct Pixel {
-  int64_t x, y;  // offsets in x and grad_y
-  int h, w;      // place of tap (0, 0)
-};
-__device__ __forceinline__ Pixel pixel_of(const Work& p, int64_t pixel) {
-  const auto [line, ow] = p.OW(uint64_t(pixel));
-  const auto [n, oh] = p.OH(line);
-  const int h = int(oh) * int(p.s.stride_h) - int(p.s.pad_top);
-  const int w = int(ow) * int(p.s.stride_w) - int(p.s.pad_left);
-  return {int64_t(n) * p.x.n + h * p.x.h + w * p.x.w,
-          int64_t(n) * p.y.n + int64_t(oh) * p.y.h + int64_t(ow) * p.y.w, h, w};
-}
 
 struct Tap {
   int64_t x, w;  // offsets in x and grad_w
@@ -51,7 +38,8 @@ __device__ __forceinline__ Tap tap_of(const Work& p, int64_t tap) {
   const int64_t r = above - q * outer;
   const int64_t c = LAST ? s : q, kh = LAST ? q : r, kw = LAST ? r : s;
   const int h = int(kh * p.s.dilation_h), v = int(kw * p.s.dilation_w);
-  return {c * p.x.c + h * p.x.h + v * p.x.w, c * p.w.c + kh * p.w.h + kw * p.w.w, h, v, true};
+  return {c * p.at.x.c + h * p.at.x.h + v * p.at.x.w, c * p.w.c + kh * p.w.h + kw * p.w.w, h, v,
+          true};
 }
 
 template <class T, bool LAST>
@@ -75,20 +63,20 @@ __global__ void __launch_bounds__(GEMM_THREADS, GEMM_BLOCKS<SumOf<T>>)
 #pragma unroll
   for (int i = 0; i < TAPS; ++i)
     taps[i] = tap_of<LAST>(p, first_n + fetch_place<LAST>(thread, i).m);
-  const T* of_y = grad_y + group * group_OC * p.y.c;
-  const T* of_x = x + group * p.s.group_IC() * p.x.c;
+  const T* of_y = grad_y + group * group_OC * p.at.y.c;
+  const T* of_x = x + group * p.s.group_IC() * p.at.x.c;
 
   const auto fetch = [&](int64_t first_k, Sum(&of_a)[LOADS], Sum(&of_b)[LOADS]) {
-    Pixel pixel = pixel_of(p, first_k + fetch_place<LAST>(thread, 0).k);
+    Pixel pixel = p.at(first_k + fetch_place<LAST>(thread, 0).k);
 #pragma unroll
     for (int i = 0; i < LOADS; ++i) {
       const Fetch at = fetch_place<LAST>(thread, i);
-      if (LAST && i > 0) pixel = pixel_of(p, first_k + at.k);
+      if (LAST && i > 0) pixel = p.at(first_k + at.k);
       const Tap& tap = taps[LAST ? 0 : i];
       const bool exists = first_k + at.k < end;
       const int64_t oc = first_m + at.m;
       const int h = pixel.h + tap.h, w = pixel.w + tap.v;
-      of_a[i] = exists && oc < group_OC ? widen(of_y[pixel.y + oc * p.y.c]) : Sum(0);
+      of_a[i] = exists && oc < group_OC ? widen(of_y[pixel.y + oc * p.at.y.c]) : Sum(0);
       const bool inside =
           exists && tap.exists && h >= 0 && h < int(p.s.IH) && w >= 0 && w < int(p.s.IW);
       of_b[i] = inside ? widen(of_x[pixel.x + tap.x]) : Sum(0);
@@ -115,12 +103,10 @@ struct Plan {
   int64_t splits, blocks;
 };
 Plan plan_of(const Conv2dShape& s, const Tuning& tuning) {
-  Plan plan{};
+  Plan plan{{s, Pixels(s), s.w_strides(), 0, 0, 0, 0, 0, 0}, 0, 0};
   Work& p = plan.work;
-  p.s = s, p.x = s.x_strides(), p.y = s.y_strides(), p.w = s.w_strides();
   p.pixels = s.N * s.OH() * s.OW(), p.taps = s.terms(), p.w_count = s.w_count();
   p.tiles_m = ceil_div(s.group_OC(), TILE_M), p.tiles_n = ceil_div(p.taps, TILE_N);
-  p.OW = Divider<uint64_t>(s.OW()), p.OH = Divider<uint64_t>(s.OH());
   const int64_t tiles = s.groups * p.tiles_m * p.tiles_n;
   plan.splits = tuning.splits > 0 ? min64(tuning.splits, MAX_SPLITS)
                                   : choose_splits(tiles, p.pixels, LEAST_PIXELS);
@@ -132,14 +118,25 @@ Plan plan_of(const Conv2dShape& s, const Tuning& tuning) {
 }  // namespace
 
 template <class T>
+bool on_tensor_cores(const Conv2dShape& s, const T* grad_y, const T* x, const Tuning& tuning) {
+  const auto addresses = reinterpret_cast<uintptr_t>(grad_y) | reinterpret_cast<uintptr_t>(x);
+  return addresses % 16 == 0 && tensor_weight_supports<T>(s, tuning);
+}
+
+template <class T>
 int64_t gemm_weight_workspace(const Conv2dShape& s, const Tuning& tuning) {
-  return plan_of(s, tuning).splits * s.w_count() * int64_t(sizeof(SumOf<T>));
+  const int64_t bytes = plan_of(s, tuning).splits * s.w_count() * int64_t(sizeof(SumOf<T>));
+  if (!tensor_weight_supports<T>(s, tuning)) return bytes;
+  return max64(bytes,
+               tensor_weight_workspace<T>(s, tuning));  // addresses decide, which it knows not
 }
 
 template <class T>
 cudaError_t gemm_backward_weight(const Conv2dShape& s, const T* grad_y, const T* x, T* grad_w,
                                  void* workspace, const Tuning& tuning, cudaStream_t stream) {
   if (s.w_count() == 0) return cudaSuccess;
+  if (on_tensor_cores(s, grad_y, x, tuning))
+    return tensor_backward_weight(s, grad_y, x, grad_w, workspace, tuning, stream);
   const Plan plan = plan_of(s, tuning);
   auto* partials = static_cast<SumOf<T>*>(workspace);
   const char* name = "implicit product of gradients";
@@ -156,9 +153,6 @@ cudaError_t gemm_backward_weight(const Conv2dShape& s, const T* grad_y, const T*
   template int64_t gemm_weight_workspace<T>(const Conv2dShape&, const Tuning&);                \
   template cudaError_t gemm_backward_weight(const Conv2dShape&, const T*, const T*, T*, void*, \
                                             const Tuning&, cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda

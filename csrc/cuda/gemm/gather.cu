@@ -117,18 +117,20 @@ template <class T>
 cudaError_t gemm_forward(const Conv2dShape& s, const T* x, const T* w, const T* bias, T* y,
                          const Tuning& tuning, cudaStream_t stream) {
   const Gather g = forward_gather(s);
-  if (tuning.tensor_cores >= ALL_TENSOR_CORES && tensor_cores_support<T>(g, x, w))
-    return tensor_gather(g, x, w, bias, y, stream);
+  if (tensor_cores_support(g, x, w, tuning)) return tensor_gather(g, x, w, bias, y, stream);
   return run_gather(g, x, w, bias, y, stream);
 }
 
 template <class T>
 cudaError_t gemm_backward_input(const Conv2dShape& s, const T* grad_y, const T* w, T* grad_x,
-                                cudaStream_t stream) {
+                                const Tuning& tuning, cudaStream_t stream) {
   for (int64_t h = 0; h < s.stride_h; ++h)
     for (int64_t v = 0; v < s.stride_w; ++v) {
-      const cudaError_t error =
-          run_gather<T>(backward_input_gather(s, h, v), grad_y, w, nullptr, grad_x, stream);
+      const Gather g = backward_input_gather(s, h, v);
+      const T* no_bias = nullptr;
+      const cudaError_t error = tensor_cores_support(g, grad_y, w, tuning)
+                                    ? tensor_gather(g, grad_y, w, no_bias, grad_x, stream)
+                                    : run_gather(g, grad_y, w, no_bias, grad_x, stream);
       if (error != cudaSuccess) return error;
     }
   return cudaSuccess;
@@ -138,10 +140,7 @@ cudaError_t gemm_backward_input(const Conv2dShape& s, const T* grad_y, const T* 
   template cudaError_t gemm_forward(const Conv2dShape&, const T*, const T*, const T*, T*, \
                                     const Tuning&, cudaStream_t);                         \
   template cudaError_t gemm_backward_input(const Conv2dShape&, const T*, const T*, T*,    \
-                                           cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+                                           const Tuning&, cudaStream_t);
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda

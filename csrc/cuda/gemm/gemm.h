@@ -2,6 +2,8 @@
 // They return what the launch returned, check no arguments, and wait for nothing.
 #pragma once
 
+#include <type_traits>
+
 #include "../../core/shape.h"
 #include "../common/elements.h"
 #include "../common/gather.h"
@@ -9,19 +11,34 @@
 
 namespace fastconv::cuda {
 
+// Whether a device of this Tuning multiplies elements of type T on tensor cores.
+template <class T>
+bool may_use_tensor_cores(const Tuning& tuning) {
+  if (std::is_same_v<T, Half>) return tuning.tensor_cores >= FIRST_TENSOR_CORES;
+  if (std::is_same_v<T, float> && !tuning.tf32) return false;
+  return sizeof(T) <= 4 && tuning.tensor_cores >= ALL_TENSOR_CORES;
+}
+
 template <class T>
 cudaError_t gemm_forward(const Conv2dShape&, const T* x, const T* w, const T* bias, T* y,
                          const Tuning&, cudaStream_t);
 template <class T>
 cudaError_t gemm_backward_input(const Conv2dShape&, const T* grad_y, const T* w, T* grad_x,
-                                cudaStream_t);
-// The forward gather on tensor cores (sm_80 and later), used where Tuning asks for it: float16 and
-// bfloat16, channels_last x and w, 16-byte vectors of channels.
+                                const Tuning&, cudaStream_t);
+// The same on tensor cores, where Tuning allows them and 16-byte vectors of channels are neighbours in
+// memory: x and y channels_last, and w (or w is 1x1).
 template <class T>
-bool tensor_cores_support(const Gather&, const T* in, const T* weight);
+bool tensor_cores_support(const Gather&, const T* in, const T* weight, const Tuning&);
 template <class T>
 cudaError_t tensor_gather(const Gather&, const T* in, const T* weight, const T* bias, T* out,
                           cudaStream_t);
+template <class T>
+bool tensor_weight_supports(const Conv2dShape&, const Tuning&);
+template <class T>
+int64_t tensor_weight_workspace(const Conv2dShape&, const Tuning&);
+template <class T>
+cudaError_t tensor_backward_weight(const Conv2dShape&, const T* grad_y, const T* x, T* grad_w,
+                                   void* workspace, const Tuning&, cudaStream_t);
 // workspace: gemm_weight_workspace bytes, aligned to 8.
 template <class T>
 int64_t gemm_weight_workspace(const Conv2dShape&, const Tuning&);

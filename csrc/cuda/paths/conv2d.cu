@@ -62,7 +62,7 @@ int fastconv_cuda_conv2d_backward_input(int dtype, const Conv2dShape* s, const v
     auto* tx = static_cast<T*>(grad_x);
     if (is_depthwise(*s, family))
       return depthwise_backward_input(*s, ty, tw, tx, *tuning, stream_of(stream));
-    return gemm_backward_input(*s, ty, tw, tx, stream_of(stream));
+    return gemm_backward_input(*s, ty, tw, tx, *tuning, stream_of(stream));
   });
 }
 

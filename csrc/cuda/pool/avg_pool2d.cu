@@ -99,9 +99,6 @@ cudaError_t avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x
                                           cudaStream_t);                                    \
   template cudaError_t avg_pool2d_backward(const Pool2dShape&, const T*, T*, const Tuning&, \
                                            cudaStream_t);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace fastconv::cuda

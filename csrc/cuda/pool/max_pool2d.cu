@@ -118,10 +118,7 @@ cudaError_t max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const Cod
 #define INSTANTIATE(T)         \
   INSTANTIATE_CODE(T, uint8_t) \
   INSTANTIATE_CODE(T, int32_t)
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(Half)
-INSTANTIATE(BFloat16)
+FC_FOR_EACH_TYPE(INSTANTIATE)
 template cudaError_t max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*, const Tuning&,
                                         cudaStream_t);
 template cudaError_t max_pool2d_indices(const Pool2dShape&, const int32_t*, int64_t*, const Tuning&,

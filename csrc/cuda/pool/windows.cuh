@@ -65,7 +65,8 @@ struct Axis {
               int(by_I.divide(uint64_t(i + 1) * uint64_t(O) + uint64_t(I - 1)))};
     const int after = i + pad - (K - 1) * dilation;
     const int end = int(by_stride.divide(uint32_t(i + pad))) + 1;
-    return {after <= 0 ? 0 : int(by_stride.divide(uint32_t(after + stride - 1))), end < O ? end : O};
+    return {after <= 0 ? 0 : int(by_stride.divide(uint32_t(after + stride - 1))),
+            end < O ? end : O};
   }
   // The tap of output o's window that is input i, which lies in its span; -1: none.
   __device__ __forceinline__ int tap(int o, int i) const {

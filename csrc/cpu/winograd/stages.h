@@ -1,4 +1,4 @@
-// Measures the seconds of each thread in each phase of Winograd, if the caller asks for it.
+// Measures the seconds of each thread in each stage of Winograd, if the caller asks for it.
 // Layer: cpu/winograd, for drivers.
 #pragma once
 
@@ -10,24 +10,24 @@ namespace fastconv::cpu {
 
 // In backward_weight FILTER_TRANSFORM makes grad_w of dU, and OUTPUT_TRANSFORM makes dM of grad_y.
 // Gathering and scattering pixels belongs to the transforms.
-enum WinogradPhase { INPUT_TRANSFORM, FILTER_TRANSFORM, PRODUCT, OUTPUT_TRANSFORM };
-constexpr int WINOGRAD_PHASES = 4;
+enum WinogradStage { INPUT_TRANSFORM, FILTER_TRANSFORM, PRODUCT, OUTPUT_TRANSFORM };
+constexpr int WINOGRAD_STAGES = 4;
 
 struct alignas(CACHE_LINE) WinogradSeconds {
-  double of[WINOGRAD_PHASES];
+  double of[WINOGRAD_STAGES];
 };
 
-// Adds the time since its construction, or since the last stamp, to a phase.
-class PhaseClock {
+// Adds the time since its construction, or since the last stamp, to a stage.
+class StageClock {
  public:
   // `seconds` has an element for each thread, or is null: then nothing is measured.
-  PhaseClock(WinogradSeconds* seconds, int thread) : own(seconds ? seconds + thread : nullptr) {
+  StageClock(WinogradSeconds* seconds, int thread) : own(seconds ? seconds + thread : nullptr) {
     if (own) last = std::chrono::steady_clock::now();
   }
-  void stamp(WinogradPhase phase) {
+  void stamp(WinogradStage stage) {
     if (!own) return;
     const auto now = std::chrono::steady_clock::now();
-    own->of[phase] += std::chrono::duration<double>(now - last).count();
+    own->of[stage] += std::chrono::duration<double>(now - last).count();
     last = now;
   }
 

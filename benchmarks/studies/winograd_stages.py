@@ -1,7 +1,7 @@
-"""Where Winograd's time goes: the share of each phase, and the product's part of the FMA peak.
+"""Where Winograd's time goes: the share of each stage, and the product's part of the FMA peak.
 
-python -m benchmarks.studies.phases    half a minute; writes
-    benchmarks/results/phases-<date>-<isa>.md
+python -m benchmarks.studies.winograd_stages    half a minute; writes
+    benchmarks/results/winograd_stages-<date>-<isa>.md
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ LAYERS = (
     "vgg16.conv11",
     "resnet18.layer[1-4].0.conv[12]",
 )
-PHASES = ("input transform", "filter transform", "product", "output transform")
+STAGES = ("input transform", "filter transform", "product", "output transform")
 SECONDS = 0.5  # for a layer and direction
 METHOD = """\
 Float32. Times are those of the fastest run: of all threads together, over their number; waiting for
@@ -35,7 +35,7 @@ after a row, by as many threads."""
 
 
 class Row(NamedTuple):
-    """`shares`: of the phases' time, by phase; `rate`: operations per second and thread in the
+    """`shares`: of the stages' time, by stage; `rate`: operations per second and thread in the
     product, of the channels that exist; `peak`: of multiply-adds, around that time.
     """
 
@@ -62,15 +62,15 @@ def measure(
     args = (case.stride, case.padding, case.dilation, case.groups)
     shape = ops.conv2d_shape(case.input_size, case.weight_size, args, False, False, False)
 
-    def phases(rounds: int) -> dict[str, float]:
-        return _debug.winograd_phases(direction, _C.DTYPES["float32"], shape, threads, rounds)
+    def stages(rounds: int) -> dict[str, float]:
+        return _debug.winograd_stages(direction, _C.DTYPES["float32"], shape, threads, rounds)
 
-    once = sum(phases(1).values()) / threads
+    once = sum(stages(1).values()) / threads
     before = fma_peak and fma_peak()
-    spent = phases(max(1, round(seconds / once)))
+    spent = stages(max(1, round(seconds / once)))
     peak = before and max(before, fma_peak())
     whole = sum(spent.values())
-    shares = {phase: spent[phase] / whole for phase in PHASES}
+    shares = {stage: spent[stage] / whole for stage in STAGES}
     rate = problems.product_flop(case, direction) / spent["product"]
     return Row(case, direction, whole / threads * 1e3, shares, rate, peak)
 
@@ -78,16 +78,16 @@ def measure(
 def table(rows: Iterable[Row]) -> str:
     lines = []
     for row in rows:
-        shares = [f"{row.shares[phase]:.0%}" for phase in PHASES]
+        shares = [f"{row.shares[stage]:.0%}" for stage in STAGES]
         part = f"{row.rate / row.peak:.0%}" if row.peak else "not measured"
         name = (row.case.name, cases.shape_text(row.case), row.direction)
         lines.append([*name, f"{row.milliseconds:.1f}", *shares, f"{row.rate / 1e9:.0f}", part])
-    headers = ["layer", "shape", "direction", "ms", *PHASES, "product GFLOP/s", "of FMA peak"]
+    headers = ["layer", "shape", "direction", "ms", *STAGES, "product GFLOP/s", "of FMA peak"]
     return tables.table(lines, headers)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = page.parser("phases", __doc__).parse_args(arguments)
+    options = page.parser("winograd_stages", __doc__).parse_args(arguments)
     threads = options.threads
     pin(threads)
     fma_peak = roofline.fma_meter(threads)
@@ -96,7 +96,11 @@ def main(arguments: list[str] | None = None) -> None:
     text = table(measure(case, direction, threads, SECONDS, fma_peak) for case, direction in bar)
     print(text)
     parts = [METHOD, text]
-    print(page.write("phases", page.result([], threads), "Winograd by phase", parts, options.out))
+    print(
+        page.write(
+            "winograd_stages", page.result([], threads), "Winograd by stage", parts, options.out
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,391 @@
+"""Static evidence about the CUDA kernels, without a GPU: what the compiler says, and arithmetic.
+
+    python -m benchmarks.gpu.evidence [--architectures 75 80 90 120] [--write]
+
+Of each kernel, type and architecture: registers, bytes of spills, shared memory, the occupancy that
+these allow, and the hot loop's instructions (with nvdisasm, where it is found: PATH, CUDA_HOME or
+the package nvidia-cuda-nvdisasm). A row stands for all variants of a kernel: the worst of each
+figure. --write puts the figures into benchmarks/results/cuda-evidence.json and the tables into
+docs/cuda.md. No figure here is a measurement, and none is a speed.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "benchmarks" / "results" / "cuda-evidence.json"
+CACHE = ROOT / "build" / "cuda-evidence"
+PAGE = ROOT / "docs" / "cuda.md"
+BEGIN, END = "<!-- evidence: begin -->\n", "<!-- evidence: end -->\n"
+ARCHITECTURES = ("75", "80", "90", "120")
+NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Werror", "all-warnings",
+              "-Xcompiler", "-Wall,-Wextra,-Wno-unknown-pragmas", "-Xptxas", "-v"]  # fmt: skip
+# Which element types are compiled. float16's figures stand for bfloat16, float64 has none.
+FLOAT, TWO_TYPES, EVERY_TYPE = ["-DFASTCONV_CUDA_TYPE=float"], ["-DFASTCONV_CUDA_TWO_TYPES"], []
+THREADS = {"tensor": 128}  # of a block, by a part of the kernel's name; else 256
+
+
+class Limits(NamedTuple):
+    """Of a multiprocessor: CUDA C++ Programming Guide, "Compute Capabilities"."""
+
+    warps: int
+    blocks: int
+    shared: int
+    registers: int = 65536
+
+
+LIMITS = {
+    "75": Limits(32, 16, 64 << 10),
+    "80": Limits(64, 32, 164 << 10),
+    "90": Limits(64, 32, 228 << 10),
+    "120": Limits(48, 24, 100 << 10),
+}
+BLOCK_SHARED = 1024  # bytes that a block takes besides its own, from sm_80 on
+
+
+def threads_of(kernel: str) -> int:
+    return next((n for part, n in THREADS.items() if part in kernel), 256)
+
+
+def occupancy(architecture: str, threads: int, registers: int, shared: int) -> float:
+    """Warps that a multiprocessor holds, as a share of the most. Registers are given to warps in
+    units of 256."""
+    limits, warps = LIMITS[architecture], -(-threads // 32)
+    by_registers = limits.registers // (-(-registers * 32 // 256) * 256) // warps
+    reserved = shared + (BLOCK_SHARED if architecture != "75" else 0)
+    by_shared = limits.shared // reserved if reserved else limits.blocks
+    blocks = min(limits.warps // warps, limits.blocks, by_registers, by_shared)
+    return blocks * warps / limits.warps
+
+
+# ---- what ptxas says -----------------------------------------------------------------------------
+
+_FUNCTION = re.compile(
+    r"Compiling entry function '(\S+)' for '\S+'\n.*\n\s*"
+    r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n"
+    r".*Used (\d+) registers(.*)"
+)
+
+
+def parse_ptxas(text: str) -> dict[str, dict]:
+    """{mangled kernel: registers, spills, shared}"""
+    found = {}
+    for name, stack, stores, loads, registers, rest in _FUNCTION.findall(text):
+        shared = re.search(r"(\d+) bytes smem", rest)
+        found[name] = {
+            "registers": int(registers),
+            "spills": int(stores) + int(loads),
+            "stack": int(stack),
+            "shared": int(shared[1]) if shared else 0,
+        }
+    return found
+
+
+def key_of(source: Path, *more: str) -> str:
+    """A name of a source's text, of all headers, and of what else decides."""
+    text = hashlib.sha256(" ".join(more).encode() + source.read_bytes())
+    for path in sorted((ROOT / "csrc").rglob("*")):
+        if path.suffix in {".h", ".cuh"} and "simt" not in path.parts:
+            text.update(path.read_bytes())
+    return f"{source.parent.name}-{source.stem}-{text.hexdigest()[:20]}"
+
+
+def compile_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> Path:
+    """The cubin of a source, compiled once on a machine; beside it, as .txt, what ptxas says.
+
+    Raises RuntimeError with nvcc's words if it refuses the source or warns.
+    """
+    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin", *types]
+    cubin = CACHE / f"{key_of(source, *flags)}.cubin"
+    if cubin.exists():
+        return cubin
+    CACHE.mkdir(parents=True, exist_ok=True)
+    part = cubin.with_suffix(f".{os.getpid()}.part")
+    done = subprocess.run([nvcc, *flags, source, "-o", part], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr + done.stdout)
+    cubin.with_suffix(".txt").write_text(done.stderr)
+    part.rename(cubin)
+    return cubin
+
+
+def demangled(names: list[str]) -> list[str]:
+    """Such as "gather_product<float>": the kernel and its element type, without other variants."""
+    text = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True)
+    short = []
+    for line in text.stdout.splitlines():
+        line = re.sub(r"fastconv::cuda::|\(anonymous namespace\)::|^void ", "", line)
+        kernel, element = re.match(r"(\w+)<?(?:unsigned )?(\w*)", line).groups()
+        short.append(f"{kernel}<{element}>")
+    return short
+
+
+# ---- what the machine code says ------------------------------------------------------------------
+
+_LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)")
+_PRODUCTS = ("FFMA", "DFMA", "HMMA", "HFMA2.")
+_DIVISION = r"F2I|CALL.*(div|rem)_[su]"  # of integers: by way of a float, or a call
+
+
+def loops_of(sass: list[str]) -> list[list[str]]:
+    """The instructions of each innermost loop of a function."""
+    labels, code = {}, []
+    for line in sass:
+        if label := re.match(r"(\.L_x_\d+):", line.strip()):
+            labels[label[1]] = len(code)
+        elif found := _LINE.search(line):
+            code.append((found[2], found[3]))
+    spans = []
+    for at, (opcode, rest) in enumerate(code):
+        target = re.search(r"`\((\.L_x_\d+)\)", rest) if opcode.startswith("BRA") else None
+        if target and labels.get(target[1], at + 1) <= at:
+            spans.append((labels[target[1]], at))
+    spans = [s for s in spans if s[0] != s[1]]  # the trap behind a kernel's end
+    inner = [s for s in spans if not any(s != o and s[0] <= o[0] and o[1] <= s[1] for o in spans)]
+    return [[f"{opcode}{rest}" for opcode, rest in code[a : b + 1]] for a, b in inner]
+
+
+def count(loop: list[str], *opcodes: str) -> int:
+    return sum(line.startswith(opcodes) for line in loop)
+
+
+def hot_loop(sass: list[str]) -> dict:
+    """Of the innermost loop with the most products, or else the most loads."""
+    loops = loops_of(sass)
+    if not loops:
+        return {}
+    loop = max(loops, key=lambda c: (count(c, *_PRODUCTS), count(c, "LDG"), len(c)))
+    loads = [line for line in loop if line.startswith(("LDG", "LDS", "LDSM"))]
+    return {
+        "instructions": len(loop),
+        "share of products": round(count(loop, *_PRODUCTS) / len(loop), 3),
+        "loads": len(loads),
+        "128-bit loads": sum(".128" in line or line.startswith("LDSM") for line in loads),
+        "divisions": sum(re.match(_DIVISION, line) is not None for line in loop),
+        "local memory": count(loop, "LDL", "STL"),
+    }
+
+
+def nvdisasm() -> str | None:
+    """The disassembler: in PATH, in CUDA_HOME, or in NVIDIA's Python package."""
+    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+    places = [shutil.which("nvdisasm"), f"{home}/bin/nvdisasm"]
+    if package := importlib.util.find_spec("nvidia"):
+        places += [str(p) for root in package.submodule_search_locations
+                   for p in Path(root).glob("*/bin/nvdisasm")]  # fmt: skip
+    return next((p for p in places if p and os.access(p, os.X_OK)), None)
+
+
+def parse_sass(text: str) -> dict[str, dict]:
+    """{mangled kernel: its hot loop}"""
+    parts = re.split(r"^\s*\.section\s+\.text\.(\S+?),.*$", text, flags=re.MULTILINE)
+    return {
+        name: hot_loop(body.splitlines())
+        for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+# ---- all of it -----------------------------------------------------------------------------------
+
+WORST = {"registers": max, "spills": max, "stack": max, "shared": max, "occupancy": min,
+         "share of products": min, "divisions": max, "local memory": max, "instructions": max,
+         "loads": max, "128-bit loads": min}  # fmt: skip
+
+
+def worst(rows: list[dict]) -> dict:
+    keys = [key for key in WORST if any(key in row for row in rows)]
+    return {key: WORST[key](row[key] for row in rows if key in row) for key in keys}
+
+
+def of_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> dict[str, dict]:
+    """{"kernel<type>": figures} of one .cu file."""
+    cubin = compile_source(nvcc, source, architecture, types)
+    figures = parse_ptxas(cubin.with_suffix(".txt").read_text())
+    if (disassembler := nvdisasm()) and figures:
+        done = subprocess.run([disassembler, "-c", cubin], capture_output=True, text=True)
+        for name, loop in parse_sass(done.stdout).items():
+            figures.get(name, {}).update(loop)
+    grouped: dict[str, list[dict]] = {}
+    for name, row in zip(demangled(list(figures)), figures.values(), strict=True):
+        row["occupancy"] = round(
+            occupancy(architecture, threads_of(name), row["registers"], row["shared"]), 3
+        )
+        grouped.setdefault(name, []).append(row)
+    return {name: worst(rows) for name, rows in sorted(grouped.items())}
+
+
+def compiler(nvcc: str) -> str:
+    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
+    return "nvcc " + re.search(r"V([\d.]+)", version)[1]
+
+
+def committed() -> dict:
+    return json.loads(FILE.read_text())
+
+
+def worse(row: dict, known: dict) -> list[str]:
+    """The figures of a kernel that are worse than the committed ones."""
+    both = [key for key in WORST if key in row and key in known]
+    return [
+        f"{key}: {row[key]}, committed {known[key]}"
+        for key in both
+        if key not in ("instructions", "loads")
+        and row[key] != known[key]
+        and WORST[key](row[key], known[key]) == row[key]
+    ]
+
+
+def sources() -> list[Path]:
+    return sorted((ROOT / "csrc" / "cuda").rglob("*.cu"))
+
+
+def kernels_of(source: Path) -> list[str]:
+    """The names of the kernels that a source holds or includes."""
+    text = source.read_text()
+    for header in re.findall(r'#include "([^"]+\.cuh)"', text):
+        text += (source.parent / header).read_text()
+    return re.findall(r"__global__ void __launch_bounds__\([^;{]*?\)\s+(\w+)\(", text)
+
+
+def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
+    """{architecture: {"kernel<type>": figures}}"""
+    jobs = [(nvcc, source, a, TWO_TYPES) for a in architectures for source in sources()]
+    found: dict[str, dict] = {a: {} for a in architectures}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for (_, _, a, _), rows in zip(
+            jobs, pool.map(lambda job: of_source(*job), jobs), strict=True
+        ):
+            found[a].update(rows)
+    return found
+
+
+# ---- arithmetic: the shortest time that a GPU's data sheet allows --------------------------------
+
+
+class Gpu(NamedTuple):
+    """Data sheet: 10^12 operations a second, dense; 10^9 bytes a second."""
+
+    float32: float
+    float16: float
+    bandwidth: float
+
+
+GPUS = {"H100 SXM": Gpu(67, 989, 3350), "RTX 4060": Gpu(15.1, 60.5, 272)}
+
+
+def roofline() -> dict[str, dict]:
+    """Of each layer of the benchmark, forward: microseconds, and which limit sets them."""
+    from benchmarks.gpu.bench import LAYERS
+
+    found = {}
+    for case in LAYERS:
+        weights = case.weight_size if hasattr(case, "weight_size") else (0,)
+        sizes = [case.input_size, weights, _output(case)]
+        elements = sum(_product(size) for size in sizes)
+        operations = 2 * _product(_output(case)) * _product(weights[1:]) if weights[0] else 0
+        for kind, width in (("float32", 4), ("float16", 2)):
+            row = {}
+            for name, gpu in GPUS.items():
+                products = operations / getattr(gpu, kind) / 1e6
+                memory = elements * width / gpu.bandwidth / 1e3
+                limit = "products" if products > memory else "memory"
+                row[name] = [round(max(products, memory), 2), limit]
+            found[f"{case.name}, batch {case.N}, {kind}"] = row
+    return found
+
+
+def _product(size: tuple) -> int:
+    total = 1
+    for extent in size:
+        total *= extent
+    return total
+
+
+def _output(case) -> tuple:
+    if hasattr(case, "output_size"):
+        return case.output_size
+    spans = zip((case.IH, case.IW), case.kernel, case.stride, case.padding, strict=True)
+    return (case.N, case.C, *((i + 2 * p - k) // s + 1 for i, k, s, p in spans))
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def tables(evidence: dict) -> str:
+    """The part of docs/cuda.md between the markers."""
+    lines = [
+        f"Compiler: {evidence['compiler']}. A row stands for all variants of a kernel and shows the"
+        " worst of each figure.",
+        "",
+        "| kernel, sm_80 | registers | spills | shared memory | occupancy | hot loop: share of"
+        " products | 128-bit loads | divisions | local memory |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in evidence["kernels"]["80"].items():
+        if not name.endswith(("<float>", "<Half>", "<>", "<char>", "<int>")):
+            continue
+        loop = [row.get(k, "") for k in ("share of products", "128-bit loads")]
+        if row.get("loads"):
+            loop[1] = f"{loop[1]} of {row['loads']}"
+        rest = [row.get(k, "") for k in ("divisions", "local memory")]
+        figures = [row["registers"], row["spills"], row["shared"], f"{row['occupancy']:.0%}"]
+        lines.append(f"| {name} | " + " | ".join(str(v) for v in (*figures, *loop, *rest)) + " |")
+    lines += ["", "| architecture | most registers | kernels with spills | least occupancy |",
+              "|---|---|---|---|"]  # fmt: skip
+    for architecture, rows in evidence["kernels"].items():
+        spilling = sum(row["spills"] > 0 for row in rows.values())
+        most = max(row["registers"] for row in rows.values())
+        least = min(row["occupancy"] for row in rows.values())
+        lines.append(f"| sm_{architecture} | {most} | {spilling} of {len(rows)} | {least:.0%} |")
+    lines += [
+        "",
+        "Shortest time of forward that a data sheet allows, in microseconds (not measured):",
+        "",
+        "| layer | " + " | ".join(GPUS) + " |",
+        "|---|---|---|",
+    ]
+    for layer, row in evidence["roofline"].items():
+        cells = " | ".join(f"{time} ({limit})" for time, limit in row.values())
+        lines.append(f"| {layer} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(given: list[str] | None = None) -> int:
+    shown = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
+    parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
+    parser.add_argument("--write", action="store_true")
+    chosen = parser.parse_args(given)
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        print("evidence needs nvcc, which is not in PATH.")
+        return 2
+    evidence = {"compiler": compiler(nvcc), "kernels": {}, "roofline": roofline()}
+    if FILE.exists() and committed()["compiler"] == evidence["compiler"]:
+        evidence["kernels"] = committed()["kernels"]
+    evidence["kernels"] |= collect(nvcc, list(chosen.architectures))
+    print(tables(evidence))
+    if chosen.write:
+        FILE.write_text(compact(evidence))
+        before, rest = PAGE.read_text().split(BEGIN)
+        PAGE.write_text(before + BEGIN + tables(evidence) + END + rest.split(END)[1])
+    return 0
+
+
+def compact(evidence: dict) -> str:
+    """JSON with one kernel a line."""
+    text = json.dumps(evidence, indent=1)
+    return re.sub(r"\n {4,}|\n {3}(?=[}\]])", " ", text) + "\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
