@@ -129,7 +129,9 @@ def conv2d(
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
-    kept = w is weight  # filters; not those of a copy by autocast, which has another address each time
+    kept = (
+        w is weight
+    )  # filters; not those of a copy by autocast, which has another address each time
     if x.dim() == 3:
         return _run_conv2d(x.unsqueeze(0), w, b, args, kept).squeeze(0)
     return _run_conv2d(x, w, b, args, kept)

@@ -5,6 +5,7 @@ plane is pooled, then the depth, as an image of D x (OH * OW). Layer: functional
 from collections.abc import Callable
 from math import prod
 
+import torch
 from torch import Tensor
 from torch.overrides import has_torch_function
 
