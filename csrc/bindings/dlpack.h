@@ -9,7 +9,7 @@ namespace fastconv::bindings::dlpack {
 
 constexpr uint32_t MAJOR_VERSION = 1;
 constexpr int32_t CPU = 1;
-constexpr uint8_t FLOAT = 2;
+constexpr uint8_t FLOAT = 2, BFLOAT = 4;
 
 struct Version {
   uint32_t major, minor;

@@ -20,7 +20,7 @@ from fastconv.core.tensors import (
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _MAX_INT = 2**63 - 1  # of torch
-DTYPES = frozenset(ops.KERNEL_DTYPES) | ops.WIDENED_DTYPES
+DTYPES = frozenset(ops.KERNEL_DTYPES)
 
 
 def refusal(*tensors: object) -> str | None:

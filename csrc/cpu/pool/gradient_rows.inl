@@ -16,7 +16,7 @@ struct OutputsRead {
 
 template <Reads READS, class T>
 FASTCONV_LEAF Vec<T> read_outputs(const T* grad_y, const OutputsRead<T>& r) {
-  if constexpr (READS == Reads::BOUNDED) return load_range(grad_y + r.at, r.range, T(0));
+  if constexpr (READS == Reads::BOUNDED) return load_range(grad_y + r.at, r.range, Lane<T>(0));
   const Vec<T> g = load(grad_y + r.at);
   if constexpr (READS == Reads::INSIDE) return g;
   return r.counted ? g : Vec<T>{};
@@ -53,10 +53,10 @@ struct AvgGradient {
   }
   // 1 / extent in columns of the windows of outputs j, j + 1, ...
   FASTCONV_LEAF Vec<T> factors(const Pool2dShape& s, int64_t j) const {
-    return broadcast(T(1)) / column_divisors<T>(s, j);
+    return broadcast(Lane<T>(1)) / column_divisors<T>(s, j);
   }
   FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape& s, Vec<T> factors, int64_t oh) const {
-    return factors / broadcast(static_cast<T>(row_divisor(s, oh)));
+    return factors / broadcast(static_cast<Lane<T>>(row_divisor(s, oh)));
   }
 };
 
@@ -119,7 +119,7 @@ struct CoveringOutputs {
         const Tap t = tap(s, gradient, k);
         of_row += gradient.template read<READS>({row + t.j0, t.range, t.counted}, t.factors, 0);
       }
-      total += of_row / broadcast(static_cast<T>(row_divisor(s, oh)));
+      total += of_row / broadcast(static_cast<Lane<T>>(row_divisor(s, oh)));
     }
     return total;
   }

@@ -76,7 +76,7 @@ struct WindowColumns {
   }
   // Window column k of `row`; `fill` outside the image.
   template <Reads READS>
-  FASTCONV_LEAF Vec<T> read(const T* row, int64_t k, T fill) const {
+  FASTCONV_LEAF Vec<T> read(const T* row, int64_t k, Lane<T> fill) const {
     constexpr int L = LANES<T>;
     const int64_t at = start + k * dilation;
     const T* from = row + at;
@@ -104,7 +104,7 @@ FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns
                                      const Pool2dShape& s, const T* x, Window rows, int64_t code,
                                      Best<T> best) {
   using Integer = LaneInteger<T>;
-  constexpr T LOWEST = -__builtin_inf();
+  constexpr Lane<T> LOWEST = -__builtin_inf();
   for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {
     const T* row = x + ih * s.IW;
     Best<T> of_row{columns.template read<READS>(row, 0, LOWEST),
@@ -155,7 +155,7 @@ void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Cod
         int64_t code = 0;  // of the first row inside the image
         for (int64_t ih = s.row_start(oh); ih < rows.first; ih += s.dilation_h)
           code += columns.count;
-        Best<T> best{broadcast(static_cast<T>(-__builtin_inf())),
+        Best<T> best{broadcast(static_cast<Lane<T>>(-__builtin_inf())),
                      first_k + static_cast<Integer>(code)};
         const Reads reads = columns.reads_of(p, x, rows);
         if (reads == Reads::INSIDE)
@@ -195,7 +195,7 @@ void max_pool_rows(const Pool2dShape& s, const PoolPlanes<T>& p, Code* codes) {
 template <class T>
 FASTCONV_LEAF Vec<T> column_divisors(const Pool2dShape& s, int64_t j) {
   using Integer = LaneInteger<T>;
-  if (s.divisor_override) return broadcast(T(1));
+  if (s.divisor_override) return broadcast(Lane<T>(1));
   const Vec<Integer> start =
       ramp(static_cast<Integer>(s.stride_w)) + static_cast<Integer>(j * s.stride_w - s.pad_w);
   const Vec<Integer> limit =
@@ -218,7 +218,7 @@ FASTCONV_LEAF Vec<T> sum_of_window(const WindowColumns<T, STRIDE, KW>& columns, 
   for (int64_t ih = rows.first; ih < rows.end; ++ih) {
 #pragma GCC unroll 4
     for (int64_t k = 0; k < columns.count; ++k)
-      sum += columns.template read<READS>(x + ih * IW, k, T(0));
+      sum += columns.template read<READS>(x + ih * IW, k, Lane<T>(0));
   }
   return sum;
 }
@@ -246,7 +246,7 @@ void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes) {
           sum = sum_of_window<Reads::MASKED>(columns, s.IW, x, rows);
         else
           sum = sum_of_window<Reads::BOUNDED>(columns, s.IW, x, rows);
-        sum /= by_columns * static_cast<T>(row_divisor(s, oh));
+        sum /= by_columns * static_cast<Lane<T>>(row_divisor(s, oh));
         const int64_t to = plane * out + oh * s.OW + j;
         store_first(p.y + to, sum, lanes_stored(count, p.y + to, end));
         fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);
