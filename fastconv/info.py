@@ -34,7 +34,7 @@ def report() -> str:
         ("threads", f"{torch.get_num_threads()} (torch.set_num_threads)"),
         ("plain calls", eager.describe()),
         ("cuda", describe_cuda()),
-        ("types", "float32, float64; float16 and bfloat16 through float32"),
+        ("types", ", ".join(_C.DTYPES) + " (16 bits: sums in float32)"),
     ]
     used, bound = _C.filter_cache_bytes(), _C.filter_cache_bound()
     lines.append(("filter cache", f"{used} of {bound} bytes (fastconv.flags)"))

@@ -1,5 +1,5 @@
 // The part of DLPack's C interface by which a library reads addresses, extents and strides of
-// another library's tensors. Neither needs the headers of the other. Layer: bindings. Source: the
+// another library's tensors. It needs no header of the other library. Layer: bindings. Source: the
 // DLPack 1.x standard, `DLPackExchangeAPI` (https://dmlc.github.io/dlpack).
 #pragma once
 
@@ -9,7 +9,7 @@ namespace fastconv::bindings::dlpack {
 
 constexpr uint32_t MAJOR_VERSION = 1;
 constexpr int32_t CPU = 1;
-constexpr uint8_t FLOAT = 2;
+constexpr uint8_t FLOAT = 2, BFLOAT = 4;
 
 struct Version {
   uint32_t major, minor;

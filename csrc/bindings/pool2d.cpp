@@ -66,7 +66,9 @@ void max_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer 
       T* to = checked_output<Cpu, T>("grad_x", grad_x, s.x_count());
       const ReleaseGil nogil(s.x_count());
       const VerboseLine line("max_pool2d backward", Element<T>::NAME, s, "pool");
-      cpu::max_pool2d_backward(s, from, at, to, context.threads);
+      const Cpu::EndOfCall trim;
+      const int64_t bytes = cpu::max_pool2d_backward_workspace<T>(s, context.threads);
+      cpu::max_pool2d_backward(s, from, at, to, Cpu::workspace(bytes, context), context.threads);
     });
   });
 }
@@ -92,7 +94,9 @@ void avg_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer 
     T* to = checked_output<Cpu, T>("grad_x", grad_x, s.x_count());
     const ReleaseGil nogil(s.x_count());
     const VerboseLine line("avg_pool2d backward", Element<T>::NAME, s, "pool");
-    cpu::avg_pool2d_backward(s, from, to, context.threads);
+    const Cpu::EndOfCall trim;
+    const int64_t bytes = cpu::avg_pool2d_backward_workspace<T>(s, context.threads);
+    cpu::avg_pool2d_backward(s, from, to, Cpu::workspace(bytes, context), context.threads);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "dlpack.h"
@@ -85,6 +86,23 @@ py::object run_average(const Plan& plan, Buffer x) {
   return y;
 }
 
+// The element type of a view, if there are kernels for it.
+std::optional<DType> dtype_of(const dlpack::Tensor& t) {
+  if (t.dtype.lanes != 1) return std::nullopt;
+  if (t.dtype.code == dlpack::BFLOAT && t.dtype.bits == 16) return DType::bfloat16;
+  if (t.dtype.code != dlpack::FLOAT) return std::nullopt;
+  switch (t.dtype.bits) {
+    case 16:
+      return DType::float16;
+    case 32:
+      return DType::float32;
+    case 64:
+      return DType::float64;
+    default:
+      return std::nullopt;
+  }
+}
+
 class PythonHost final : public Host {
  public:
   bool watched() override {
@@ -107,11 +125,9 @@ class PythonHost final : public Host {
       PyErr_Clear();
       return false;
     }
-    const bool real = t.dtype.code == dlpack::FLOAT && t.dtype.lanes == 1 &&
-                      (t.dtype.bits == 32 || t.dtype.bits == 64);
-    if (!real || t.device.type != dlpack::CPU || !t.data) return false;
-    view = {buffer_of(t), t.dtype.bits == 32 ? DType::float32 : DType::float64, t.ndim, t.shape,
-            t.strides};
+    const std::optional<DType> dtype = dtype_of(t);
+    if (!dtype || t.device.type != dlpack::CPU || !t.data) return false;
+    view = {buffer_of(t), *dtype, t.ndim, t.shape, t.strides};
     return !truth(owned(PyObject_CallMethodNoArgs(object, names().is_neg)));
   }
 

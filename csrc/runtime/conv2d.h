@@ -85,7 +85,7 @@ void run_conv2d(const char* direction, const Conv2dShape& shape, Buffers<T> io,
       const auto& transformed = *path.transformed_filters;
       void* space = Device::workspace(transformed.workspace_bytes(shape, context), context);
       const auto filters = filters_of<Device>(transformed, shape, io, space, context);
-      io.transformed_filters = static_cast<const T*>(filters.get());
+      io.transformed_filters = static_cast<const SumOf<T>*>(filters.get());
       return run_until_it_stands<Device>(path, shape, io, space, context);
     }
   void* space = Device::workspace(path.workspace_bytes(shape, context), context);

@@ -20,12 +20,6 @@ namespace {
 using at::IntArrayRef;
 using MaybeTensor = std::optional<Tensor>;
 
-bool is_widened(const Tensor& t) {
-  return !dtype_of(t.scalar_type()) &&
-         (t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16);
-}
-Tensor widened(const Tensor& t) { return t.to(at::kFloat); }
-
 // The element type that all share.
 DType element_type(const Tensor& first, const Tensor& second = {}, const Tensor& third = {}) {
   for (const Tensor& t : {second, third})
@@ -86,13 +80,6 @@ Call conv_call(IntArrayRef x, IntArrayRef w, const ConvArguments& a, bool x_last
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const MaybeTensor& bias, IntArrayRef stride,
               IntArrayRef padding, IntArrayRef dilation, int64_t groups, bool cache_filters) {
-  if (is_widened(x)) {
-    const MaybeTensor wide_bias = bias ? MaybeTensor(widened(*bias)) : bias;
-    const Tensor y =
-        conv2d(widened(x), widened(w), wide_bias, stride, padding, dilation, groups, false);
-    const bool y_last = is_y_channels_last(x, w, groups, y.sizes());
-    return at::empty(y.sizes(), x.options(), format(y_last)).copy_(y);
-  }
   const bool x_last = is_channels_last(x), w_last = is_channels_last(w);
   const Tensor b = bias ? bias->contiguous() : Tensor();
   Call call = conv_call(x.sizes(), w.sizes(), {stride, padding, dilation, groups}, x_last, w_last,
@@ -112,10 +99,6 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const MaybeTensor& bias, IntArra
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& w, IntArrayRef x_size,
                              IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
                              int64_t groups, bool x_last) {
-  if (is_widened(grad_y))
-    return conv2d_backward_input(widened(grad_y), widened(w), x_size, stride, padding, dilation,
-                                 groups, x_last)
-        .to(grad_y.scalar_type());
   const bool y_last = is_channels_last(grad_y), w_last = is_channels_last(w);
   const Call call = conv_call(x_size, w.sizes(), {stride, padding, dilation, groups}, x_last,
                               w_last, y_last, element_type(grad_y, w));
@@ -133,11 +116,6 @@ using TwoTensors = std::tuple<Tensor, Tensor>;
 TwoTensors conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, IntArrayRef w_size,
                                   IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
                                   int64_t groups, bool w_last, bool with_bias) {
-  if (is_widened(x)) {
-    const auto [grad_w, grad_bias] = conv2d_backward_weight(
-        widened(grad_y), widened(x), w_size, stride, padding, dilation, groups, w_last, with_bias);
-    return {grad_w.to(x.scalar_type()), grad_bias.to(x.scalar_type())};
-  }
   const bool y_last = is_channels_last(grad_y), x_last = is_channels_last(x);
   const Call call = conv_call(x.sizes(), w_size, {stride, padding, dilation, groups}, x_last,
                               w_last, y_last, element_type(grad_y, x));
@@ -177,10 +155,6 @@ struct Window {
 };
 
 TwoTensors maxima(const Tensor& x, const Window& window, bool with_codes) {
-  if (is_widened(x)) {
-    auto [y, codes] = maxima(widened(x), window, with_codes);
-    return {y.to(x.scalar_type()), codes};
-  }
   const bool last = is_channels_last(x);
   const Call call = window.call(bindings::MAX_POOL2D, x.sizes(), last, element_type(x));
   const Tensor dense_x = dense(x, last);
@@ -196,8 +170,6 @@ TwoTensors maxima(const Tensor& x, const Window& window, bool with_codes) {
 
 Tensor maxima_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
                        const Window& window, bool last) {
-  if (is_widened(grad_y))
-    return maxima_backward(widened(grad_y), codes, x_size, window, last).to(grad_y.scalar_type());
   const Call call = window.call(bindings::MAX_POOL2D, x_size, last, element_type(grad_y));
   TORCH_CHECK(codes.scalar_type() == codes_type(call.pool), "fastconv: codes of ",
               codes.scalar_type(), " are not those of max_pool2d");
@@ -211,7 +183,6 @@ Tensor maxima_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_
 }
 
 Tensor average(const Tensor& x, const Window& window) {
-  if (is_widened(x)) return average(widened(x), window).to(x.scalar_type());
   const bool last = is_channels_last(x);
   const Call call = window.call(bindings::AVG_POOL2D, x.sizes(), last, element_type(x));
   const Tensor dense_x = dense(x, last);
@@ -222,8 +193,6 @@ Tensor average(const Tensor& x, const Window& window) {
 }
 
 Tensor average_backward(const Tensor& grad_y, IntArrayRef x_size, const Window& window, bool last) {
-  if (is_widened(grad_y))
-    return average_backward(widened(grad_y), x_size, window, last).to(grad_y.scalar_type());
   const Call call = window.call(bindings::AVG_POOL2D, x_size, last, element_type(grad_y));
   const Tensor dense_y = dense(grad_y, last);
   Tensor grad_x = x_layout(call.pool).make(grad_y.scalar_type());

@@ -12,6 +12,7 @@
 #include <torch/csrc/profiler/orchestration/observer.h>
 
 #include <optional>
+#include <type_traits>
 
 #include "../bindings/host.h"
 
@@ -46,7 +47,12 @@ inline Buffer buffer(const Tensor& t) {
 // Returns torch's name of an element type.
 template <class T>
 constexpr c10::ScalarType scalar_type() {
-  return c10::CppTypeToScalarType<T>::value;
+  if constexpr (std::is_same_v<T, Half>)
+    return at::kHalf;
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return at::kBFloat16;
+  else
+    return c10::CppTypeToScalarType<T>::value;
 }
 inline c10::ScalarType type_of(const Call& call) {
   return with_element(call.dtype, [](auto zero) { return scalar_type<decltype(zero)>(); });

@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from fastconv.core.cpu import KERNEL_DTYPES, WIDENED_DTYPES
+from fastconv.core.cpu import KERNEL_DTYPES
 from fastconv.core.decompositions import exporting
 from fastconv.core.tensors import (
     DEVICE_REFUSALS,
@@ -21,7 +21,7 @@ from fastconv.core.tensors import (
 
 _MAX_EXTENT, _MAX_PRODUCT = 2**31, 2**62  # of the kernels; what is beyond goes to torch
 _MAX_INT = 2**63 - 1  # of torch
-DTYPES = frozenset(KERNEL_DTYPES) | WIDENED_DTYPES
+DTYPES = frozenset(KERNEL_DTYPES)
 
 
 def refusal(*tensors: object) -> str | None:

@@ -25,8 +25,6 @@ from fastconv.core.tensors import (
 )
 
 KERNEL_DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
-# Widened to float32, run by its kernels (so sums are float32) and rounded once.
-WIDENED_DTYPES = frozenset({torch.float16, torch.bfloat16})
 _threads = torch.get_num_threads
 
 
@@ -95,7 +93,7 @@ def check_codes(codes: Tensor, args: tuple) -> None:
 
 
 def caches_filters(w: Tensor) -> bool:
-    """Whether the transformed filters of w may be kept. A dense or widened copy of w has another
+    """Whether the transformed filters of w may be kept. A dense copy of w has another
     address at every call, so they are not kept for it."""
     return w.dtype in KERNEL_DTYPES and is_dense(w, is_channels_last(w))
 
@@ -103,10 +101,6 @@ def caches_filters(w: Tensor) -> bool:
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     """`cache_filters`, for inference: transformed filters are kept until w changes."""
     args = (stride, padding, dilation, groups)
-    if x.dtype in WIDENED_DTYPES:
-        y = conv2d(x.float(), w.float(), None if bias is None else bias.float(), *args)
-        y_last = is_output_channels_last(x, w, y.shape, groups)
-        return new_tensor(x, y.shape, y_last).copy_(y)
     x_last, w_last = is_channels_last(x), is_channels_last(w)
     y_size = conv2d_output_size(x.shape, w.shape, args)
     y_last = is_output_channels_last(x, w, y_size, groups)
@@ -124,11 +118,6 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
 
 
 def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):
-    if grad_y.dtype in WIDENED_DTYPES:
-        wide = conv2d_backward_input(
-            grad_y.float(), w.float(), x_size, stride, padding, dilation, groups, x_channels_last
-        )
-        return wide.to(grad_y.dtype)
     y_last, w_last = is_channels_last(grad_y), is_channels_last(w)
     grad_y, w = dense(grad_y, y_last), dense(w, w_last)
     args = (stride, padding, dilation, groups)
@@ -144,12 +133,6 @@ def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, 
 def conv2d_backward_weight(
     grad_y, x, w_size, stride, padding, dilation, groups, w_channels_last, with_bias
 ):
-    if x.dtype in WIDENED_DTYPES:
-        wide = conv2d_backward_weight(
-            grad_y.float(), x.float(), w_size, stride, padding, dilation, groups,
-            w_channels_last, with_bias,
-        )  # fmt: skip
-        return tuple(g.to(x.dtype) for g in wide)
     y_last, x_last = is_channels_last(grad_y), is_channels_last(x)
     grad_y, x = dense(grad_y, y_last), dense(x, x_last)
     args = (stride, padding, dilation, groups)
@@ -166,9 +149,6 @@ def conv2d_backward_weight(
 
 def max_pool2d(x, *args_and_codes):
     args, with_codes = args_and_codes[:-1], args_and_codes[-1]
-    if x.dtype in WIDENED_DTYPES:
-        y, codes = max_pool2d(x.float(), *args_and_codes)
-        return y.to(x.dtype), codes
     channels_last = is_channels_last(x)
     x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
     y = new_pooled(x, shape, channels_last)
@@ -197,9 +177,6 @@ def max_pool2d_indices(codes, x, *args):
 
 def max_pool2d_backward(grad_y, codes, x_size, *args_and_layout):
     args, channels_last = args_and_layout[:-1], args_and_layout[-1]
-    if grad_y.dtype in WIDENED_DTYPES:
-        wide = max_pool2d_backward(grad_y.float(), codes, x_size, *args_and_layout)
-        return wide.to(grad_y.dtype)
     check_codes(codes, args)
     grad_y, codes = dense(grad_y, channels_last), dense(codes, channels_last)
     grad_x = new_tensor(grad_y, x_size, channels_last)
@@ -212,8 +189,6 @@ def max_pool2d_backward(grad_y, codes, x_size, *args_and_layout):
 
 
 def avg_pool2d(x, *args):
-    if x.dtype in WIDENED_DTYPES:
-        return avg_pool2d(x.float(), *args).to(x.dtype)
     _kernel_dtype(x)
     channels_last = is_channels_last(x)
     x, shape = dense(x, channels_last), pool2d_shape(x.shape, args, channels_last)
@@ -224,8 +199,6 @@ def avg_pool2d(x, *args):
 
 def avg_pool2d_backward(grad_y, x_size, *args_and_layout):
     args, channels_last = args_and_layout[:-1], args_and_layout[-1]
-    if grad_y.dtype in WIDENED_DTYPES:
-        return avg_pool2d_backward(grad_y.float(), x_size, *args_and_layout).to(grad_y.dtype)
     grad_y = dense(grad_y, channels_last)
     grad_x = new_tensor(grad_y, x_size, channels_last)
     _C.avg_pool2d_backward(

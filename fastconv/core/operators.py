@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch._decomp import register_decomposition
-from torch.utils.flop_counter import register_flop_formula
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from fastconv.core import inductor
 from fastconv.core.extension import _C, torch_library
@@ -109,7 +109,10 @@ def operator(
         register_decomposition(overload)(decomposition)
         inductor.KEPT.append(overload)
     if multiply_adds is not None:
-        register_flop_formula(overload.overloadpacket)(multiply_adds)
+        packet = overload.overloadpacket
+        register_flop_formula(packet)(multiply_adds)
+        # torch 2.4 files a formula under an overload, and looks for it under the operator.
+        flop_registry.setdefault(packet, flop_registry.get(overload))
     plains = {"cpu": kernel}
     tensors = sum("Tensor" in str(a.type) for a in parsed.arguments)
 

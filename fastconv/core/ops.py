@@ -10,7 +10,6 @@ is there (operators.py). A new kernel needs its gradient, too (derivatives.py).
 from fastconv.core import arguments, cpu, decompositions, fakes
 from fastconv.core.cpu import (  # noqa: F401  (what callers of the operators need beside them)
     KERNEL_DTYPES,
-    WIDENED_DTYPES,
     caches_filters,
     conv2d_shape,
     pool2d_shape,

@@ -97,7 +97,7 @@ def conv2d(
         output: (N, OC, OH, OW), OH = (IH + 2 * padding - dilation * (KH - 1) - 1) // stride + 1;
             channels_last if the input or the weight is
 
-    float32 and float64 have kernels of their own; float16 and bfloat16 run in float32 and are
+    float32, float64, float16 and bfloat16 have kernels; sums of the last two are float32 and are
     rounded once. Other types and devices are left to torch (:func:`fastconv.fallbacks` counts
     them). Errors are those of torch.
 
@@ -129,15 +129,18 @@ def conv2d(
         reason = "arguments"
     if args is None:
         return to_torch(F.conv2d, reason, input, weight, bias, stride, padding, dilation, groups)
+    kept = (
+        w is weight
+    )  # filters; not those of a copy by autocast, which has another address each time
     if x.dim() == 3:
-        return _run_conv2d(x.unsqueeze(0), w, b, args).squeeze(0)
-    return _run_conv2d(x, w, b, args)
+        return _run_conv2d(x.unsqueeze(0), w, b, args, kept).squeeze(0)
+    return _run_conv2d(x, w, b, args, kept)
 
 
-def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple) -> Tensor:
+def _run_conv2d(x: Tensor, w: Tensor, bias: Tensor | None, args: tuple, kept: bool) -> Tensor:
     if tracked(x, w, bias):
         return Conv2d.apply(x, w, bias, args)
-    return ops.conv2d(x, w, bias, *args, True)
+    return ops.conv2d(x, w, bias, *args, kept)
 
 
 def max_pool2d(

@@ -5,10 +5,10 @@ plane is pooled, then the depth, as an image of D x (OH * OW). Layer: functional
 from collections.abc import Callable
 from math import prod
 
+import torch
 from torch import Tensor
 from torch.overrides import has_torch_function
 
-from fastconv.core import ops
 from fastconv.core.arguments import adaptive_args, avg_pool2d_args, max_pool2d_args
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
@@ -133,7 +133,7 @@ def _stride(kernel_size: object, stride: object) -> object:
 
 def _widened(average: Callable, x: Tensor, *rest: object) -> Tensor:
     """The average of a short type is rounded once, after both steps."""
-    if x.dtype in ops.WIDENED_DTYPES:
+    if x.dtype in (torch.float16, torch.bfloat16):
         return _pooled(x.float(), average, *rest).to(x.dtype)
     return _pooled(x, average, *rest)
 

@@ -16,6 +16,7 @@ ROOT = HERE.parents[1]
 FILES = [
     "test_kernels.py",
     "test_kernels_pool.py",
+    "test_halves.py",
     "test_depthwise.py",
     "test_grouped.py",
     "test_stale_memory.py",

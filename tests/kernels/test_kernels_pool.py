@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import DILATED_POOL_CASES, POOL_CASES, PoolCase
-from raw_kernels import DTYPES, buffer, from_memory, in_memory, unwritten
+from raw_kernels import DTYPES, NUMBERS, buffer, from_memory, in_memory, unwritten
 from reference import dot_bound
 
 from fastconv.core.extension import _C
@@ -37,7 +37,7 @@ def test_max_pool2d(case, channels_last, data, dtype):
                               case.ceil_mode, return_indices=True)  # fmt: skip
     grad_y = torch.randn_like(y)
     y.backward(grad_y)
-    shape, code = pool_shape(case, channels_last), DTYPES[dtype]
+    shape, code = pool_shape(case, channels_last), NUMBERS[dtype]
     assert (shape.N, shape.C, shape.OH, shape.OW) == y.shape
     raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)
     for threads in (1, 2):
@@ -85,7 +85,7 @@ def test_adaptive_max_pool2d(size, output, channels_last, data, dtype):
     y, indices = F.adaptive_max_pool2d(x, output, return_indices=True)
     grad_y = torch.randn_like(y)
     y.backward(grad_y)
-    shape, code = _C.Pool2dShape.adaptive(size, output, channels_last), DTYPES[dtype]
+    shape, code = _C.Pool2dShape.adaptive(size, output, channels_last), NUMBERS[dtype]
     raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)
     for threads in (1, 2):
         ours, grad_x = unwritten(y.shape, dtype), unwritten(x.shape, dtype)
@@ -127,7 +127,7 @@ def check_average(x, shape, reference, windows, channels_last):
     exact = reference(exact_x)
     grad_y = torch.randn(exact.shape, dtype=x.dtype)
     exact.backward(grad_y.double())
-    code, runs = DTYPES[x.dtype], []
+    code, runs = NUMBERS[x.dtype], []
     for threads in (1, 2):
         y, grad_x = unwritten(exact.shape, x.dtype), unwritten(x.shape, x.dtype)
         raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)

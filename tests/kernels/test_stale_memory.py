@@ -12,7 +12,7 @@ from functools import lru_cache
 import pytest
 import torch
 from cases import CONV_CASES, ConvCase
-from raw_kernels import DIRECTIONS, DTYPES, Conv, supporting
+from raw_kernels import DIRECTIONS, DTYPES, NUMBERS, Conv, supporting
 from test_winograd import CASES as WINOGRAD_CASES
 
 from fastconv.core.extension import _C
@@ -61,7 +61,7 @@ def test_no_path_computes_with_what_it_did_not_write(case, layout, dtype):
     conv, ran = Conv(case, dtype, layout), set()
     for direction in DIRECTIONS:
         for path in supporting(direction, conv.shape):
-            needed = _C.conv2d_workspace_bytes(direction, DTYPES[dtype], conv.shape, 1, path)
+            needed = _C.conv2d_workspace_bytes(direction, NUMBERS[dtype], conv.shape, 1, path)
             if needed == 0:
                 continue
             ran.add(path)

@@ -10,7 +10,9 @@ from cases import ConvCase
 
 from fastconv.core.extension import _C
 
-DTYPES = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
+NUMBERS = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
+HALVES = (torch.float16, torch.bfloat16)  # test_halves.py
+DTYPES = [t for t in NUMBERS if t not in HALVES]
 
 LAYOUTS = {"nchw": (False, False, False), "nhwc": (True, True, True), "mixed": (True, False, True),
            "mixed weight": (False, True, False)}  # fmt: skip
@@ -32,17 +34,26 @@ def in_memory(t: torch.Tensor, channels_last: bool) -> np.ndarray:
     """The elements of `t` in the order in which they lie in memory in that layout."""
     if channels_last:
         t = t.permute(0, 2, 3, 1)
-    return np.ascontiguousarray(t.numpy())
+    return array(t.contiguous())
 
 
-def from_memory(a: np.ndarray, size: tuple, channels_last: bool) -> torch.Tensor:
+def array(t: torch.Tensor) -> np.ndarray:
+    """The memory of `t`. NumPy has no bfloat16, whose bits are int16 then."""
+    return (t.view(torch.int16) if t.dtype is torch.bfloat16 else t).numpy()
+
+
+def from_memory(
+    a: np.ndarray, size: tuple, channels_last: bool, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """`dtype`: of the elements, if they are int16 because NumPy has no name for them."""
     n, c, h, w = size
     t = torch.from_numpy(a)
+    t = t if dtype is None else t.view(dtype)
     return t.view(n, h, w, c).permute(0, 3, 1, 2) if channels_last else t.view(size)
 
 
 def unwritten(size: tuple, dtype: torch.dtype) -> np.ndarray:
-    return torch.full((int(np.prod(size)),), float("nan"), dtype=dtype).numpy()
+    return array(torch.full((int(np.prod(size)),), float("nan"), dtype=dtype))
 
 
 def buffer(a: np.ndarray) -> tuple[int, int]:
@@ -66,7 +77,7 @@ class Conv:
         self.x, self.w, self.bias = (
             in_memory(x, self.last[0]),
             in_memory(w, self.last[1]),
-            bias.numpy(),
+            array(bias),
         )
         self.grad_y = in_memory(grad_y, self.last[2])
 
@@ -108,22 +119,22 @@ class Conv:
 
     def run(self, direction: str, path: str, threads: int = 2) -> dict[str, np.ndarray]:
         case, (x_last, w_last, y_last) = self.case, self.last
-        dtype, shape = DTYPES[self.dtype], self.shape
+        dtype, shape = NUMBERS[self.dtype], self.shape
         if direction == "forward":
             y = unwritten(self.y_size, self.dtype)
             _C.conv2d_forward(dtype, shape, buffer(self.x), buffer(self.w), buffer(self.bias),
                               buffer(y), threads, path)  # fmt: skip
-            return {"forward": from_memory(y, self.y_size, y_last)}
+            return {"forward": from_memory(y, self.y_size, y_last, self.dtype)}
         if direction == "backward_input":
             grad_x = unwritten(case.input_size, self.dtype)
             _C.conv2d_backward_input(dtype, shape, buffer(self.grad_y), buffer(self.w),
                                      buffer(grad_x), threads, path)  # fmt: skip
-            return {"backward_input": from_memory(grad_x, case.input_size, x_last)}
+            return {"backward_input": from_memory(grad_x, case.input_size, x_last, self.dtype)}
         grad_w, grad_bias = (
             unwritten(case.weight_size, self.dtype),
             unwritten((case.OC,), self.dtype),
         )
         _C.conv2d_backward_weight(dtype, shape, buffer(self.grad_y), buffer(self.x),
                                   buffer(grad_w), buffer(grad_bias), threads, path)  # fmt: skip
-        return {"backward_weight": from_memory(grad_w, case.weight_size, w_last),
-                "bias": torch.from_numpy(grad_bias)}  # fmt: skip
+        return {"backward_weight": from_memory(grad_w, case.weight_size, w_last, self.dtype),
+                "bias": torch.from_numpy(grad_bias).view(self.dtype)}  # fmt: skip

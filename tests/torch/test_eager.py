@@ -46,7 +46,6 @@ NOT_PLAIN = {
     "not_dense": (X[..., ::2], W, B, 1, 0, 1, 2),
     "bias_not_dense": (X, W, torch.randn(12)[::2], 1, 0, 1, 2),
     "empty": (X[:0], W, B, 1, 0, 1, 2),
-    "float16": (X.half(), W.half(), None, 1, 0, 1, 2),
     "mixed_types": (X, W.double(), None, 1, 0, 1, 2),
     "integers": (X.long(), W.long(), None, 1, 0, 1, 2),
     "meta": (X.to("meta"), W.to("meta"), None, 1, 0, 1, 2),

@@ -17,4 +17,12 @@ using Paths = Conv2dPaths<Buffers, Context>;
 inline int64_t no_workspace(const Conv2dShape&, const Context&) { return 0; }
 inline WhyNot always(const Conv2dShape&) { return HOLDS; }
 
+// The path of a family that has no kernels for 16-bit types: it supports no shape of them.
+template <class Buffers>
+Path<Buffers> no_path_for_16_bits(const char* name) {
+  return {name, [](const Conv2dShape&) -> WhyNot { return "it has no kernels for 16-bit types"; },
+          always, no_workspace,
+          [](const Conv2dShape&, const Buffers&, void*, const Context&) { return false; }};
+}
+
 }  // namespace fastconv::cpu

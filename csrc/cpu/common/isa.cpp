@@ -4,13 +4,29 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "../simd/table.h"
 
 namespace fastconv::cpu {
 
+#if defined(__x86_64__)
+namespace {
+
+// Conversion between float16 and float32. (Older compilers do not know "f16c" as a name.)
+bool has_f16c() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+}  // namespace
+#endif
+
 bool isa_supported(Isa isa) {
 #if defined(__x86_64__)
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   switch (isa) {
@@ -21,7 +37,8 @@ bool isa_supported(Isa isa) {
     case Isa::avx512:
       return avx2 && avx512;
     case Isa::avx2_wide:
-      return avx2 && avx2_wide::row_kernels != nullptr;
+      return avx2 && static_cast<const RowKernels<float>& (*)(const float*)>(
+                         avx2_wide::row_kernels) != nullptr;
   }
 #endif
   return isa == Isa::generic;

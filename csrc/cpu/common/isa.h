@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "../../core/dtype.h"
+
 namespace fastconv::cpu {
 
 // Vectors have 16, 32, 64 and 64 bytes. avx2_wide compiles AVX-512's vectors and tiles for AVX2.
@@ -30,31 +32,35 @@ Isa isa();
 Isa isa_for_channels(int64_t channels, int64_t element_bytes);
 
 // Declares `name`(Isa), which returns a family's table of leaf kernels for T. Each <isa>.cpp of the
-// family defines the function `name` in its namespace. avx2_wide has float alone and may be
-// missing.
+// family defines the function `name` in its namespace. avx2_wide has the types that are summed in
+// float alone and may be missing.
 #if defined(__x86_64__)
-#define FASTCONV_TABLE(Table, name)                                                      \
-  namespace generic {                                                                    \
-  template <class T>                                                                     \
-  const Table<T>& name();                                                                \
-  }                                                                                      \
-  namespace avx2 {                                                                       \
-  template <class T>                                                                     \
-  const Table<T>& name();                                                                \
-  }                                                                                      \
-  namespace avx512 {                                                                     \
-  template <class T>                                                                     \
-  const Table<T>& name();                                                                \
-  }                                                                                      \
-  namespace avx2_wide {                                                                  \
-  __attribute__((weak)) const Table<float>& name();                                      \
-  }                                                                                      \
-  template <class T>                                                                     \
-  const Table<T>& name(Isa isa) {                                                        \
-    if (isa == Isa::avx512) return avx512::name<T>();                                    \
-    if constexpr (IsFloat<T>::value)                                                     \
-      if (isa == Isa::avx2_wide && avx2_wide::name != nullptr) return avx2_wide::name(); \
-    return isa == Isa::generic ? generic::name<T>() : avx2::name<T>();                   \
+#define FASTCONV_TABLE(Table, name)                                       \
+  namespace generic {                                                     \
+  template <class T>                                                      \
+  const Table<T>& name();                                                 \
+  }                                                                       \
+  namespace avx2 {                                                        \
+  template <class T>                                                      \
+  const Table<T>& name();                                                 \
+  }                                                                       \
+  namespace avx512 {                                                      \
+  template <class T>                                                      \
+  const Table<T>& name();                                                 \
+  }                                                                       \
+  namespace avx2_wide {                                                   \
+  __attribute__((weak)) const Table<float>& name(const float*);           \
+  __attribute__((weak)) const Table<Half>& name(const Half*);             \
+  __attribute__((weak)) const Table<BFloat16>& name(const BFloat16*);     \
+  }                                                                       \
+  template <class T>                                                      \
+  const Table<T>& name(Isa isa) {                                         \
+    if (isa == Isa::avx512) return avx512::name<T>();                     \
+    if constexpr (sizeof(SumOf<T>) == sizeof(float)) {                    \
+      const Table<T>& (*wide)(const T*) = avx2_wide::name;                \
+      if (isa == Isa::avx2_wide && wide != nullptr) return wide(nullptr); \
+    }                                                                     \
+    return isa == Isa::generic ? generic::name<T>() : avx2::name<T>();    \
   }
 #else
 #define FASTCONV_TABLE(Table, name) \
@@ -67,14 +73,5 @@ Isa isa_for_channels(int64_t channels, int64_t element_bytes);
     return generic::name<T>();      \
   }
 #endif
-
-template <class T>
-struct IsFloat {
-  static constexpr bool value = false;
-};
-template <>
-struct IsFloat<float> {
-  static constexpr bool value = true;
-};
 
 }  // namespace fastconv::cpu

@@ -1,6 +1,6 @@
-// Moving channels into lanes and back. The leaf kernels want the channels of a pixel as neighbours, a
-// vector of them at least. Tensors that lie so are used in place. Bands of other tensors are packed
-// as [pixel][width] with `width` channels, one for each lane. Layer: cpu, for drivers.
+// Moves channels into lanes and back. The leaf kernels need the channels of a pixel as neighbours,
+// and at least a vector of channels. Tensors of this form are used in place. Bands of other tensors
+// are packed as [pixel][width] with `width` channels, one for each lane. Layer: cpu, for drivers.
 #pragma once
 
 #include <algorithm>
@@ -20,10 +20,12 @@ struct LaneChannels {
 // are not written.
 template <class T>
 void pack_lanes(const RowKernels<T>& k, const T* image, const Strides& s, LaneChannels lanes,
-                int64_t row, int64_t rows, int64_t columns, T* packed, int64_t width) {
+                int64_t row, int64_t rows, int64_t columns, SumOf<T>* packed, int64_t width) {
   const T* from = image + lanes.first * s.c + row * s.h;
   if (s.w == 1)
-    return k.transpose(lanes.count, rows * columns, from, lanes.step * s.c, packed, width);
+    return k.transpose_in(lanes.count, rows * columns, from, lanes.step * s.c, packed, width);
+  if (lanes.step * s.c == 1)
+    return k.copy_in(rows * columns, lanes.count, from, s.w, packed, width, 0);
   for (int64_t pixel = 0; pixel < rows * columns; ++pixel)
     for (int64_t lane = 0; lane < lanes.count; ++lane)
       packed[pixel * width + lane] = from[pixel * s.w + lane * lanes.step * s.c];
@@ -31,11 +33,13 @@ void pack_lanes(const RowKernels<T>& k, const T* image, const Strides& s, LaneCh
 
 // The reverse.
 template <class T>
-void unpack_lanes(const RowKernels<T>& k, const T* packed, int64_t width, LaneChannels lanes,
+void unpack_lanes(const RowKernels<T>& k, const SumOf<T>* packed, int64_t width, LaneChannels lanes,
                   int64_t row, int64_t rows, int64_t columns, T* image, const Strides& s) {
   T* to = image + lanes.first * s.c + row * s.h;
   if (s.w == 1)
-    return k.transpose(rows * columns, lanes.count, packed, width, to, lanes.step * s.c);
+    return k.transpose_out(rows * columns, lanes.count, packed, width, to, lanes.step * s.c);
+  if (lanes.step * s.c == 1)
+    return k.copy_out(rows * columns, lanes.count, packed, width, to, s.w, 0);
   for (int64_t pixel = 0; pixel < rows * columns; ++pixel)
     for (int64_t lane = 0; lane < lanes.count; ++lane)
       to[pixel * s.w + lane * lanes.step * s.c] = packed[pixel * width + lane];

@@ -33,14 +33,17 @@ constexpr int64_t PAST_CACHES_BYTES = 4 << 20;  // of y: a reader behind it gain
 
 template <class T>
 struct CorrelateSchedule {
+  using Sum = SumOf<T>;  // of packed bands, filters and bias
   const DepthwiseCorrelation& s;
-  const Isa isa = isa_for_channels(s.groups, sizeof(T));
+  const Isa isa = isa_for_channels(s.groups, sizeof(Sum));
   const RowKernels<T>& k = row_kernels<T>(isa);
   const DepthwiseKernels<T>& kernels = depthwise_kernels<T>(isa);
+  const DepthwiseKernels<Sum>& packed_kernels = depthwise_kernels<Sum>(isa);
   const GroupVectors vectors{s.groups, k.lanes};
   const int64_t taps = s.h.filter_taps * s.w.filter_taps;
   const int64_t filters = max64(s.inputs, s.outputs);  // of a group
-  const bool in_place = s.in.c == 1 && s.out.c == 1 && filters == 1 && s.groups >= k.lanes;
+  const bool in_place = s.in.c == 1 && s.out.c == 1 && filters == 1 && s.groups >= k.lanes &&
+                        kernels.any_row != nullptr;
   int threads;
   int64_t band_rows, bands;
   int64_t block, shares;          // in place: channels of a block, jobs that share the channels
@@ -52,7 +55,7 @@ struct CorrelateSchedule {
     if (in_place) {
       constexpr int64_t LINE = CACHE_LINE / sizeof(T);
       const int64_t row = max64(1, s.h.most_source_rows(1) * s.w.source) * int64_t(sizeof(T));
-      const int64_t filter = max64(1, taps) * int64_t(sizeof(T));
+      const int64_t filter = max64(1, taps) * int64_t(sizeof(Sum));
       const int64_t most = min64(ROWS_BYTES / row, FILTER_BYTES / filter);
       block = min64(s.groups, max64(k.lanes, most / LINE * LINE));
       const int64_t blocks = s.groups / block;
@@ -62,7 +65,7 @@ struct CorrelateSchedule {
       shares = clamp64(ceil_div(4 * threads, max64(1, s.N * bands)), 1, blocks);
       packed_in = packed_out = 0;
     } else {
-      const int64_t most = PACKED_BYTES / int64_t(sizeof(T)) / k.lanes;
+      const int64_t most = PACKED_BYTES / int64_t(sizeof(Sum)) / k.lanes;
       band_rows = s.h.outputs;
       while (band_rows > 1 && band_pixels(band_rows) > most) band_rows = ceil_div(band_rows, 2);
       bands = ceil_div(s.h.outputs, band_rows);
@@ -80,18 +83,19 @@ struct CorrelateSchedule {
 
 template <class T>
 struct CorrelateArrays {
+  using Sum = SumOf<T>;
   RowTaps* rows;  // [output rows]
-  T* weight;      // [filters][filter taps][padded groups]
-  T* bias;        // [outputs][padded groups]
-  T* packed;      // [threads]: band of the input, one or two of the output
+  Sum* weight;    // [filters][filter taps][padded groups]
+  Sum* bias;      // [outputs][padded groups]
+  Sum* packed;    // [threads]: band of the input, one or two of the output
   int64_t bytes;
 
   CorrelateArrays(const CorrelateSchedule<T>& p, void* base) {
     Workspace workspace(base);
     rows = workspace.take<RowTaps>(p.s.h.outputs);
-    weight = workspace.take<T>(p.filters * p.taps * p.vectors.padded());
-    bias = workspace.take<T>(p.s.outputs * p.vectors.padded());
-    packed = workspace.take<T>(p.threads * p.packed());
+    weight = workspace.take<Sum>(p.filters * p.taps * p.vectors.padded());
+    bias = workspace.take<Sum>(p.s.outputs * p.vectors.padded());
+    packed = workspace.take<Sum>(p.threads * p.packed());
     bytes = workspace.bytes();
   }
 };
@@ -100,19 +104,19 @@ template <class T>
 void pack_filters(const CorrelateSchedule<T>& p, const T* w, const T* bias,
                   const CorrelateArrays<T>& b) {
   const int64_t width = p.vectors.padded(), groups = p.s.groups;
-  if (groups < width) std::fill(b.weight, b.weight + p.filters * p.taps * width, T(0));
+  if (groups < width) std::fill(b.weight, b.weight + p.filters * p.taps * width, SumOf<T>(0));
   constexpr int64_t TOGETHER = 64;  // groups of a job
   const int64_t jobs = ceil_div(groups, TOGETHER);
   parallel_jobs(p.filters * p.taps * groups < 10'000 ? 1 : p.threads, jobs * p.filters,
                 [&](int64_t job, int) {
                   const int64_t first = job % jobs * TOGETHER, m = job / jobs;
-                  p.k.transpose(min64(TOGETHER, groups - first), p.taps,
-                                w + (first * p.filters + m) * p.taps, p.filters * p.taps,
-                                b.weight + m * p.taps * width + first, width);
+                  p.k.transpose_in(min64(TOGETHER, groups - first), p.taps,
+                                   w + (first * p.filters + m) * p.taps, p.filters * p.taps,
+                                   b.weight + m * p.taps * width + first, width);
                 });
   for (int64_t o = 0; o < p.s.outputs; ++o)
     for (int64_t g = 0; g < width; ++g)
-      b.bias[o * width + g] = bias && g < groups ? bias[g * p.s.outputs + o] : T(0);
+      b.bias[o * width + g] = bias && g < groups ? SumOf<T>(bias[g * p.s.outputs + o]) : 0;
 }
 
 // Returns the leaf kernel for one phase of the columns.
@@ -130,29 +134,30 @@ typename DepthwiseKernels<T>::Row row_kernel(const DepthwiseKernels<T>& k, const
 // Where the rows of a band are, from row 0 and column 0 of the image on, and which channels run.
 template <class T>
 struct CorrelateRows {
+  using Sum = SumOf<T>;
   const T* in;
   int64_t in_row, in_column;
-  const T* start;                   // added to every sum
+  const Sum* start;                 // added to every sum
   int64_t start_row, start_column;  // 0: the same for every pixel
   T* out;
   int64_t out_row, out_column;
-  const T* weight;
+  const Sum* weight;
   int64_t channels;
   bool ahead, past_caches;
 };
 
 // Output row o, all columns, phase by phase.
-template <class T>
-void correlate_row(const CorrelateSchedule<T>& p, const RowTaps& taps, const CorrelateRows<T>& t,
-                   int64_t o) {
+template <class T, class E>
+void correlate_row(const CorrelateSchedule<T>& p, const DepthwiseKernels<E>& kernels,
+                   const RowTaps& taps, const CorrelateRows<E>& t, int64_t o) {
   const DepthwiseCorrelation& s = p.s;
   const Phase& h = *taps.phase;
   const int64_t width = p.vectors.padded();
   const int64_t weight_row = s.w.filter_taps * width;
   for (int64_t c = 0; c < s.w.phases; ++c) {
     const Phase& w = s.w.phase[c];
-    T* out = t.out + o * t.out_row + c * t.out_column;
-    DepthwiseRow<T> row{};
+    E* out = t.out + o * t.out_row + c * t.out_column;
+    DepthwiseRow<E> row{};
     row.columns = {w.axis.outputs, s.w.source,  w.axis.stride,
                    w.axis.first,   w.axis.taps, w.axis.step};
     row.channels = t.channels;
@@ -170,7 +175,7 @@ void correlate_row(const CorrelateSchedule<T>& p, const RowTaps& taps, const Cor
     row.past_caches = t.past_caches;
     if (t.ahead) row.x_ahead = row.rows * row.x_row;
     if (t.ahead && !t.past_caches) row.y_ahead = t.out_row;
-    row_kernel(p.kernels, w.axis)(row);
+    row_kernel(kernels, w.axis)(row);
   }
 }
 
@@ -196,10 +201,10 @@ void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, co
     rows.weight = b.weight + c;
     rows.channels = i + 1 == blocks ? s.groups - c : p.block;
     rows.ahead = s.in.n * int64_t(sizeof(T)) >= AHEAD_BYTES;
-    rows.past_caches = s.N * s.out.n * int64_t(sizeof(T)) >= PAST_CACHES_BYTES &&
+    rows.past_caches = !IS_WIDENED<T> && s.N * s.out.n * int64_t(sizeof(T)) >= PAST_CACHES_BYTES &&
                        reinterpret_cast<uintptr_t>(out) % CACHE_LINE == 0 &&
                        s.groups % p.k.lanes == 0;
-    for (int64_t o = o_begin; o < o_end; ++o) correlate_row(p, b.rows[o], rows, o);
+    for (int64_t o = o_begin; o < o_end; ++o) correlate_row(p, p.kernels, b.rows[o], rows, o);
   }
 }
 
@@ -213,17 +218,17 @@ void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, cons
   const int64_t o_begin = band * p.band_rows, o_end = min64(o_begin + p.band_rows, s.h.outputs);
   const int64_t lanes = p.k.lanes, g = p.vectors.first(vector), width = p.vectors.padded();
   const Window source = source_rows(b.rows, o_begin, o_end);
-  T* packed = b.packed + thread * p.packed();
-  if (p.vectors.used() < lanes) std::fill(packed, packed + p.packed_in, T(0));
+  SumOf<T>* packed = b.packed + thread * p.packed();
+  if (p.vectors.used() < lanes) std::fill(packed, packed + p.packed_in, SumOf<T>(0));
   const int64_t out_row = s.w.outputs * lanes;
-  CorrelateRows<T> rows{};
+  CorrelateRows<SumOf<T>> rows{};
   rows.in = packed - source.first * s.w.source * lanes;
   rows.in_row = s.w.source * lanes;
   rows.in_column = rows.out_column = rows.channels = lanes;
   rows.out_row = out_row;
   for (int64_t o = 0; o < s.outputs; ++o) {
-    T* result = packed + p.packed_in;
-    T* earlier = result + p.packed_out;  // the sums over the inputs before
+    SumOf<T>* result = packed + p.packed_in;
+    SumOf<T>* earlier = result + p.packed_out;  // the sums over the inputs before
     for (int64_t i = 0; i < s.inputs; ++i, std::swap(result, earlier)) {
       if (o == 0)
         pack_lanes(p.k, in + n * s.in.n, s.in, {g * s.inputs + i, s.inputs, p.vectors.used()},
@@ -233,7 +238,8 @@ void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, cons
       rows.start_row = i == 0 ? 0 : out_row;
       rows.start_column = i == 0 ? 0 : lanes;
       rows.out = result - o_begin * out_row;
-      for (int64_t row = o_begin; row < o_end; ++row) correlate_row(p, b.rows[row], rows, row);
+      for (int64_t row = o_begin; row < o_end; ++row)
+        correlate_row(p, p.packed_kernels, b.rows[row], rows, row);
     }
     unpack_lanes(p.k, earlier, lanes, {g * s.outputs + o, s.outputs, p.vectors.used()}, o_begin,
                  o_end - o_begin, s.w.outputs, out + n * s.out.n, s.out);
@@ -244,7 +250,8 @@ void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, cons
 
 template <class T>
 int64_t depthwise_correlate_bytes(const DepthwiseCorrelation& s, int threads) {
-  if (PlaneSchedule<T>(s, threads).plane) return 0;
+  const PlaneSchedule<T> planes(s, threads);
+  if (planes.plane) return PlaneArrays<T>(planes, nullptr).bytes;
   return CorrelateArrays<T>(CorrelateSchedule<T>(s, threads), nullptr).bytes;
 }
 
@@ -252,7 +259,7 @@ template <class T>
 void depthwise_correlate(const DepthwiseCorrelation& s, const T* in, const T* w, const T* bias,
                          T* out, void* workspace, int threads) {
   const PlaneSchedule<T> planes(s, threads);
-  if (planes.plane) return run_planes(planes, in, w, bias, out);
+  if (planes.plane) return run_planes(planes, in, w, bias, out, workspace);
   const CorrelateSchedule<T> p(s, threads);
   const CorrelateArrays<T> b(p, workspace);
   fill_rows(s.h, b.rows);

@@ -21,7 +21,7 @@ struct DepthwiseCorrelation {
   Strides in, out;
 };
 
-constexpr DepthwiseCorrelation forward_correlation(const Conv2dShape& s) {
+constexpr DepthwiseCorrelation depthwise_forward(const Conv2dShape& s) {
   return {s.N,
           s.groups,
           1,
@@ -31,7 +31,7 @@ constexpr DepthwiseCorrelation forward_correlation(const Conv2dShape& s) {
           s.x_strides(),
           s.y_strides()};
 }
-constexpr DepthwiseCorrelation gradient_correlation(const Conv2dShape& s) {
+constexpr DepthwiseCorrelation depthwise_backward_input(const Conv2dShape& s) {
   return {s.N,
           s.groups,
           s.group_OC(),

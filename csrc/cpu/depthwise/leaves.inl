@@ -39,8 +39,7 @@ constexpr void add_sums_tiles(DepthwiseKernels<T>& k) {
 }
 
 template <class T>
-constexpr DepthwiseKernels<T> make_table() {
-  DepthwiseKernels<T> k{};
+constexpr DepthwiseKernels<T> with_tiles(DepthwiseKernels<T> k) {
   add_row_tiles<T, 1>(k);
   add_row_tiles<T, 2>(k);
   add_row_tiles<T, 3>(k);
@@ -58,6 +57,17 @@ constexpr DepthwiseKernels<T> make_table() {
   add_sums_tiles<T, 5>(k);
   add_sums_tiles<T, 7>(k);
   return k;
+}
+
+template <class T>
+constexpr DepthwiseKernels<T> make_table() {
+  DepthwiseKernels<T> k{};
+  // In place for what 16-bit tensors meet: AVX2 and AVX-512. Others pack them, and compile sooner.
+  constexpr bool IN_PLACE = REGISTER_BYTES > 16 && REGISTER_BYTES == VECTOR_BYTES;
+  if constexpr (IS_HALF<T> && !IN_PLACE)
+    return k;
+  else
+    return with_tiles(k);
 }
 
 #define TABLE DepthwiseKernels

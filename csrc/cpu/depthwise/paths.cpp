@@ -32,7 +32,7 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
   if (min64(s.stride_h, s.IH) > PhasedAxis::MOST_PHASES ||
       min64(s.stride_w, s.IW) > PhasedAxis::MOST_PHASES)
     return "the stride is above 16";
-  const DepthwiseCorrelation c = gradient_correlation(s);
+  const DepthwiseCorrelation c = depthwise_backward_input(s);
   return rows_fit(c.h.most_source_rows(1), s.IW + s.OW()) ? HOLDS
                                                           : "a few rows are too large to pack";
 }
@@ -44,23 +44,23 @@ WhyNot is_profitable(const Conv2dShape& s) {
 
 template <class T>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
-  return depthwise_correlate_bytes<T>(forward_correlation(s), context.threads);
+  return depthwise_correlate_bytes<T>(depthwise_forward(s), context.threads);
 }
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  depthwise_correlate(forward_correlation(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  depthwise_correlate(depthwise_forward(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
   return true;
 }
 
 template <class T>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
-  return depthwise_correlate_bytes<T>(gradient_correlation(s), context.threads);
+  return depthwise_correlate_bytes<T>(depthwise_backward_input(s), context.threads);
 }
 template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  depthwise_correlate<T>(gradient_correlation(s), b.grad_y, b.w, nullptr, b.grad_x, workspace,
+  depthwise_correlate<T>(depthwise_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace,
                          context.threads);
   return true;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "../common/parallel.h"
+#include "../common/workspace.h"
 #include "../simd/table.h"
 #include "correlate.h"
 #include "table.h"
@@ -19,7 +20,7 @@ constexpr int64_t JOB_PIXELS = 4096;  // of a job that has several planes
 // AVX2 where rows are shorter than a vector of AVX-512.
 template <class T>
 Isa isa_for_rows(int64_t columns) {
-  return columns < row_kernels<T>(isa()).lanes ? isa_for_channels(1, sizeof(T)) : isa();
+  return columns < row_kernels<T>(isa()).lanes ? isa_for_channels(1, sizeof(SumOf<T>)) : isa();
 }
 
 template <class T>
@@ -45,6 +46,7 @@ struct PlaneSchedule {
     if (!dense || !neighbours || h.taps > DepthwiseKernels<T>::MOST_TAPS) return;
     if (c.h.outputs < kernels.plane_rows || 2 * c.w.outputs <= lanes) return;
     plane = kernels.plane[h.taps - 1];
+    if (!plane) return;
     const int64_t pixels = c.h.outputs * c.w.outputs;
     planes = c.N * c.groups * c.outputs;
     threads = threads_for(planes * pixels * h.taps * w.taps, wanted_threads);
@@ -53,10 +55,30 @@ struct PlaneSchedule {
                                           c.h.outputs / kernels.plane_rows);
     together = parts > 1 ? 1 : max64(1, JOB_PIXELS / pixels);
   }
+  int64_t w_count() const { return s.groups * s.outputs * s.h.filter_taps * s.w.filter_taps; }
+};
+
+// The filters, widened if they have to be.
+template <class T>
+struct PlaneArrays {
+  SumOf<T>* w;
+  int64_t bytes;
+
+  PlaneArrays(const PlaneSchedule<T>& p, void* base) {
+    Workspace workspace(base);
+    w = workspace.take<SumOf<T>>(IS_WIDENED<T> ? p.w_count() : 0);
+    bytes = workspace.bytes();
+  }
 };
 
 template <class T>
-void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const T* bias, T* out) {
+void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const T* bias, T* out,
+                void* workspace) {
+  const SumOf<T>* filters = PlaneArrays<T>(p, workspace).w;
+  if constexpr (IS_WIDENED<T>)
+    row_kernels<T>(p.isa).copy_in(1, p.w_count(), w, 0, PlaneArrays<T>(p, workspace).w, 0, 0);
+  else
+    filters = w;
   const DepthwiseCorrelation& s = p.s;
   const int64_t taps = p.h.taps * p.w.taps, channels = s.groups * s.outputs;
   DepthwisePlane<T> all{};
@@ -64,7 +86,7 @@ void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const T* bia
   all.KW = p.w.taps;
   all.first_row = p.h.first, all.first_column = p.w.first;
   all.w_row = s.h.phase[0].step_k * p.w.taps, all.w_column = s.w.phase[0].step_k;
-  const T* first_tap = w + s.h.phase[0].first_k * p.w.taps + s.w.phase[0].first_k;
+  const SumOf<T>* first_tap = filters + s.h.phase[0].first_k * p.w.taps + s.w.phase[0].first_k;
   all.ahead = 2 * p.kernels.plane_rows;
   // How far the vector of the last columns reaches beyond the end of a row.
   const int64_t over = max64(all.OW, p.lanes) + all.first_column + all.KW - all.IW;
@@ -79,7 +101,7 @@ void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const T* bia
       t.x = in + n * s.in.n + c / s.outputs * s.in.c;
       t.y = out + n * s.out.n + c * s.out.c;
       t.w = first_tap + c * taps;
-      t.bias = bias ? bias[c] : T(0);
+      t.bias = bias ? SumOf<T>(bias[c]) : 0;
       const int64_t elements = s.N * s.in.n, plane = s.h.source * s.w.source;
       const int64_t before = t.x - in, after = elements - before - plane;
       t.between_planes = before >= -t.first_column && after >= over;

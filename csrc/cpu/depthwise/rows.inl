@@ -18,7 +18,7 @@ FASTCONV_LEAF void row_tile(const DepthwiseRow<T>& t, int64_t j, int64_t c) {
   const int64_t first = j * t.columns.stride + t.columns.first;
   const int64_t low = -first, high = t.columns.source - first;  // columns inside the image
   const T* row = t.x + first * t.x_column + c;
-  const T* w_row = t.w + c;
+  const SumOf<T>* w_row = t.w + c;
   for (int64_t a = 0; a < t.rows; ++a, row += t.x_row, w_row += t.w_row) {
     if constexpr (TAPS == 0) {
       for (int64_t b = 0; b < t.columns.taps; ++b) {

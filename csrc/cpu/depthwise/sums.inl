@@ -88,7 +88,7 @@ void depthwise_sums(const DepthwiseSums<T>& t) {
   for (int a = 0; a < TAP_ROWS; ++a)
 #pragma GCC unroll 8
     for (int b = 0; b < TAPS; ++b) {
-      T* at = t.sums + a * t.sums_row + b * LANES<T>;
+      SumOf<T>* at = t.sums + a * t.sums_row + b * LANES<T>;
       store(at, load(at) + acc[a][b]);
     }
   if (t.bias_sum) store(t.bias_sum, load(t.bias_sum) + bias);

@@ -19,17 +19,19 @@ struct DepthwiseColumns {
 // One output row:
 //   y[j][c] = start[j][c] + sum over a,b of w[a][b][c] * x[a][column(j, b)][c]
 // for all columns j, `rows` rows a, and `channels` channels c, at least a vector of them. All
-// distances are in elements, and channels are neighbours.
+// distances are in elements, and channels are neighbours. x and y are stored as T, the rest is what the
+// driver has packed.
 template <class T>
 struct DepthwiseRow {
+  using Sum = SumOf<T>;
   DepthwiseColumns columns;
   int64_t channels;
   int64_t rows;
   const T* x;
   int64_t x_row, x_column;
-  const T* w;
+  const Sum* w;
   int64_t w_row, w_column;
-  const T* start;
+  const Sum* start;
   int64_t start_column;  // 0: the same for every column
   T* y;
   int64_t y_column;
@@ -44,13 +46,14 @@ struct DepthwiseRow {
 // written if `end` is within a tile. OW may be below a vector; then the whole plane is written.
 template <class T>
 struct DepthwisePlane {
+  using Sum = SumOf<T>;
   int64_t IH, IW, OH, OW, KW;
   int64_t first_row, first_column;
   int64_t begin, end;
   const T* x;
-  const T* w;
+  const Sum* w;
   int64_t w_row, w_column;
-  T bias;
+  Sum bias;
   T* y;
   bool between_planes;  // there are planes of the tensor before and after x
   int64_t ahead;        // rows to what is prefetched; 0: nothing is
@@ -62,6 +65,7 @@ struct DepthwisePlane {
 // Taps whose row is not in [0, source_rows), or whose column is outside, are left out.
 template <class T>
 struct DepthwiseSums {
+  using Sum = SumOf<T>;
   DepthwiseColumns columns;
   int64_t rows;
   int64_t source_rows, first_row, row_stride, row_step;
@@ -69,12 +73,13 @@ struct DepthwiseSums {
   int64_t x_row, x_column;
   const T* grad_y;
   int64_t y_row, y_column;
-  T* sums;  // neighbouring taps are a vector apart
+  Sum* sums;  // neighbouring taps are a vector apart
   int64_t sums_row;
-  T* bias_sum;  // += the sum of grad_y, or null
+  Sum* bias_sum;  // += the sum of grad_y, or null
   int64_t x_ahead, y_ahead;
 };
 
+// All null: there are none for T on this instruction set, and bands are packed.
 template <class T>
 struct DepthwiseKernels {
   // There are register tiles for neighbouring taps (step 1) with these strides and taps in a row.

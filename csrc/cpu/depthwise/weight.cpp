@@ -30,15 +30,18 @@ constexpr int64_t AHEAD_BYTES = 256 * 1024;          // of one image
 
 template <class T>
 struct WeightSchedule {
+  using Sum = SumOf<T>;  // of packed bands and sums
   const Conv2dShape& s;
-  const Isa isa = isa_for_channels(s.groups, sizeof(T));
+  const Isa isa = isa_for_channels(s.groups, sizeof(Sum));
   const RowKernels<T>& k = row_kernels<T>(isa);
   const DepthwiseKernels<T>& kernels = depthwise_kernels<T>(isa);
+  const DepthwiseKernels<Sum>& packed_kernels = depthwise_kernels<Sum>(isa);
   const GroupVectors vectors{s.groups, k.lanes};
   const PhasedAxis h = forward_axis(rows_axis(s));
   const int64_t M = s.group_OC(), taps = s.KH * s.KW;
   const int64_t OH = s.OH(), OW = s.OW();
-  const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes;
+  const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes &&
+                        kernels.any_row != nullptr;
   int threads;
   int64_t band_rows, bands;    // output rows of a band, bands of an image
   int64_t units;               // (n, band) pairs
@@ -47,12 +50,13 @@ struct WeightSchedule {
 
   WeightSchedule(const Conv2dShape& shape, int wanted_threads) : s(shape) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
-    const int64_t row = (s.IW * s.stride_h + OW) * max64(CACHE_LINE, k.lanes * int64_t(sizeof(T)));
+    const int64_t row =
+        (s.IW * s.stride_h + OW) * max64(CACHE_LINE, k.lanes * int64_t(sizeof(Sum)));
     const int64_t most = min64(max64(BAND_ROWS, BAND_BYTES / row), max64(1, BAND_PIXELS / OW));
     band_rows = min64(OH, most);
     bands = ceil_div(OH, band_rows);
     units = s.N * bands;
-    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(T)) / (vectors.count() * vector_sums());
+    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(Sum)) / (vectors.count() * vector_sums());
     const int64_t wanted = in_place ? JOBS : ceil_div(JOBS, vectors.count());
     shares = clamp64(wanted, 1, max64(1, min64(units, room)));
     splits = in_place ? min64(vectors.count(), ceil_div(JOBS, shares)) : vectors.count();
@@ -66,22 +70,24 @@ struct WeightSchedule {
 
 template <class T>
 struct WeightArrays {
-  T* sums;    // [shares][vectors][M][taps + 1][lanes]
-  T* packed;  // [threads]: band of x, band of grad_y
+  using Sum = SumOf<T>;
+  Sum* sums;    // [shares][vectors][M][taps + 1][lanes]
+  Sum* packed;  // [threads]: band of x, band of grad_y
   int64_t bytes;
 
   WeightArrays(const WeightSchedule<T>& p, void* base) {
     Workspace workspace(base);
-    sums = workspace.take<T>(p.shares * p.vectors.count() * p.vector_sums());
-    packed = workspace.take<T>(p.threads * (p.packed_x + p.packed_y));
+    sums = workspace.take<Sum>(p.shares * p.vectors.count() * p.vector_sums());
+    packed = workspace.take<Sum>(p.threads * (p.packed_x + p.packed_y));
     bytes = workspace.bytes();
   }
 };
 
 // Adds the sums of one band and vector, tile of taps by tile of taps, to [taps + 1][lanes].
-template <class T>
-void sum_band(const WeightSchedule<T>& p, DepthwiseSums<T> t, T* sums, bool with_bias) {
-  using Kernels = DepthwiseKernels<T>;
+template <class T, class E>
+void sum_band(const WeightSchedule<T>& p, const DepthwiseKernels<E>& kernels, DepthwiseSums<E> t,
+              SumOf<T>* sums, bool with_bias) {
+  using Kernels = DepthwiseKernels<E>;
   const Conv2dShape& s = p.s;
   const bool special = s.dilation_w == 1 && s.stride_w <= Kernels::MOST_STRIDE;
   const int64_t lanes = p.k.lanes, first_row = t.first_row, first_column = t.columns.first;
@@ -89,8 +95,8 @@ void sum_band(const WeightSchedule<T>& p, DepthwiseSums<T> t, T* sums, bool with
   t.bias_sum = with_bias ? sums + p.taps * lanes : nullptr;
   for (int64_t b = 0; b < s.KW; b += t.columns.taps) {
     int64_t width = min64(s.KW - b, Kernels::MOST_TAPS);
-    while (p.kernels.tap_rows[width - 1] == 0) --width;
-    const int64_t most = special ? p.kernels.tap_rows[width - 1] : 1;
+    while (kernels.tap_rows[width - 1] == 0) --width;
+    const int64_t most = special ? kernels.tap_rows[width - 1] : 1;
     for (int64_t a = 0, rows; a < s.KH; a += rows) {
       rows = s.KH - a >= most ? most : 1;
       t.columns.taps = width;
@@ -98,9 +104,9 @@ void sum_band(const WeightSchedule<T>& p, DepthwiseSums<T> t, T* sums, bool with
       t.first_row = first_row + a * s.dilation_h;
       t.sums = sums + (a * s.KW + b) * lanes;
       if (!special) {
-        p.kernels.any_sums[width - 1](t);
+        kernels.any_sums[width - 1](t);
       } else {
-        const auto& tile = p.kernels.sums[s.stride_w - 1][width - 1];
+        const auto& tile = kernels.sums[s.stride_w - 1][width - 1];
         (rows == most ? tile.most : tile.one)(t);
       }
       t.bias_sum = nullptr;
@@ -118,11 +124,11 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
   const int64_t v_begin = split * count / p.splits, v_end = (split + 1) * count / p.splits;
   const int64_t lanes = p.k.lanes;
   const Strides xs = s.x_strides(), ys = s.y_strides();
-  T* sums = b.sums + share * count * p.vector_sums();
-  std::fill(sums + v_begin * p.vector_sums(), sums + v_end * p.vector_sums(), T(0));
-  T* packed_x = b.packed + thread * (p.packed_x + p.packed_y);
-  T* packed_y = packed_x + p.packed_x;
-  if (p.vectors.used() < lanes) std::fill(packed_x, packed_y + p.packed_y, T(0));
+  SumOf<T>* sums = b.sums + share * count * p.vector_sums();
+  std::fill(sums + v_begin * p.vector_sums(), sums + v_end * p.vector_sums(), SumOf<T>(0));
+  SumOf<T>* packed_x = b.packed + thread * (p.packed_x + p.packed_y);
+  SumOf<T>* packed_y = packed_x + p.packed_x;
+  if (p.vectors.used() < lanes) std::fill(packed_x, packed_y + p.packed_y, SumOf<T>(0));
 
   for (int64_t u = share * p.units / p.shares; u < (share + 1) * p.units / p.shares; ++u) {
     const int64_t n = u / p.bands, band = u % p.bands;
@@ -131,21 +137,24 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
     const int64_t bottom = top + (end - 1 - begin) * s.stride_h + (s.KH - 1) * s.dilation_h + 1;
     const Window source{clamp64(top, 0, s.IH), clamp64(bottom, 0, s.IH)};
     const T *x = io.x + n * xs.n, *grad_y = io.grad_y + n * ys.n;
-    DepthwiseSums<T> t{};
-    t.columns = {p.OW, s.IW, s.stride_w, -s.pad_left, 0, s.dilation_w};
-    t.rows = end - begin;
-    t.source_rows = source.end - source.first;
-    t.first_row = top - source.first;
-    t.row_stride = s.stride_h;
-    t.row_step = s.dilation_h;
-    t.x_row = p.in_place ? xs.h : s.IW * lanes;
-    t.x_column = p.in_place ? xs.w : lanes;
-    t.y_row = p.in_place ? ys.h : p.OW * lanes;
-    t.y_column = p.in_place ? ys.w : lanes;
+    const auto set_band = [&](auto& t, int64_t x_column, int64_t y_column) {
+      t.columns = {p.OW, s.IW, s.stride_w, -s.pad_left, 0, s.dilation_w};
+      t.rows = end - begin;
+      t.source_rows = source.end - source.first;
+      t.first_row = top - source.first;
+      t.row_stride = s.stride_h;
+      t.row_step = s.dilation_h;
+      t.x_row = s.IW * x_column;
+      t.x_column = x_column;
+      t.y_row = p.OW * y_column;
+      t.y_column = y_column;
+    };
     for (int64_t v = v_begin; v < v_end; ++v) {
       const int64_t g = p.vectors.first(v), used = p.vectors.used();
-      T* vector_sums = sums + v * p.vector_sums();
+      SumOf<T>* vector_sums = sums + v * p.vector_sums();
       if (p.in_place) {
+        DepthwiseSums<T> t{};
+        set_band(t, xs.w, ys.w);
         t.x = x + source.first * xs.h + g;
         t.grad_y = grad_y + begin * ys.h + g;
         const bool new_line = v == v_begin || g % (CACHE_LINE / int64_t(sizeof(T))) == 0;
@@ -153,16 +162,18 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
           t.x_ahead = t.rows * s.stride_h * xs.h;
           t.y_ahead = t.rows * ys.h;
         }
-        sum_band(p, t, vector_sums, io.grad_bias != nullptr);
-        t.x_ahead = t.y_ahead = 0;
+        sum_band(p, p.kernels, t, vector_sums, io.grad_bias != nullptr);
         continue;
       }
+      DepthwiseSums<SumOf<T>> t{};
+      set_band(t, lanes, lanes);
       pack_lanes(p.k, x, xs, {g, 1, used}, source.first, t.source_rows, s.IW, packed_x, lanes);
       t.x = packed_x;
       t.grad_y = packed_y;
       for (int64_t m = 0; m < p.M; ++m) {
         pack_lanes(p.k, grad_y, ys, {g * p.M + m, p.M, used}, begin, t.rows, p.OW, packed_y, lanes);
-        sum_band(p, t, vector_sums + m * p.filter_sums(), io.grad_bias != nullptr);
+        sum_band(p, p.packed_kernels, t, vector_sums + m * p.filter_sums(),
+                 io.grad_bias != nullptr);
       }
     }
   }
@@ -172,13 +183,14 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
 template <class T>
 void finish_vector(const WeightSchedule<T>& p, const WeightArrays<T>& b,
                    const BackwardWeightBuffers<T>& io, int64_t v) {
-  T* sums = b.sums + v * p.vector_sums();
+  SumOf<T>* sums = b.sums + v * p.vector_sums();
   for (int64_t share = 1; share < p.shares; ++share)
     p.k.add(p.vector_sums(), sums + share * p.vectors.count() * p.vector_sums(), sums);
   const int64_t g = p.vectors.first(v), used = p.vectors.used();
   for (int64_t m = 0; m < p.M; ++m, sums += p.filter_sums()) {
     // [taps][lanes] -> the taps of each filter; a filter has one input channel in either layout.
-    p.k.transpose(p.taps, used, sums, p.k.lanes, io.grad_w + (g * p.M + m) * p.taps, p.M * p.taps);
+    p.k.transpose_out(p.taps, used, sums, p.k.lanes, io.grad_w + (g * p.M + m) * p.taps,
+                      p.M * p.taps);
     if (io.grad_bias)
       for (int64_t lane = 0; lane < used; ++lane)
         io.grad_bias[(g + lane) * p.M + m] = sums[p.taps * p.k.lanes + lane];

@@ -110,7 +110,7 @@ void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T*
             to[inside.first + q] = from[c * band.x.c + q * stride];
       }
       if (count > 0 && band.x.w != 1)  // NHWC: a (columns, channels) matrix
-        k.transpose(count, band.C, from, band.x.w * stride, row + inside.first, band.plane());
+        k.transpose_in(count, band.C, from, band.x.w * stride, row + inside.first, band.plane());
     }
   }
 }

@@ -133,7 +133,7 @@ void pack_weights(const CorrelationSchedule<T>& p, const T* weight, const T* bia
         if (channels < width)
           for (int64_t i = 0; i < taps * width; ++i) to[i] = 0;
         if (contiguous) {
-          p.k.transpose(channels, taps, from, s.weight.n, to, width);
+          p.k.transpose_in(channels, taps, from, s.weight.n, to, width);
         } else {
           for (int64_t c = 0; c < s.C; ++c)
             for (int64_t a = 0; a < s.h.taps; ++a)
@@ -185,7 +185,7 @@ void run_pixels(const CorrelationSchedule<T>& p, const CorrelationArrays<T>& b, 
       const T* from = scratch + i * lanes;
       T* to = y + b.y_offset[v + i];
       if (p.s.y.c == 1) {
-        p.k.transpose(t.channels, b.lanes[v + i], from, t.y_channel, to, p.s.y.w);
+        p.k.transpose_out(t.channels, b.lanes[v + i], from, t.y_channel, to, p.s.y.w);
       } else {
         for (int64_t m = 0; m < t.channels; ++m)
           for (int64_t j = 0; j < b.lanes[v + i]; ++j)
@@ -215,7 +215,7 @@ void run_channels(const CorrelationSchedule<T>& p, ChannelTile<T> t, int64_t row
       tiles_of[pixels - 1](t);
       if (direct) continue;
       if (p.s.y.w == 1) {
-        p.k.transpose(pixels, t.channels, scratch, width, to, p.s.y.c);
+        p.k.transpose_out(pixels, t.channels, scratch, width, to, p.s.y.c);
       } else {
         for (int64_t q = 0; q < pixels; ++q)
           for (int64_t m = 0; m < t.channels; ++m)
@@ -277,6 +277,6 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
 #define INSTANTIATE(T)                                                    \
   template int64_t correlate_workspace_bytes<T>(const Correlation&, int); \
   template void correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int);
-FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

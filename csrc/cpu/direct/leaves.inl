@@ -43,5 +43,6 @@ constexpr DirectKernels<T> make_table() {
 }
 
 #define TABLE DirectKernels
+#define TABLE_TYPES FASTCONV_FOR_EACH_SUM
 #define TABLE_NAME direct_kernels
 #include "../simd/end.inl"

@@ -65,17 +65,26 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> direct_forward_path() {
-  return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path_for_16_bits<ForwardBuffers<T>>("direct");
+  else
+    return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> direct_backward_input_path() {
-  return {"direct", supports_backward_input, always, backward_input_bytes<T>,
-          run_backward_input<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path_for_16_bits<BackwardInputBuffers<T>>("direct");
+  else
+    return {"direct", supports_backward_input, always, backward_input_bytes<T>,
+            run_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> direct_backward_weight_path() {
-  return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
-          run_backward_weight<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path_for_16_bits<BackwardWeightBuffers<T>>("direct");
+  else
+    return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
+            run_backward_weight<T>};
 }
 
 #define INSTANTIATE(T)                                                 \

@@ -95,7 +95,7 @@ void pack_grad_y(const DirectWeightSchedule<T>& p, const T* grad_y, int64_t chan
     for (int64_t i = 0; i < pixels; ++i)
       for (int64_t m = channels; m < width; ++m) packed[i * width + m] = 0;
   if (y.w == 1)
-    p.k.transpose(channels, pixels, grad_y, y.c, packed, width);
+    p.k.transpose_in(channels, pixels, grad_y, y.c, packed, width);
   else
     for (int64_t i = 0; i < pixels; ++i)
       std::memcpy(packed + i * width, grad_y + i * y.w, channels * sizeof(T));
@@ -148,7 +148,7 @@ void finish_panel(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>&
     std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
   const Strides w = s.w_strides();
   if (w.w == 1) {
-    p.k.transpose(p.taps, channels, sum, width, io.grad_w + oc * w.n, w.n);
+    p.k.transpose_out(p.taps, channels, sum, width, io.grad_w + oc * w.n, w.n);
     return;
   }
   for (int64_t c = 0; c < s.group_IC(); ++c)
@@ -185,6 +185,6 @@ void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, voi
 #define INSTANTIATE(T)                                                        \
   template int64_t direct_weight_workspace_bytes<T>(const Conv2dShape&, int); \
   template void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
-FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -23,7 +23,7 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
     const int64_t m = p.channel_lanes ? p.panels.first(share) : share * M_ALIGNMENT;
     const T* from = weight + group * s.weight_group + m * s.weight.n;
     const int64_t row = p.channel_lanes ? p.terms.count() : p.weight_row();
-    T* to = b.weights + group * p.weight_count() + m * row;
+    SumOf<T>* to = b.weights + group * p.weight_count() + m * row;
     if (p.channel_lanes)
       pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
@@ -33,14 +33,14 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
 
 // Writes c of a block to y.
 template <class T>
-void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, T* y) {
+void write_block(const GemmSchedule<T>& p, const GemmJob& job, const SumOf<T>* c, T* y) {
   const Correlation& s = p.s;
   const int64_t M = job.M, m = job.group * s.M + job.m;
   const int64_t c_m = p.channel_lanes ? 1 : p.c_row(), c_p = p.channel_lanes ? p.c_row() : 1;
   y += m * s.y.c;
   const bool dense = s.y.h == s.w.outputs * s.y.w;  // rows of an image follow each other
   const int64_t image = s.h.outputs * s.w.outputs;
-  const auto write = [&](const T* from, T* to, int64_t pixels) {
+  const auto write = [&](const SumOf<T>* from, T* to, int64_t pixels) {
     if (p.channel_lanes && s.y.c == 1) return p.k.write_rows(pixels, M, from, c_p, to, s.y.w);
     if (!p.channel_lanes && s.y.w == 1) return p.k.write_rows(M, pixels, from, c_m, to, s.y.c);
     for (int64_t i = 0; i < M; ++i)
@@ -62,63 +62,67 @@ void write_block(const GemmSchedule<T>& p, const GemmJob& job, const T* c, T* y)
 // Sums the products of one chunk of terms into c, with lanes of channels.
 template <class T>
 void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                       const TermChunk& chunk, const T* x, const T* bias, T* patches, T* c, T* y) {
+                       const TermChunk& chunk, const T* x, SumOf<T>* patches, SumOf<T>* c, T* y,
+                       bool with_bias) {
   const Correlation& s = p.s;
-  pack_pixel_rows(s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
-  const T* weights = b.weights + job.group * p.weight_count();
+  pack_pixel_rows(p.rows, s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
+  const SumOf<T>* weights = b.weights + job.group * p.weight_count();
   const int64_t first = job.share * p.panels.panels / p.m_shares;
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
   for (int64_t i = first; i < last; ++i) {
     const int64_t width = p.panels.width(i), m = p.panels.first(i);
-    StridedProduct<T> product{chunk.count,
-                              patches,
-                              chunk.count,
-                              1,
-                              weights + m * p.terms.count() + chunk.k * width,
-                              width,
-                              c + m - job.m,
-                              p.c_row(),
-                              chunk.k > 0};
-    if (bias) product.column_start = b.bias + job.group * p.panels.first(p.panels.panels) + m;
+    StridedProduct<SumOf<T>> product{chunk.count,
+                                     patches,
+                                     chunk.count,
+                                     1,
+                                     weights + m * p.terms.count() + chunk.k * width,
+                                     width,
+                                     c + m - job.m,
+                                     p.c_row(),
+                                     chunk.k > 0};
+    if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
     if (!p.direct_to_y()) {
       multiply_strided(p.k, width / p.lanes, job.count, product);
       continue;
     }
-    product.c_row = s.y.w;
-    for_each_span(s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
-      product.a = patches + at * chunk.count;
-      product.c = y + span.n * s.y.n + span.i * s.y.h + span.j * s.y.w + job.group * s.M + m;
-      multiply_strided(p.k, width / p.lanes, span.count, product);
-    });
+    if constexpr (!IS_WIDENED<T>) {
+      product.c_row = s.y.w;
+      for_each_span(s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
+        product.a = patches + at * chunk.count;
+        product.c = y + span.n * s.y.n + span.i * s.y.h + span.j * s.y.w + job.group * s.M + m;
+        multiply_strided(p.k, width / p.lanes, span.count, product);
+      });
+    }
   }
 }
 
 // The same with lanes of pixels.
 template <class T>
 void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                     const TermChunk& chunk, const T* x, const T* weight, const T* bias, T* patches,
-                     T* c, int thread) {
+                     const TermChunk& chunk, const T* x, const T* weight, const SumOf<T>* bias,
+                     SumOf<T>* patches, SumOf<T>* c, int thread) {
   for (int64_t at = 0; at < job.count; at += p.panel) {
     const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
     pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
                    patches + at * chunk.count, thread);
   }
   const int64_t a_row = p.weight_row();
-  const T* a = p.pack_weights ? b.weights + job.group * p.weight_count()
-                              : weight + job.group * p.s.weight_group;
+  const SumOf<T>* a = b.weights + job.group * p.weight_count();
+  if constexpr (!IS_WIDENED<T>)
+    if (!p.pack_weights) a = weight + job.group * p.s.weight_group;
   a += job.m * a_row + chunk.k;
   for (int64_t at_m = 0; at_m < job.M; at_m += M_BLOCK)
     for (int64_t at = 0; at < job.count; at += p.panel) {
       const int64_t vectors = ceil_div(min64(p.panel, job.count - at), p.lanes);
-      StridedProduct<T> product{chunk.count,
-                                a + at_m * a_row,
-                                a_row,
-                                1,
-                                patches + at * chunk.count,
-                                vectors * p.lanes,
-                                c + at_m * p.c_row() + at,
-                                p.c_row(),
-                                chunk.k > 0};
+      StridedProduct<SumOf<T>> product{chunk.count,
+                                       a + at_m * a_row,
+                                       a_row,
+                                       1,
+                                       patches + at * chunk.count,
+                                       vectors * p.lanes,
+                                       c + at_m * p.c_row() + at,
+                                       p.c_row(),
+                                       chunk.k > 0};
       if (bias) product.row_start = bias + job.group * p.s.M + job.m + at_m;
       multiply_strided(p.k, vectors, min64(M_BLOCK, job.M - at_m), product);
     }
@@ -126,28 +130,31 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
 
 // What c is where no tap sees the image.
 template <class T>
-void start_block(const GemmSchedule<T>& p, const GemmJob& job, const T* bias, T* c) {
+void start_block(const GemmSchedule<T>& p, const GemmJob& job, const T* bias, SumOf<T>* c) {
   const int64_t row = p.c_row(), rows = p.channel_lanes ? job.count : job.M;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < row; ++i) {
       const int64_t m = p.channel_lanes ? i : r;
-      c[r * row + i] = bias && m < job.M ? bias[job.group * p.s.M + job.m + m] : T(0);
+      c[r * row + i] = bias && m < job.M ? SumOf<T>(bias[job.group * p.s.M + job.m + m]) : 0;
     }
 }
 
 // Returns c of a job. y is written only where direct_to_y() says so.
 template <class T>
-const T* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job, const T* x,
-                   const T* weight, const T* bias, T* y, int thread) {
-  T* patches = b.scratch + thread * b.scratch_count;
-  T* c = patches + b.c_offset;
+const SumOf<T>* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
+                          const T* x, const T* weight, const T* bias, T* y, int thread) {
+  SumOf<T>* patches = b.scratch + thread * b.scratch_count;
+  SumOf<T>* c = patches + b.c_offset;
+  const SumOf<T>* row_start = b.bias;
+  if constexpr (!IS_WIDENED<T>) row_start = bias;
   x += job.group * p.s.C * p.s.x.c;
   if (p.terms.count() == 0) start_block(p, job, bias, c);
   for (int64_t i = 0; i < p.chunks.count(); ++i)
     if (p.channel_lanes)
-      multiply_channels(p, b, job, p.chunks[i], x, bias, patches, c, y);
+      multiply_channels(p, b, job, p.chunks[i], x, patches, c, y, bias != nullptr);
     else
-      multiply_pixels(p, b, job, p.chunks[i], x, weight, bias, patches, c, thread);
+      multiply_pixels(p, b, job, p.chunks[i], x, weight, bias ? row_start : nullptr, patches, c,
+                      thread);
   return c;
 }
 
@@ -165,13 +172,13 @@ void gemm_correlate(const Correlation& s, const T* x, const T* weight, const T* 
   const GemmArrays<T> b(p, workspace);
   b.tables.fill(s);
   pack_all_weights(p, b, weight);
-  if (bias && p.channel_lanes)
-    for (int64_t group = 0, row = p.panels.first(p.panels.panels); group < s.groups; ++group)
+  if (bias)
+    for (int64_t group = 0, row = p.bias_row(); group < s.groups; ++group)
       for (int64_t m = 0; m < row; ++m)
-        b.bias[group * row + m] = m < s.M ? bias[group * s.M + m] : T(0);
+        b.bias[group * row + m] = m < s.M ? SumOf<T>(bias[group * s.M + m]) : 0;
   parallel_jobs(p.threads, p.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(p, i);
-    const T* c = sum_block(p, b, job, x, weight, bias, y, thread);
+    const SumOf<T>* c = sum_block(p, b, job, x, weight, bias, y, thread);
     if (!p.direct_to_y()) write_block(p, job, c, y);
   });
 }
@@ -206,8 +213,8 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   pack_all_weights(odd, b, weight[1]);
   parallel_jobs(threads, even.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(even, i);
-    const T* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, thread);
-    const T* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, thread);
+    const SumOf<T>* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, thread);
+    const SumOf<T>* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, thread);
     const int64_t row = even.c_row();
     T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
     for_each_span(s[0], job.p, job.count, [&](const PixelSpan& span, int64_t at) {

@@ -12,20 +12,20 @@
 template <class T, int VECTORS, int N, int ROWS>
 constexpr void add_panel_products(ProductKernels<T>& k) {
   k.panel_rows[VECTORS - 1][N] = ROWS;
-  k.panel_products[0][VECTORS - 1][N] = panel_product<T, PRODUCT_PART, false, VECTORS, ROWS>;
-  k.panel_products[1][VECTORS - 1][N] = panel_product<T, PRODUCT_PART, true, VECTORS, ROWS>;
+  k.panel_products[0][VECTORS - 1][N] = panel_product<SumOf<T>, PRODUCT_PART, false, VECTORS, ROWS>;
+  k.panel_products[1][VECTORS - 1][N] = panel_product<SumOf<T>, PRODUCT_PART, true, VECTORS, ROWS>;
 }
 
 template <class T, int TILE, int ROWS>
 constexpr void add_tile_products(ProductKernels<T>& k) {
   k.tile_rows[TILE] = ROWS;
-  k.tile_products[TILE] = panel_product<T, PRODUCT_PART, false, 3, ROWS>;
+  k.tile_products[TILE] = panel_product<SumOf<T>, PRODUCT_PART, false, 3, ROWS>;
 }
 
 template <class T, int VECTORS, int N, int ROWS>
 constexpr void add_strided_product(ProductKernels<T>& k) {
   k.strided_rows[VECTORS - 1][N] = ROWS;
-  k.strided_products[VECTORS - 1][N] = strided_product<T, VECTORS, ROWS>;
+  k.strided_products[VECTORS - 1][N] = strided_product<SumOf<T>, VECTORS, ROWS>;
 }
 
 template <class T>

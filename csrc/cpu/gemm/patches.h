@@ -6,6 +6,7 @@
 
 #include "../common/correlation.h"
 #include "../common/workspace.h"
+#include "../simd/table.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -136,7 +137,7 @@ inline int64_t row_pieces(const Correlation& s, const PatchTables& tables, int64
 template <class T>
 void pack_term_rows(const ProductKernels<T>& k, const Correlation& s, const PatchTables& tables,
                     const TermChunk& chunk, const T* x, int64_t p, int64_t count, int64_t padded,
-                    int64_t width, T* rows, int thread) {
+                    int64_t width, SumOf<T>* rows, int thread) {
   PixelSpan* spans = tables.spans_of(thread);
   Piece* pieces = tables.pieces_of(thread);
   int64_t span_count = 0;
@@ -164,11 +165,16 @@ void fill_few(int64_t count, T* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = 0;
 }
 
+constexpr bool is_whole(Window inside, int64_t taps) {
+  return inside.first == 0 && inside.end == taps;
+}
+
 // Packs the same as rows[pixel][width], terms inner. Where the pixels of an image row follow each
 // other in memory as the taps do in the terms, a row of the filter is copied at once.
 template <class T>
-void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const TermChunk& chunk,
-                     const T* x, int64_t p, int64_t count, int64_t width, T* rows) {
+void pack_pixel_rows(const RowKernels<T>& k, const Correlation& s, const PatchTables& tables,
+                     const TermChunk& chunk, const T* x, int64_t p, int64_t count, int64_t width,
+                     SumOf<T>* rows) {
   x += chunk.c * s.x.c;
   const bool dense = s.x.c == 1 && chunk.c_step == 1;
   const bool whole_rows = dense && chunk.C == s.C && s.w.step * s.x.w == s.C;
@@ -180,29 +186,42 @@ void pack_pixel_rows(const Correlation& s, const PatchTables& tables, const Term
       const bool row_inside = span.i >= tables.rows[a].first && span.i < tables.rows[a].end;
       const int64_t ih = span.i * s.h.stride + s.h.first + a * s.h.step;
       const T* row = x + span.n * s.x.n + ih * s.x.h;
-      T* to = rows + at * width + (t - chunk.t) * chunk.tap_step;
-      for (int64_t j = span.j; j < span.j + span.count; ++j, to += width) {
-        // The taps first .. last - 1 of b .. b + taps - 1 lie inside the image.
-        const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
-        int64_t first = 0, last = taps;
-        if (!row_inside) {
-          last = 0;
-        } else if (whole_rows) {
-          first = clamp64(-iw, 0, taps);
-          last = clamp64(s.w.source - iw, first, taps);
-        } else if (j < tables.columns[b].first || j >= tables.columns[b].end) {
-          last = 0;
+      SumOf<T>* to = rows + at * width + (t - chunk.t) * chunk.tap_step;
+      const auto column = [&](int64_t j) { return j * s.w.stride + s.w.first + b * s.w.step; };
+      // The taps first .. end - 1 of b .. b + taps - 1 lie inside the image.
+      const auto taps_inside = [&](int64_t j) {
+        if (!row_inside) return Window{0, 0};
+        if (whole_rows) {
+          const int64_t first = clamp64(-column(j), 0, taps);
+          return Window{first, clamp64(s.w.source - column(j), first, taps)};
         }
+        const bool inside = tables.columns[b].first <= j && j < tables.columns[b].end;
+        return Window{0, inside ? taps : 0};
+      };
+      for (int64_t j = span.j; j < span.j + span.count; ++j, to += width) {
+        const Window inside = taps_inside(j);
+        const bool all = is_whole(inside, taps);
         if (!dense) {
-          const T* from = row + iw * s.x.w;
+          const T* from = row + column(j) * s.x.w;
           for (int64_t c = 0; c < chunk.C; ++c)
-            to[c * chunk.c_step] = last ? from[c * s.x.c] : T(0);
+            to[c * chunk.c_step] = all ? SumOf<T>(from[c * s.x.c]) : 0;
           continue;
         }
-        if (first > 0 || last < taps) fill_few(taps * chunk.C, to);
-        if (last > first) {
-          const int64_t offset = first * chunk.C;
-          copy_few(row + iw * s.x.w + offset, (last - first) * chunk.C, to + offset);
+        if (!all) fill_few(taps * chunk.C, to);
+        if (inside.first == inside.end) continue;
+        const T* from = row + (column(j) + inside.first) * s.x.w;
+        const int64_t terms = (inside.end - inside.first) * chunk.C;
+        if constexpr (IS_WIDENED<T>) {
+          int64_t together = 1;  // pixels, all of whose taps lie inside
+          if (all)
+            while (j + together < span.j + span.count && is_whole(taps_inside(j + together), taps))
+              ++together;
+          k.copy_in(together, terms, from, s.w.stride * s.x.w, to + inside.first * chunk.C, width,
+                    0);
+          j += together - 1;
+          to += (together - 1) * width;
+        } else {
+          copy_few(from, terms, to + inside.first * chunk.C);
         }
       }
     }

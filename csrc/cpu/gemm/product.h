@@ -40,12 +40,12 @@ void multiply_rows(const int* tile_rows, void (*const* products)(const PanelProd
 // The same for a panel of `vectors` vectors. p.next_a and p.next_b belong to the following product.
 template <class T, bool TRANSPOSED>
 void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
-                    const PanelProduct<T>& p) {
+                    const PanelProduct<SumOf<T>>& p) {
   if constexpr (!TRANSPOSED)
     if (vectors == ProductKernels<T>::TILE_VECTORS)
-      return multiply_rows<T, false>(k.tile_rows, k.tile_products, rows, p);
-  multiply_rows<T, TRANSPOSED>(k.panel_rows[vectors - 1], k.panel_products[TRANSPOSED][vectors - 1],
-                               rows, p);
+      return multiply_rows<SumOf<T>, false>(k.tile_rows, k.tile_products, rows, p);
+  multiply_rows<SumOf<T>, TRANSPOSED>(k.panel_rows[vectors - 1],
+                                      k.panel_products[TRANSPOSED][vectors - 1], rows, p);
 }
 
 // Cuts `count` columns into panels of nearly equal width, of at most `most` vectors each. Two panels of
@@ -66,7 +66,7 @@ struct PanelCut {
 // StridedProduct for any number of rows and a panel b of `vectors` vectors.
 template <class T>
 void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
-                      StridedProduct<T> p) {
+                      StridedProduct<SumOf<T>> p) {
   const int* tile_rows = k.strided_rows[vectors - 1];
   for (int tile = 0; rows > 0; ++tile)
     for (; rows >= tile_rows[tile]; rows -= tile_rows[tile]) {

@@ -1,13 +1,13 @@
-// Rows into packed panels, and finished rows out of them. Layer: cpu/gemm, leaf kernels.
+// Copies rows into packed panels, and finished rows out of results. Layer: cpu/gemm, leaf kernels.
 
-// out[c][piece] = x[c][piece] for C channels and the pieces of one panel. Pieces lie in order and are
+// out[c][piece] = x[c][piece], widened, for C channels and the pieces of one panel. Pieces lie in order and are
 // written in whole vectors where the room of the panel allows it: the next piece overwrites the lanes
 // after the end of a piece.
 template <class T>
 void pack_pieces(const PiecePack<T>& p) {
   for (int64_t c = 0; c < p.C; ++c) {
     const T* __restrict__ x = p.x + c * p.x_channel;
-    T* __restrict__ out = p.out + c * p.out_channel;
+    SumOf<T>* __restrict__ out = p.out + c * p.out_channel;
     for (int64_t i = 0; i < p.pieces; ++i) {
       const Piece& piece = p.piece[i];
       const int64_t first = piece.at, count = piece.count;
@@ -35,10 +35,10 @@ void pack_pieces(const PiecePack<T>& p) {
   }
 }
 
-// out[r][c] = in[r][c]. The last vector of a row overlaps the one before it, because masked stores
+// out[r][c] = in[r][c], rounded to T. The last vector of a row overlaps the one before it, because masked stores
 // are slow on some CPUs.
 template <class T>
-void write_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t in_row,
+void write_rows(int64_t rows, int64_t columns, const SumOf<T>* __restrict__ in, int64_t in_row,
                 T* __restrict__ out, int64_t out_row) {
   for (; rows > 0; --rows, in += in_row, out += out_row) {
     int64_t c = 0;
@@ -56,8 +56,8 @@ void write_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t
 
 // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
 template <class T>
-void write_pairs(int64_t rows, int64_t columns, const T* even, const T* odd, int64_t in_row, T* out,
-                 int64_t out_row) {
+void write_pairs(int64_t rows, int64_t columns, const SumOf<T>* even, const SumOf<T>* odd,
+                 int64_t in_row, T* out, int64_t out_row) {
   for (; rows > 0; --rows, even += in_row, odd += in_row, out += out_row) {
     int64_t c = 0;
     for (; c + LANES<T> <= columns; c += LANES<T>) {

@@ -33,6 +33,7 @@ inline int threads_of(const Correlation& s, int wanted) {
 
 template <class T>
 struct GemmSchedule {
+  using Sum = SumOf<T>;  // of workspaces: elements are widened while they are packed
   const Correlation& s;
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
@@ -54,7 +55,7 @@ struct GemmSchedule {
         panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
         channel_lanes(s.y.c == 1 && s.M > 1),
         terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1},
-        chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel)),
+        chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel)),
         panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS) {
     longest = 0;
     for (int64_t i = 0; i < chunks.count(); ++i) longest = max64(longest, chunks[i].count);
@@ -65,7 +66,7 @@ struct GemmSchedule {
     const int64_t wanted =
         threads == 1 ? 1 : JOBS_PER_THREAD * threads / max64(1, blocks * s.groups);
     m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, most_shares));
-    pack_weights = !weight_rows_in_place(s, terms);
+    pack_weights = IS_WIDENED<T> || !weight_rows_in_place(s, terms);
   }
   int64_t jobs() const { return s.groups * blocks * m_shares; }
   // The first channel of a share, a multiple of a panel or of M_ALIGNMENT.
@@ -91,14 +92,21 @@ struct GemmSchedule {
     return pack_weights ? round_up(terms.count(), CACHE_LINE) + 16 : s.weight.n;
   }
   // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
-  bool direct_to_y() const { return channel_lanes && chunks.count() == 1 && s.M % lanes == 0; }
+  bool direct_to_y() const {
+    return !IS_WIDENED<T> && channel_lanes && chunks.count() == 1 && s.M % lanes == 0;
+  }
+  // The bias is copied: with channel lanes to whole vectors, else if it has to be widened.
+  int64_t bias_row() const {
+    return channel_lanes ? panels.first(panels.panels) : IS_WIDENED<T> ? s.M : 0;
+  }
 };
 
 template <class T>
 struct GemmArrays {
-  T* weights;  // [groups] packed: [panels][k][width of the panel], or [m][weight_row]
-  T* bias;     // channel lanes: [groups][M in whole vectors]
-  T* scratch;  // [threads]: patches, c
+  using Sum = SumOf<T>;
+  Sum* weights;  // [groups] packed: [panels][k][width of the panel], or [m][weight_row]
+  Sum* bias;     // [groups][bias_row]
+  Sum* scratch;  // [threads]: patches, c
   int64_t scratch_count, c_offset;
   PatchTables tables;
   int64_t bytes;
@@ -106,11 +114,11 @@ struct GemmArrays {
   GemmArrays(const GemmSchedule<T>& p, void* base) : GemmArrays(p, Workspace(base)) {}
   GemmArrays(const GemmSchedule<T>& p, Workspace workspace)
       : tables(p.s, p.panel, p.threads, workspace) {
-    weights = workspace.take<T>(p.s.groups * p.weight_count());
-    bias = workspace.take<T>(p.channel_lanes ? p.s.groups * p.panels.first(p.panels.panels) : 0);
+    weights = workspace.take<Sum>(p.s.groups * p.weight_count());
+    bias = workspace.take<Sum>(p.s.groups * p.bias_row());
     c_offset = round_up(p.patch_count(), CACHE_LINE);
     scratch_count = round_up(c_offset + p.c_count(), CACHE_LINE);
-    scratch = workspace.take<T>(p.threads * scratch_count);
+    scratch = workspace.take<Sum>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
 };

@@ -26,6 +26,7 @@ constexpr int64_t BLOCK_BYTES = 256 * 1024;  // of packed weights: half of a 512
 
 template <class T>
 struct SmallMapSchedule {
+  using Sum = SumOf<T>;
   const Correlation& s;
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
@@ -44,8 +45,8 @@ struct SmallMapSchedule {
         panels(ceil_div(vectors, ProductKernels<T>::STRIDED_VECTORS)),
         sources(of.h.source * of.w.source),
         pixels(of.h.outputs * of.w.outputs),
-        in_place(of.weight.c == 1) {
-    const bool fits = M_BLOCK * terms.count() * int64_t(sizeof(T)) <= BLOCK_BYTES;
+        in_place(of.weight.c == 1 && !IS_WIDENED<T>) {
+    const bool fits = M_BLOCK * terms.count() * int64_t(sizeof(Sum)) <= BLOCK_BYTES;
     block = min64(fits || in_place ? M_BLOCK : M_BLOCK / 2, s.M);
     blocks = ceil_div(s.M, block);
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
@@ -60,27 +61,28 @@ struct SmallMapSchedule {
 
 template <class T>
 struct SmallMapArrays {
-  T* x;
-  T* scratch;  // [threads]: weights, y
+  using Sum = SumOf<T>;
+  Sum* x;
+  Sum* scratch;  // [threads]: weights, y
   int64_t y_offset, scratch_count;
   int64_t bytes;
 
   SmallMapArrays(const SmallMapSchedule<T>& p, void* base) {
     Workspace workspace(base);
-    x = workspace.take<T>(p.x_count());
+    x = workspace.take<Sum>(p.x_count());
     y_offset = round_up(p.weight_count(), CACHE_LINE);
     scratch_count = round_up(y_offset + p.y_count(), CACHE_LINE);
-    scratch = workspace.take<T>(p.threads * scratch_count);
+    scratch = workspace.take<Sum>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
 };
 
 // Sums pixel (i, j) of a block for the vectors [first, first + vectors) of images.
 template <class T>
-void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64_t i, int64_t j,
-               int64_t M, int64_t first, int64_t vectors, T* y) {
+void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* weights, int64_t i,
+               int64_t j, int64_t M, int64_t first, int64_t vectors, SumOf<T>* y) {
   const Correlation& s = p.s;
-  StridedProduct<T> product{};
+  StridedProduct<SumOf<T>> product{};
   product.a_row = p.in_place ? s.weight.n : p.terms.count();
   product.a_step = 1;
   product.b_row = p.c_step();
@@ -92,9 +94,9 @@ void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64
       const int64_t ih = i * s.h.stride + s.h.first + a * s.h.step;
       const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
       if (ih < 0 || ih >= s.h.source || iw < 0 || iw >= s.w.source) continue;
-      const T* tap =
+      const SumOf<T>* tap =
           weights + (p.in_place ? a * s.weight.h + b * s.weight.w : (a * s.w.taps + b) * s.C);
-      const T* source = x + (ih * s.w.source + iw) * p.pixel_step() + first * p.rows.lanes;
+      const SumOf<T>* source = x + (ih * s.w.source + iw) * p.pixel_step() + first * p.rows.lanes;
       for (int64_t c = 0; c < s.C; c += LONGEST_SUM) {
         product.K = min64(LONGEST_SUM, s.C - c);
         product.a = tap + c;
@@ -106,14 +108,14 @@ void sum_pixel(const SmallMapSchedule<T>& p, const T* x, const T* weights, int64
 
 // Turns y[m][p][n] of a block into the layout of the output.
 template <class T>
-void write_block(const SmallMapSchedule<T>& p, const T* from, int64_t M, T* y) {
+void write_block(const SmallMapSchedule<T>& p, const SumOf<T>* from, int64_t M, T* y) {
   const Correlation& s = p.s;
   if (s.y.w == 1 && s.y.h == s.w.outputs && s.y.c == p.pixels)
-    return p.rows.transpose(M * p.pixels, s.N, from, p.images, y, s.y.n);
+    return p.rows.transpose_out(M * p.pixels, s.N, from, p.images, y, s.y.n);
   for (int64_t q = 0; q < p.pixels; ++q) {
     T* to = y + q / s.w.outputs * s.y.h + q % s.w.outputs * s.y.w;
     if (s.y.c == 1)
-      p.rows.transpose(M, s.N, from + q * p.images, p.pixels * p.images, to, s.y.n);
+      p.rows.transpose_out(M, s.N, from + q * p.images, p.pixels * p.images, to, s.y.n);
     else
       for (int64_t m = 0; m < M; ++m)
         for (int64_t n = 0; n < s.N; ++n)
@@ -126,19 +128,23 @@ void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
                const T* bias, T* y, int64_t job, int thread) {
   const Correlation& s = p.s;
   const int64_t group = job / p.blocks, m = job % p.blocks * p.block, M = min64(p.block, s.M - m);
-  T* packed = b.scratch + thread * b.scratch_count;
-  T* sums = packed + b.y_offset;
+  SumOf<T>* packed = b.scratch + thread * b.scratch_count;
+  SumOf<T>* sums = packed + b.y_offset;
   const T* w = weight + group * s.weight_group + m * s.weight.n;
   if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed, p.terms.count());
   const int64_t row = p.pixels * p.images;
-  for (int64_t i = 0; i < M * row; ++i) sums[i] = bias ? bias[group * s.M + m + i / row] : T(0);
-  const T* x = b.x + group * s.C * p.c_step();
+  for (int64_t i = 0; i < M * row; ++i)
+    sums[i] = bias ? SumOf<T>(bias[group * s.M + m + i / row]) : 0;
+  const SumOf<T>* weights = packed;
+  if constexpr (!IS_WIDENED<T>)
+    if (p.in_place) weights = w;
+  const SumOf<T>* x = b.x + group * s.C * p.c_step();
   for (int64_t panel = 0; panel < p.panels; ++panel) {
     const int64_t first = panel * p.vectors / p.panels;
     const int64_t vectors = (panel + 1) * p.vectors / p.panels - first;
     for (int64_t i = 0; i < s.h.outputs; ++i)
       for (int64_t j = 0; j < s.w.outputs; ++j)
-        sum_pixel(p, x, p.in_place ? w : packed, i, j, M, first, vectors, sums);
+        sum_pixel(p, x, weights, i, j, M, first, vectors, sums);
   }
   write_block(p, sums, M, y + (group * s.M + m) * s.y.c);
 }
@@ -159,8 +165,8 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight, cons
   const int64_t columns = s.groups * s.C * p.sources;
   parallel_jobs(p.threads, ceil_div(columns, COLUMNS), [&](int64_t job, int) {
     const int64_t first = job * COLUMNS, count = min64(COLUMNS, columns - first);
-    T* to = b.x + first * p.images;
-    p.rows.transpose(s.N, count, x + first, s.x.n, to, p.images);
+    SumOf<T>* to = b.x + first * p.images;
+    p.rows.transpose_in(s.N, count, x + first, s.x.n, to, p.images);
     for (int64_t n = s.N; n < p.images; ++n)
       for (int64_t i = 0; i < count; ++i) to[i * p.images + n] = 0;
   });

@@ -52,38 +52,41 @@ struct Piece {
 // Copies the pieces of C rows of a panel. A row has room for `room` columns.
 template <class T>
 struct PiecePack {
+  using Sum = SumOf<T>;
   int64_t C, pieces;
   const Piece* piece;
   const T* x;
   int64_t x_channel;
-  T* out;
+  Sum* out;
   int64_t out_channel, room;
 };
 
-// Register tiles for an a with rows of PRODUCT_PART elements.
+// The products for tensors of T, in the type of its sums: all types with the same sums share them.
 template <class T>
 struct ProductKernels {
+  using Sum = SumOf<T>;
+  // Register tiles for an a with rows of PRODUCT_PART elements.
   static constexpr int PANEL_VECTORS = 2, PANEL_TILES = 5;
   int panel_rows[PANEL_VECTORS][PANEL_TILES];  // [vectors - 1][tile], descending to 1
   // [transposed][vectors - 1][tile]
-  void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<T>&);
+  void (*panel_products[2][PANEL_VECTORS][PANEL_TILES])(const PanelProduct<Sum>&);
 
   // For panels of TILE_VECTORS vectors.
   static constexpr int TILE_VECTORS = 3, TILE_PRODUCTS = 4;
   int tile_rows[TILE_PRODUCTS];  // descending to 1
-  void (*tile_products[TILE_PRODUCTS])(const PanelProduct<T>&);
+  void (*tile_products[TILE_PRODUCTS])(const PanelProduct<Sum>&);
 
   // For any strides of a.
   static constexpr int STRIDED_VECTORS = 3, STRIDED_TILES = 5;
   int strided_rows[STRIDED_VECTORS][STRIDED_TILES];  // [vectors - 1][tile], descending to 1
-  void (*strided_products[STRIDED_VECTORS][STRIDED_TILES])(const StridedProduct<T>&);
+  void (*strided_products[STRIDED_VECTORS][STRIDED_TILES])(const StridedProduct<Sum>&);
   void (*pack_pieces)(const PiecePack<T>&);
-  // out[r][c] = in[r][c]
-  void (*write_rows)(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+  // out[r][c] = in[r][c], rounded
+  void (*write_rows)(int64_t rows, int64_t columns, const Sum* in, int64_t in_row, T* out,
                      int64_t out_row);
   // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
-  void (*write_pairs)(int64_t rows, int64_t columns, const T* even, const T* odd, int64_t in_row,
-                      T* out, int64_t out_row);
+  void (*write_pairs)(int64_t rows, int64_t columns, const Sum* even, const Sum* odd,
+                      int64_t in_row, T* out, int64_t out_row);
 };
 
 FASTCONV_TABLE(ProductKernels, product_kernels)

@@ -1,6 +1,6 @@
 // GEMM convolution, backward_weight: a product over the pixels of all images. Layer: cpu/gemm, driver.
 //   grad_w[oc][k] = sum over pixels p of patch[k][p] * grad_y[oc][p]     (patch: patches.h)
-#include <cstring>
+#include <algorithm>
 
 #include "../../core/dtype.h"
 #include "../common/parallel.h"
@@ -28,6 +28,7 @@ constexpr int64_t JOBS = 8;                         // enough for a few threads 
 
 template <class T>
 struct GemmWeightSchedule {
+  using Sum = SumOf<T>;
   const Conv2dShape& shape;
   const Correlation s;
   const ProductKernels<T>& k = product_kernels<T>(isa());
@@ -52,11 +53,12 @@ struct GemmWeightSchedule {
         blocks(terms, TERMS) {
     threads = threads_for(of.multiply_adds(), wanted_threads);
     pixels = s.N * s.h.outputs * s.w.outputs;
-    chunk = min64(min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(T)) / panel),
+    chunk = min64(min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel),
                   round_up(pixels, lanes));
     chunks = ceil_div(pixels, chunk);
-    stretch = clamp64(STRETCH_BYTES / int64_t(sizeof(T)) / (chunk * s.groups * width()), 1, chunks);
-    const int64_t room = SLICES_BYTES / int64_t(sizeof(T)) / max64(1, s.groups * c_count());
+    stretch =
+        clamp64(STRETCH_BYTES / int64_t(sizeof(Sum)) / (chunk * s.groups * width()), 1, chunks);
+    const int64_t room = SLICES_BYTES / int64_t(sizeof(Sum)) / max64(1, s.groups * c_count());
     slices = clamp64(ceil_div(JOBS, s.groups * blocks.count()), 1, max64(1, min64(stretch, room)));
   }
   int64_t width() const { return panels.first(panels.panels); }  // channels in whole vectors
@@ -66,10 +68,11 @@ struct GemmWeightSchedule {
 
 template <class T>
 struct GemmWeightArrays {
-  T* c;        // [slices][groups][k + 1][width]
-  T* grad_y;   // [chunks of a stretch][groups][panels][pixel][width of the panel]
-  T* ones;     // [chunk]
-  T* patches;  // [threads][TERMS * chunk]
+  using Sum = SumOf<T>;
+  Sum* c;        // [slices][groups][k + 1][width]
+  Sum* grad_y;   // [chunks of a stretch][groups][panels][pixel][width of the panel]
+  Sum* ones;     // [chunk]
+  Sum* patches;  // [threads][TERMS * chunk]
   int64_t patch_count;
   PatchTables tables;
   int64_t bytes;
@@ -78,14 +81,14 @@ struct GemmWeightArrays {
       : GemmWeightArrays(p, Workspace(base)) {}
   GemmWeightArrays(const GemmWeightSchedule<T>& p, Workspace workspace)
       : tables(p.s, p.chunk, p.threads, workspace) {
-    c = workspace.take<T>(p.slices * p.s.groups * p.c_count());
-    grad_y = workspace.take<T>(p.stretch * p.s.groups * p.width() * p.chunk);
-    ones = workspace.take<T>(p.chunk);
+    c = workspace.take<Sum>(p.slices * p.s.groups * p.c_count());
+    grad_y = workspace.take<Sum>(p.stretch * p.s.groups * p.width() * p.chunk);
+    ones = workspace.take<Sum>(p.chunk);
     patch_count = round_up(TERMS * p.chunk, CACHE_LINE);
-    patches = workspace.take<T>(p.threads * patch_count);
+    patches = workspace.take<Sum>(p.threads * patch_count);
     bytes = workspace.bytes();
   }
-  T* grad_y_panel(const GemmWeightSchedule<T>& p, int64_t chunk, int64_t group, int64_t m) const {
+  Sum* grad_y_panel(const GemmWeightSchedule<T>& p, int64_t chunk, int64_t group, int64_t m) const {
     return grad_y + ((chunk * p.s.groups + group) * p.width() + m) * p.chunk;
   }
 };
@@ -93,7 +96,7 @@ struct GemmWeightArrays {
 // Packs `count` pixels of a panel of grad_y as [pixel][width].
 template <class T>
 void pack_grad_y(const GemmWeightSchedule<T>& p, const T* grad_y, int64_t p0, int64_t count,
-                 int64_t channels, int64_t width, T* to) {
+                 int64_t channels, int64_t width, SumOf<T>* to) {
   const Correlation& s = p.s;
   const int64_t image = s.h.outputs * s.w.outputs;
   if (channels < width)
@@ -104,7 +107,7 @@ void pack_grad_y(const GemmWeightSchedule<T>& p, const T* grad_y, int64_t p0, in
     length = min64(image - q, count - at);
     const T* from = grad_y + n * s.y.n + q * s.y.w;
     if (s.y.w == 1)
-      p.rows.transpose(channels, length, from, s.y.c, to + at * width, width);
+      p.rows.transpose_in(channels, length, from, s.y.c, to + at * width, width);
     else
       p.rows.copy_in(length, channels, from, s.y.w, to + at * width, width, 0);
   }
@@ -130,8 +133,8 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
   const int64_t group = job / (p.slices * p.blocks.count());
   const int64_t slice = job / p.blocks.count() % p.slices, block = job % p.blocks.count();
   const TermChunk terms = p.blocks[block];
-  T* c = b.c + (slice * s.groups + group) * p.c_count();
-  T* patches = b.patches + thread * b.patch_count;
+  SumOf<T>* c = b.c + (slice * s.groups + group) * p.c_count();
+  SumOf<T>* patches = b.patches + thread * b.patch_count;
   const int64_t end = (slice + 1) * length / p.slices;
   bool add = first > 0;
   for (int64_t at = slice * length / p.slices; at < end; ++at, add = true) {
@@ -140,8 +143,8 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
     if (p.pixels_inner)
       pack_term_rows(p.k, s, b.tables, terms, x, p0, count, count, p.chunk, patches, thread);
     else
-      pack_pixel_rows(s, b.tables, terms, x, p0, count, terms.count, patches);
-    StridedProduct<T> product{count, nullptr, 0, 0, nullptr, 0, nullptr, p.width(), add};
+      pack_pixel_rows(p.rows, s, b.tables, terms, x, p0, count, terms.count, patches);
+    StridedProduct<SumOf<T>> product{count, nullptr, 0, 0, nullptr, 0, nullptr, p.width(), add};
     for (int64_t panel = 0; panel < p.panels.panels; ++panel) {
       const int64_t m = p.panels.first(panel), vectors = p.panels.width(panel) / p.lanes;
       product.b = b.grad_y_panel(p, at, group, m);
@@ -169,8 +172,8 @@ void finish_terms(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
   const int64_t group = job / p.blocks.count(), block = job % p.blocks.count();
   const TermChunk terms = p.blocks[block];
   const int64_t width = p.width(), slice = s.groups * p.c_count();
-  T* c = b.c + group * p.c_count();
-  T* sum = c + terms.k * width;
+  SumOf<T>* c = b.c + group * p.c_count();
+  SumOf<T>* sum = c + terms.k * width;
   for (int64_t i = 1; i < p.slices; ++i) p.rows.add(terms.count * width, sum + i * slice, sum);
   T* w = io.grad_w + group * s.weight_group + terms.c * s.weight.c;
   const auto tap_offset = [&](int64_t t) {
@@ -178,17 +181,17 @@ void finish_terms(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
   };
   if (s.weight.c == 1) {
     for (int64_t t = 0; t < terms.taps; ++t)
-      p.rows.transpose(terms.C, s.M, sum + t * terms.tap_step * width, terms.c_step * width,
-                       w + tap_offset(terms.t + t), s.weight.n);
+      p.rows.transpose_out(terms.C, s.M, sum + t * terms.tap_step * width, terms.c_step * width,
+                           w + tap_offset(terms.t + t), s.weight.n);
   } else {  // the taps of a channel are neighbours
     for (int64_t i = 0; i < terms.C; ++i)
-      p.rows.transpose(terms.taps, s.M, sum + i * terms.c_step * width, terms.tap_step * width,
-                       w + i * s.weight.c + terms.t, s.weight.n);
+      p.rows.transpose_out(terms.taps, s.M, sum + i * terms.c_step * width, terms.tap_step * width,
+                           w + i * s.weight.c + terms.t, s.weight.n);
   }
   if (block > 0 || !io.grad_bias) return;
-  T* bias = c + p.terms.count() * width;
+  SumOf<T>* bias = c + p.terms.count() * width;
   for (int64_t i = 1; i < p.slices; ++i) p.rows.add(width, bias + i * slice, bias);
-  std::memcpy(io.grad_bias + group * s.M, bias, s.M * sizeof(T));
+  std::copy(bias, bias + s.M, io.grad_bias + group * s.M);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Weights as the products read them: rows [m][k] in place or packed, or packed panels [k][panel].
+// Prepares weights for the products: rows [m][k] in place or packed, or packed panels [k][panel].
 // Layer: cpu/gemm, for drivers.
 #pragma once
 
@@ -19,29 +19,29 @@ constexpr bool weight_rows_in_place(const Correlation& s, const Terms& terms) {
 // is 1.
 template <class T>
 void move_weights(const RowKernels<T>& rows, const Correlation& s, const Terms& terms, const T* w,
-                  int64_t count, T* to, int64_t to_m, int64_t to_k) {
+                  int64_t count, SumOf<T>* to, int64_t to_m, int64_t to_k) {
   const int64_t to_c = terms.c_step() * to_k, to_tap = terms.tap_step() * to_k;
   const Strides from = s.weight;
   const bool flat_taps = (s.w.taps <= 1 || from.w == 1) && (s.h.taps <= 1 || from.h == s.w.taps);
   if (terms.taps > 1 && flat_taps && to_m == 1) {  // taps are neighbours: transpose (m, t)
     for (int64_t c = 0; c < s.C; ++c)
-      rows.transpose(count, terms.taps, w + c * from.c, from.n, to + c * to_c, to_tap);
+      rows.transpose_in(count, terms.taps, w + c * from.c, from.n, to + c * to_c, to_tap);
     return;
   }
   if (terms.taps > 1 && flat_taps && to_c == 1) {  // transpose (c, t)
     for (int64_t m = 0; m < count; ++m)
-      rows.transpose(s.C, terms.taps, w + m * from.n, from.c, to + m * to_m, to_tap);
+      rows.transpose_in(s.C, terms.taps, w + m * from.n, from.c, to + m * to_m, to_tap);
     return;
   }
   if ((from.c == 1 && to_m == 1) || (from.n == 1 && to_c == 1) || (from.c == 1 && to_c == 1) ||
       (from.n == 1 && to_m == 1)) {
     for (int64_t t = 0; t < terms.taps; ++t) {
       const T* in = w + t / s.w.taps * from.h + t % s.w.taps * from.w;
-      T* out = to + t * to_tap;
+      SumOf<T>* out = to + t * to_tap;
       if (from.c == 1 && to_m == 1)
-        rows.transpose(count, s.C, in, from.n, out, to_c);
+        rows.transpose_in(count, s.C, in, from.n, out, to_c);
       else if (from.n == 1 && to_c == 1)
-        rows.transpose(s.C, count, in, from.c, out, to_m);
+        rows.transpose_in(s.C, count, in, from.c, out, to_m);
       else if (from.c == 1 && to_c == 1)
         rows.copy_in(count, s.C, in, from.n, out, to_m, 0);
       else
@@ -59,7 +59,7 @@ void move_weights(const RowKernels<T>& rows, const Correlation& s, const Terms& 
 // to[m * row + k] for `count` output channels.
 template <class T>
 void pack_weight_rows(const RowKernels<T>& rows, const Correlation& s, const Terms& terms,
-                      const T* w, int64_t count, T* to, int64_t row) {
+                      const T* w, int64_t count, SumOf<T>* to, int64_t row) {
   move_weights(rows, s, terms, w, count, to, row, 1);
 }
 
@@ -67,7 +67,7 @@ void pack_weight_rows(const RowKernels<T>& rows, const Correlation& s, const Ter
 // vectors. The other lanes are zero.
 template <class T>
 void pack_weight_panel(const RowKernels<T>& rows, const Correlation& s, const Terms& terms,
-                       const T* w, int64_t count, T* to) {
+                       const T* w, int64_t count, SumOf<T>* to) {
   const int64_t width = round_up(count, rows.lanes);
   if (width > count)
     for (int64_t k = 0; k < terms.count(); ++k)

@@ -251,6 +251,6 @@ void grouped_correlate(const GroupedCorrelation& s, const T* in, const T* w, con
   template int64_t grouped_correlate_bytes<T>(const GroupedCorrelation&, int);                 \
   template void grouped_correlate(const GroupedCorrelation&, const T*, const T*, const T*, T*, \
                                   void*, int);
-FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -44,5 +44,6 @@ constexpr GroupedKernels<T> make_table() {
 }
 
 #define TABLE GroupedKernels
+#define TABLE_TYPES FASTCONV_FOR_EACH_SUM
 #define TABLE_NAME grouped_kernels
 #include "../simd/end.inl"

@@ -92,17 +92,27 @@ bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b
 
 template <class T>
 Path<ForwardBuffers<T>> grouped_forward_path() {
-  return {"grouped", supports_forward<T>, is_forward_profitable, forward_bytes<T>, run_forward<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path_for_16_bits<ForwardBuffers<T>>("grouped");
+  else
+    return {"grouped", supports_forward<T>, is_forward_profitable, forward_bytes<T>,
+            run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> grouped_backward_input_path() {
-  return {"grouped", supports_backward_input<T>, is_profitable, backward_input_bytes<T>,
-          run_backward_input<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path_for_16_bits<BackwardInputBuffers<T>>("grouped");
+  else
+    return {"grouped", supports_backward_input<T>, is_profitable, backward_input_bytes<T>,
+            run_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> grouped_backward_weight_path() {
-  return {"grouped", supports_forward<T>, is_profitable, backward_weight_bytes<T>,
-          run_backward_weight<T>};
+  if constexpr (IS_WIDENED<T>)
+    return no_path_for_16_bits<BackwardWeightBuffers<T>>("grouped");
+  else
+    return {"grouped", supports_forward<T>, is_profitable, backward_weight_bytes<T>,
+            run_backward_weight<T>};
 }
 
 #define INSTANTIATE(T)                                                  \

@@ -201,6 +201,6 @@ void grouped_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, vo
 #define INSTANTIATE(T)                                               \
   template int64_t grouped_weight_bytes<T>(const Conv2dShape&, int); \
   template void grouped_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
-FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
+FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -3,6 +3,7 @@
 // Leaf kernels: NCHW planes row by row (rows.inl), NHWC pixels (pixels.inl).
 // Adaptive NCHW windows, which have no constant stride, are summed one by one.
 #include "../../core/dtype.h"
+#include "../simd/table.h"
 #include "pool2d.h"
 #include "jobs.h"
 
@@ -10,9 +11,9 @@ namespace fastconv::cpu {
 namespace {
 
 template <class T>
-T divisor(const Pool2dShape& s, int64_t oh, int64_t ow) {
-  return static_cast<T>(s.divisor_override ? s.divisor_override
-                                           : s.rows_divisor(oh) * s.columns_divisor(ow));
+SumOf<T> divisor(const Pool2dShape& s, int64_t oh, int64_t ow) {
+  return static_cast<SumOf<T>>(s.divisor_override ? s.divisor_override
+                                                  : s.rows_divisor(oh) * s.columns_divisor(ow));
 }
 
 bool is_global(const Pool2dShape& s) {
@@ -26,7 +27,7 @@ constexpr int64_t GLOBAL_CHANNELS = 128;  // whole lines, and all the vectors th
 template <class T>
 void forward_global(const Pool2dShape& s, const T* x, T* y, int threads) {
   const PoolKernels<T>& k = pool_kernels<T>(isa());
-  const T count = divisor<T>(s, 0, 0);
+  const SumOf<T> count = divisor<T>(s, 0, 0);
   const int64_t pixels = s.IH * s.IW;
   const int64_t block = s.channels_last
                             ? round_up(max64(1, POOL_JOB_ELEMENTS / pixels), GLOBAL_CHANNELS)
@@ -50,12 +51,12 @@ void forward_global(const Pool2dShape& s, const T* x, T* y, int threads) {
 
 template <class T>
 void backward_global(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
-  const T count = divisor<T>(s, 0, 0);
+  const SumOf<T> count = divisor<T>(s, 0, 0);
   const int64_t pixels = s.IH * s.IW, planes = s.N * s.C;
   const int64_t block = max64(1, POOL_JOB_ELEMENTS / pixels);
   parallel_jobs(pool_threads(s, threads), ceil_div(planes, block), [&](int64_t job, int) {
     for (int64_t p = job * block; p < min64((job + 1) * block, planes); ++p)
-      std::fill(grad_x + p * pixels, grad_x + (p + 1) * pixels, grad_y[p] / count);
+      std::fill(grad_x + p * pixels, grad_x + (p + 1) * pixels, T(grad_y[p] / count));
   });
 }
 
@@ -70,7 +71,7 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
     for (int64_t oh = 0; oh < s.OH; ++oh)
       for (int64_t ow = 0; ow < s.OW; ++ow) {
         const Window rows = s.rows(oh), columns = s.columns(ow);
-        const T count = divisor<T>(s, oh, ow);
+        const SumOf<T> count = divisor<T>(s, oh, ow);
         const T* from = x + rows.first * s.IW + columns.first;
         k.plane_means(end - begin, rows.end - rows.first, columns.end - columns.first,
                       from + begin * in, in, s.IW, count, y + begin * out + oh * s.OW + ow, out);
@@ -78,26 +79,43 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
   });
 }
 
-// As forward_adaptive; windows of neighbours may overlap, so each adds to what is there.
+// As forward_adaptive; windows of neighbours may overlap, so each adds to what is there: to the sums of
+// planes in the workspace, if grad_x would round them.
+int64_t planes_together(const Pool2dShape& s) {
+  return max64(1, POOL_JOB_ELEMENTS / max64(s.IH * s.IW, max64(1, s.OH * s.OW)));
+}
 template <class T>
-void backward_adaptive(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
+int64_t adaptive_sums(const Pool2dShape& s) {
+  return IS_WIDENED<T> ? round_up(planes_together(s) * s.IH * s.IW, 16) : 0;
+}
+
+template <class T>
+void backward_adaptive(const Pool2dShape& s, const T* grad_y, T* grad_x, void* workspace,
+                       int threads) {
   const int64_t in = s.IH * s.IW, out = s.OH * s.OW, planes = s.N * s.C;
-  const int64_t together = max64(1, POOL_JOB_ELEMENTS / max64(in, max64(1, out)));
-  parallel_jobs(pool_threads(s, threads), ceil_div(planes, together), [&](int64_t job, int) {
+  const int64_t together = planes_together(s);
+  parallel_jobs(pool_threads(s, threads), ceil_div(planes, together), [&](int64_t job, int thread) {
     const int64_t begin = job * together, end = min64(begin + together, planes);
-    std::fill(grad_x + begin * in, grad_x + end * in, T(0));
+    SumOf<T>* sums;
+    if constexpr (IS_WIDENED<T>)
+      sums = static_cast<SumOf<T>*>(workspace) + thread * adaptive_sums<T>(s);
+    else
+      sums = grad_x + begin * in;
+    std::fill(sums, sums + (end - begin) * in, SumOf<T>(0));
     for (int64_t oh = 0; oh < s.OH; ++oh)
       for (int64_t ow = 0; ow < s.OW; ++ow) {
         const Window rows = s.rows(oh), columns = s.columns(ow);
-        const T count = divisor<T>(s, oh, ow);
+        const SumOf<T> count = divisor<T>(s, oh, ow);
         for (int64_t plane = begin; plane < end; ++plane) {
-          const T share = grad_y[plane * out + oh * s.OW + ow] / count;
+          const SumOf<T> share = grad_y[plane * out + oh * s.OW + ow] / count;
           for (int64_t ih = rows.first; ih < rows.end; ++ih) {
-            T* row = grad_x + plane * in + ih * s.IW;
+            SumOf<T>* row = sums + (plane - begin) * in + ih * s.IW;
             for (int64_t iw = columns.first; iw < columns.end; ++iw) row[iw] += share;
           }
         }
       }
+    if constexpr (IS_WIDENED<T>)
+      row_kernels<T>(isa()).copy_out(1, (end - begin) * in, sums, 0, grad_x + begin * in, 0, 0);
   });
 }
 
@@ -123,7 +141,15 @@ void avg_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, int threads)
 }
 
 template <class T>
-void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, int threads) {
+int64_t avg_pool2d_backward_workspace(const Pool2dShape& shape, int threads) {
+  const Pool2dShape s = tiled(shape);
+  if (!s.adaptive || s.channels_last) return 0;
+  return adaptive_sums<T>(s) * int64_t(sizeof(SumOf<T>)) * pool_threads(s, threads);
+}
+
+template <class T>
+void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, void* workspace,
+                         int threads) {
   if (shape.x_count() == 0) return;
   const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
@@ -133,7 +159,7 @@ void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, i
           s, PoolRow<T>{grad_y + n * s.OH * s.OW * s.C, grad_x + (n * s.IH + ih) * s.IW * s.C, ih});
     });
   if (s.y_count() > 0 && is_global(s)) return backward_global(s, grad_y, grad_x, threads);
-  if (s.adaptive) return backward_adaptive(s, grad_y, grad_x, threads);
+  if (s.adaptive) return backward_adaptive(s, grad_y, grad_x, workspace, threads);
   const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
   for_row_blocks(
       s, s.IH, s.IW, threads, [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
@@ -142,9 +168,10 @@ void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, i
       });
 }
 
-#define INSTANTIATE(T)                                                     \
-  template void avg_pool2d_forward(const Pool2dShape&, const T*, T*, int); \
-  template void avg_pool2d_backward(const Pool2dShape&, const T*, T*, int);
+#define INSTANTIATE(T)                                                        \
+  template void avg_pool2d_forward(const Pool2dShape&, const T*, T*, int);    \
+  template int64_t avg_pool2d_backward_workspace<T>(const Pool2dShape&, int); \
+  template void avg_pool2d_backward(const Pool2dShape&, const T*, T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

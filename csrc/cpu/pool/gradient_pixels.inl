@@ -1,6 +1,6 @@
-// Gradients of pooling on NHWC images, a row of grad_x at a time: lanes are the channels of one
-// pixel (formulas: gradient_rows.inl). Each pixel gathers from the outputs whose windows hold it, in
-// their order, which is torch's.
+// Gradients of pooling on NHWC images, a row of grad_x at a time (formulas: gradient_rows.inl).
+// Lanes are the channels of one pixel. Each pixel gathers from the outputs whose windows hold it,
+// in the order of the outputs, as torch does.
 
 // An output over a pixel: where it is, and what the gradient needs of the pixel's place in it.
 template <class T>
@@ -10,7 +10,7 @@ struct MaxCover {
 template <class T>
 struct AvgCover {
   int64_t from;
-  T factor;
+  Lane<T> factor;
 };
 
 template <class T, class Code>
@@ -44,7 +44,7 @@ struct AvgPixelGradient {
   FASTCONV_LEAF Cover cover(const Pool2dShape& s, int64_t from, int64_t oh, int64_t ow, int64_t,
                             int64_t) const {
     const int64_t by_columns = s.divisor_override ? 1 : s.columns_divisor(ow);
-    return {from, T(1) / static_cast<T>(row_divisor(s, oh) * by_columns)};
+    return {from, 1 / static_cast<Lane<T>>(row_divisor(s, oh) * by_columns)};
   }
   FASTCONV_LEAF Vec<T> read(const Cover& cover, int64_t c) const {
     return load(grad_y + cover.from + c) * broadcast(cover.factor);
@@ -82,28 +82,45 @@ FASTCONV_LEAF void gradient_pixels(const Pool2dShape& shape, const PoolRow<T>& p
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   const Window rows = s.rows_over(p.at);
   Window columns = s.columns_over(0);
-  typename Gradient::Cover covers[MOST];
+  using Cover = typename Gradient::Cover;
+  Cover covers[MOST];
   for (int64_t iw = 0; iw < s.IW; ++iw) {
     columns = s.horizontal().over(iw, columns);
     T* to = p.y + iw * s.C;
     int many = 0;
     bool add = false;
-    for (int64_t oh = rows.first; oh < rows.end; ++oh) {
-      const int64_t above = p.at - s.row_start(oh);
-      if (s.dilation_h != 1 && above % s.dilation_h != 0) continue;
-      for (int64_t ow = columns.first; ow < columns.end; ++ow) {
-        const int64_t before = iw - s.column_start(ow);
-        if (s.dilation_w != 1 && before % s.dilation_w != 0) continue;
-        if (many == MOST) {
-          gather_pixel<T, 0>(gradient, s.C, many, covers, add, to);
-          many = 0;
-          add = true;
+    const auto for_each_cover = [&](const auto& f) {
+      for (int64_t oh = rows.first; oh < rows.end; ++oh) {
+        const int64_t above = p.at - s.row_start(oh);
+        if (s.dilation_h != 1 && above % s.dilation_h != 0) continue;
+        for (int64_t ow = columns.first; ow < columns.end; ++ow) {
+          const int64_t before = iw - s.column_start(ow);
+          if (s.dilation_w != 1 && before % s.dilation_w != 0) continue;
+          const int64_t kh = s.dilation_h == 1 ? above : above / s.dilation_h;
+          const int64_t kw = s.dilation_w == 1 ? before : before / s.dilation_w;
+          f(gradient.cover(s, (oh * s.OW + ow) * s.C, oh, ow, kh, kw));
         }
-        const int64_t kh = s.dilation_h == 1 ? above : above / s.dilation_h;
-        const int64_t kw = s.dilation_w == 1 ? before : before / s.dilation_w;
-        covers[many++] = gradient.cover(s, (oh * s.OW + ow) * s.C, oh, ow, kh, kw);
       }
-    }
+    };
+    if constexpr (IS_HALF<T>)
+      if ((rows.end - rows.first) * (columns.end - columns.first) > MOST) {
+        // No sum is rounded before it is complete.
+        for (int64_t c = 0; c < s.C; c += LANES<T>) {
+          const int count = lanes_left(s.C - c, LANES<T>);
+          Vec<T> sum{};
+          for_each_cover([&](const Cover& cover) { sum += gradient.read(cover, c, count); });
+          store_first(to + c, sum, count);
+        }
+        continue;
+      }
+    for_each_cover([&](const Cover& cover) {
+      if (many == MOST) {
+        gather_pixel<T, 0>(gradient, s.C, many, covers, add, to);
+        many = 0;
+        add = true;
+      }
+      covers[many++] = cover;
+    });
     if (add)
       gather_pixel<T, 0>(gradient, s.C, many, covers, true, to);
     else if (many == 1)

@@ -1,9 +1,9 @@
 // Gradients of pooling on NCHW planes in vectors along a row (windows: ../../core/shape.h):
 //   max   grad_x[ih,iw] = grad_y[oh,ow] of the 2 x 2 window whose maximum, by its code, is there
 //   avg   grad_x[ih,iw] = sum of grad_y[oh,ow] / divisor over the windows that hold (ih, iw)
-// Pixels gather, so no two threads meet: for each vector of pixels, over the output rows above it
-// and the window columns that reach it, worked out once per column of vectors for all rows.
-// Loads and stores are whole, as in rows.inl.
+// Each vector of pixels gathers from the output rows over it and the window columns that reach it,
+// so no two threads write the same element. The window columns are found once for each column of
+// vectors, for all rows. Loads and stores are whole, as in rows.inl.
 
 // What window element (kh, k) adds to the pixels under a vector of outputs. `at`: of lane 0, counted
 // from the first plane.
@@ -16,7 +16,7 @@ struct OutputsRead {
 
 template <Reads READS, class T>
 FASTCONV_LEAF Vec<T> read_outputs(const T* grad_y, const OutputsRead<T>& r) {
-  if constexpr (READS == Reads::BOUNDED) return load_range(grad_y + r.at, r.range, T(0));
+  if constexpr (READS == Reads::BOUNDED) return load_range(grad_y + r.at, r.range, Lane<T>(0));
   const Vec<T> g = load(grad_y + r.at);
   if constexpr (READS == Reads::INSIDE) return g;
   return r.counted ? g : Vec<T>{};
@@ -53,10 +53,10 @@ struct AvgGradient {
   }
   // 1 / extent in columns of the windows of outputs j, j + 1, ...
   FASTCONV_LEAF Vec<T> factors(const Pool2dShape& s, int64_t j) const {
-    return broadcast(T(1)) / column_divisors<T>(s, j);
+    return broadcast(Lane<T>(1)) / column_divisors<T>(s, j);
   }
   FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape& s, Vec<T> factors, int64_t oh) const {
-    return factors / broadcast(static_cast<T>(row_divisor(s, oh)));
+    return factors / broadcast(static_cast<Lane<T>>(row_divisor(s, oh)));
   }
 };
 
@@ -119,7 +119,7 @@ struct CoveringOutputs {
         const Tap t = tap(s, gradient, k);
         of_row += gradient.template read<READS>({row + t.j0, t.range, t.counted}, t.factors, 0);
       }
-      total += of_row / broadcast(static_cast<T>(row_divisor(s, oh)));
+      total += of_row / broadcast(static_cast<Lane<T>>(row_divisor(s, oh)));
     }
     return total;
   }

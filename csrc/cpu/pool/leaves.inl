@@ -37,5 +37,6 @@ constexpr PoolKernels<T> make_table() {
 }
 
 #define TABLE PoolKernels
+#define WIDE_TABLE_OF_FLOAT  // avx2_wide takes the table of avx2 for 16-bit types
 #define TABLE_NAME pool_kernels
 #include "../simd/end.inl"

@@ -35,14 +35,15 @@ int64_t separable_pixel(const Pool2dShape& s) {
 // Output rows of a block. Windows of neighbouring blocks overlap in KH - 1 rows, so at least KH.
 template <class T>
 int64_t separable_rows(const Pool2dShape& s) {
-  const int64_t row = 2 * sizeof(T) * (s.OW + s.KW - 1) * separable_pixel<T>(s);
+  const int64_t row = 2 * sizeof(SumOf<T>) * (s.OW + s.KW - 1) * separable_pixel<T>(s);
   return clamp64(SEPARABLE_BYTES / row - s.KH + 1, min64(s.KH, s.OH), s.OH);
 }
 
 template <class T>
 int64_t separable_bytes(const Pool2dShape& s) {
   const int64_t lanes = pool_kernels<T>(isa()).lanes;
-  return 2 * sizeof(T) * separable_elements(s, separable_rows<T>(s), separable_pixel<T>(s), lanes);
+  return 2 * sizeof(SumOf<T>) *
+         separable_elements(s, separable_rows<T>(s), separable_pixel<T>(s), lanes);
 }
 
 template <class T>
@@ -65,7 +66,7 @@ void forward_separable(const Pool2dShape& s, const T* x, T* y, Code* codes, void
       s.channels_last ? 1 : max64(1, POOL_JOB_ELEMENTS / max64(1, rows * s.OW));
   const int64_t groups = ceil_div(planes, together);
   parallel_jobs(pool_threads(s, threads), groups * bands, [&](int64_t job, int thread) {
-    T* scratch = reinterpret_cast<T*>(static_cast<char*>(workspace) + thread * bytes);
+    auto* scratch = reinterpret_cast<SumOf<T>*>(static_cast<char*>(workspace) + thread * bytes);
     const int64_t first = job % bands * rows, end = min64(first + rows, s.OH);
     const int64_t group = job / bands * together;
     for (int64_t plane = group; plane < min64(group + together, planes); ++plane) {
@@ -120,11 +121,11 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, Code* codes, int t
       for (int64_t ow = 0; ow < s.OW; ++ow) {
         const Window rows = s.rows(oh), columns = s.columns(ow);
         const T* image = x + plane * in;
-        T best = image[rows.first * s.IW + columns.first];
+        SumOf<T> best = image[rows.first * s.IW + columns.first];
         int64_t code = 0;
         for (int64_t ih = rows.first; ih < rows.end; ++ih)
           for (int64_t iw = columns.first; iw < columns.end; ++iw) {
-            const T other = image[ih * s.IW + iw];
+            const SumOf<T> other = image[ih * s.IW + iw];
             if (!(other > best || other != other)) continue;
             best = other;
             code = (ih - rows.first) * s.KW + iw - columns.first;
@@ -199,13 +200,19 @@ void max_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, Code* codes,
                  });
 }
 
+template <class T>
+int64_t max_pool2d_backward_workspace(const Pool2dShape& shape, int threads) {
+  const Pool2dShape s = tiled(shape);
+  return scatters(s) ? scatter_workspace<T>(s, threads) : 0;
+}
+
 template <class T, class Code>
 void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* codes, T* grad_x,
-                         int threads) {
+                         void* workspace, int threads) {
   if (shape.x_count() == 0) return;
   const Pool2dShape s = tiled(shape);
   const auto& k = max_pool_kernels<T>(Code{});
-  if (scatters(s)) return scatter_gradient(s, grad_y, codes, grad_x, threads);
+  if (scatters(s)) return scatter_gradient(s, grad_y, codes, grad_x, workspace, threads);
   if (is_stream_of_tiles<T>(s))
     return for_outputs(s, threads, [&](int64_t first, int64_t count) {
       k.gradient_tiles(s.OW, count, grad_y + first, codes + first, grad_x + 4 * first);
@@ -228,10 +235,11 @@ void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* 
 
 #define INSTANTIATE_CODE(T, CODE)                                                        \
   template void max_pool2d_forward(const Pool2dShape&, const T*, T*, CODE*, void*, int); \
-  template void max_pool2d_backward(const Pool2dShape&, const T*, const CODE*, T*, int);
-#define INSTANTIATE(T)                                                       \
-  template int64_t max_pool2d_forward_workspace<T>(const Pool2dShape&, int); \
-  INSTANTIATE_CODE(T, uint8_t)                                               \
+  template void max_pool2d_backward(const Pool2dShape&, const T*, const CODE*, T*, void*, int);
+#define INSTANTIATE(T)                                                        \
+  template int64_t max_pool2d_forward_workspace<T>(const Pool2dShape&, int);  \
+  template int64_t max_pool2d_backward_workspace<T>(const Pool2dShape&, int); \
+  INSTANTIATE_CODE(T, uint8_t)                                                \
   INSTANTIATE_CODE(T, int32_t)
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 template void max_pool2d_indices(const Pool2dShape&, const uint8_t*, int64_t*, int);

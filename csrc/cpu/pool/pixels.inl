@@ -73,7 +73,8 @@ void max_pool_pixels(const Pool2dShape& s, const PoolRow<T>& p, Code* codes) {
 // Sums of VECTORS * LANES channels over a window that is whole pixels apart; a group of vectors at
 // a time, so that large windows are read in whole lines.
 template <class T, int VECTORS, int ROWS, int COLUMNS>
-FASTCONV_LEAF void avg_pool_channels(const Taps<T>& taps, int count, T divisor, int64_t c, T* y) {
+FASTCONV_LEAF void avg_pool_channels(const Taps<T>& taps, int count, Lane<T> divisor, int64_t c,
+                                     T* y) {
   constexpr int L = LANES<T>;
   const int64_t rows = ROWS ? ROWS : taps.rows, columns = COLUMNS ? COLUMNS : taps.columns;
   Vec<T> sums[VECTORS] = {};
@@ -92,7 +93,7 @@ FASTCONV_LEAF void avg_pool_channels(const Taps<T>& taps, int count, T divisor, 
 }
 
 template <class T, int ROWS, int COLUMNS>
-FASTCONV_LEAF void avg_pool_pixel(const Taps<T>& taps, int64_t C, T divisor, T* y) {
+FASTCONV_LEAF void avg_pool_pixel(const Taps<T>& taps, int64_t C, Lane<T> divisor, T* y) {
   constexpr int L = LANES<T>, VECTORS = ROWS ? 4 : 8;
   int64_t c = 0;
   for (; c + VECTORS * L <= C; c += VECTORS * L)
@@ -108,7 +109,8 @@ void avg_pool_pixels(const Pool2dShape& shape, const PoolRow<T>& p) {
   const int64_t by_rows = row_divisor(s, p.at);
   for (int64_t ow = 0; ow < s.OW; ++ow) {
     const Taps<T> taps = taps_of(s, p.x, rows, s.columns(ow));
-    const T divisor = static_cast<T>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(ow)));
+    const auto divisor =
+        static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(ow)));
     T* y = p.y + ow * s.C;
     if (taps.rows == 2 && taps.columns == 2)
       avg_pool_pixel<T, 2, 2>(taps, s.C, divisor, y);
@@ -120,6 +122,6 @@ void avg_pool_pixels(const Pool2dShape& shape, const PoolRow<T>& p) {
 }
 
 template <class T>
-void pixel_mean(int64_t count, int64_t channels, const T* x, int64_t row, T divisor, T* y) {
+void pixel_mean(int64_t count, int64_t channels, const T* x, int64_t row, Lane<T> divisor, T* y) {
   avg_pool_pixel<T, 0, 0>({x, 1, count, 0, row}, channels, divisor, y);
 }

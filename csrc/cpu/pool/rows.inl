@@ -1,14 +1,16 @@
-// Pooling of NCHW planes in vectors along a row (formulas: ../../core/shape.h). Max follows torch: a
-// later element wins if it is greater or NaN, so the first maximum and the last NaN win.
+// Pooling of NCHW planes in vectors along a row (formulas: ../../core/shape.h). As in torch, a
+// later element replaces the maximum if it is greater or NaN. The result is the first maximum, or
+// the last NaN.
 //
-// A vector of outputs at column j reads, for window column k, every stride_w-th element from j *
-// stride_w - pad_w + k * dilation_w on: one load at stride 1, two loads and a shuffle at stride 2,
-// single elements beyond. Loads are whole: what they read beyond a row is another row's, and a mask
-// of lanes replaces it where a lane counts. Masks depend on columns alone, so they are made once for
-// all rows and planes. Only rows at the ends of the tensor load within bounds.
+// For window column k a vector of outputs at column j reads every stride_w-th element from j *
+// stride_w - pad_w + k * dilation_w on. Stride 1 takes one load, stride 2 takes two loads and a
+// shuffle, and larger strides load single elements. Loads are whole. Beyond its row a load reads
+// elements of another row, and a mask replaces them in the lanes that hold outputs. Masks depend on
+// columns alone, so they are made once for all rows and planes. Only rows at the ends of the tensor
+// load within bounds.
 //
-// Columns of vectors go from right to left, rows and planes from first to last. So a whole store may
-// write beyond its row: what is there is written later.
+// Columns of vectors go from right to left, rows and planes from first to last. A whole store may
+// therefore write beyond its row, because the elements there are written later.
 
 constexpr int64_t KEPT_MASKS = 16;  // for this many window columns; more are made anew
 
@@ -74,7 +76,7 @@ struct WindowColumns {
   }
   // Window column k of `row`; `fill` outside the image.
   template <Reads READS>
-  FASTCONV_LEAF Vec<T> read(const T* row, int64_t k, T fill) const {
+  FASTCONV_LEAF Vec<T> read(const T* row, int64_t k, Lane<T> fill) const {
     constexpr int L = LANES<T>;
     const int64_t at = start + k * dilation;
     const T* from = row + at;
@@ -102,7 +104,7 @@ FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns
                                      const Pool2dShape& s, const T* x, Window rows, int64_t code,
                                      Best<T> best) {
   using Integer = LaneInteger<T>;
-  constexpr T LOWEST = -__builtin_inf();
+  constexpr Lane<T> LOWEST = -__builtin_inf();
   for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {
     const T* row = x + ih * s.IW;
     Best<T> of_row{columns.template read<READS>(row, 0, LOWEST),
@@ -116,8 +118,9 @@ FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns
   return best;
 }
 
-// Columns of vectors jump from row to row, which the hardware does not foresee: each vector fetches
-// what the next job, behind this one in memory, reads and writes at its place.
+// The hardware does not predict a column of vectors, which jumps from row to row. Each vector
+// therefore fetches the data that the next job, which follows in memory, reads and writes at the
+// same place.
 template <class T>
 FASTCONV_LEAF void fetch_next_job(const Pool2dShape& s, const PoolPlanes<T>& p, int64_t from,
                                   int64_t to) {
@@ -152,7 +155,7 @@ void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Cod
         int64_t code = 0;  // of the first row inside the image
         for (int64_t ih = s.row_start(oh); ih < rows.first; ih += s.dilation_h)
           code += columns.count;
-        Best<T> best{broadcast(static_cast<T>(-__builtin_inf())),
+        Best<T> best{broadcast(static_cast<Lane<T>>(-__builtin_inf())),
                      first_k + static_cast<Integer>(code)};
         const Reads reads = columns.reads_of(p, x, rows);
         if (reads == Reads::INSIDE)
@@ -192,7 +195,7 @@ void max_pool_rows(const Pool2dShape& s, const PoolPlanes<T>& p, Code* codes) {
 template <class T>
 FASTCONV_LEAF Vec<T> column_divisors(const Pool2dShape& s, int64_t j) {
   using Integer = LaneInteger<T>;
-  if (s.divisor_override) return broadcast(T(1));
+  if (s.divisor_override) return broadcast(Lane<T>(1));
   const Vec<Integer> start =
       ramp(static_cast<Integer>(s.stride_w)) + static_cast<Integer>(j * s.stride_w - s.pad_w);
   const Vec<Integer> limit =
@@ -215,7 +218,7 @@ FASTCONV_LEAF Vec<T> sum_of_window(const WindowColumns<T, STRIDE, KW>& columns, 
   for (int64_t ih = rows.first; ih < rows.end; ++ih) {
 #pragma GCC unroll 4
     for (int64_t k = 0; k < columns.count; ++k)
-      sum += columns.template read<READS>(x + ih * IW, k, T(0));
+      sum += columns.template read<READS>(x + ih * IW, k, Lane<T>(0));
   }
   return sum;
 }
@@ -243,7 +246,7 @@ void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes) {
           sum = sum_of_window<Reads::MASKED>(columns, s.IW, x, rows);
         else
           sum = sum_of_window<Reads::BOUNDED>(columns, s.IW, x, rows);
-        sum /= by_columns * static_cast<T>(row_divisor(s, oh));
+        sum /= by_columns * static_cast<Lane<T>>(row_divisor(s, oh));
         const int64_t to = plane * out + oh * s.OW + j;
         store_first(p.y + to, sum, lanes_stored(count, p.y + to, end));
         fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);

@@ -1,12 +1,14 @@
 // The gradient of max pooling by scattering, for windows that overlap much and for adaptive ones:
-//   grad_x[place of codes[oh,ow]] += grad_y[oh,ow], outputs in their order, which is torch's
+//   grad_x[place of codes[oh,ow]] += grad_y[oh,ow], in the order of the outputs, as torch does
 // Layer: cpu/pool, for drivers.
 //
-// A job is some NCHW planes, or channels of one NHWC image, so no two threads meet.
+// A job is some NCHW planes, or some channels of one NHWC image, so no two threads write the same
+// element.
 #pragma once
 
 #include <algorithm>
 
+#include "../simd/table.h"
 #include "jobs.h"
 
 namespace fastconv::cpu {
@@ -52,7 +54,8 @@ inline Window taps_inside(const PoolAxis& axis, int64_t o) {
 // that forward does not give, of taps outside of `codes_inside` and `columns`, add nothing.
 template <bool CLIPPED, class T, class Code>
 void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* grad_y,
-                     const Code* codes, Window codes_inside, Window columns, T* to, int64_t step) {
+                     const Code* codes, Window codes_inside, Window columns, SumOf<T>* to,
+                     int64_t step) {
   const uint64_t many = static_cast<uint64_t>(codes_inside.end - codes_inside.first);
   for (int64_t i = 0; i < count; ++i, to += step) {
     const Code code = codes[i];
@@ -63,19 +66,19 @@ void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* gra
   }
 }
 
-// `count` channels of an NHWC image, an output after the other.
+// `count` channels of an NHWC image, an output after the other. Pixels of grad_x are `pixel` apart.
 template <class T, class Code>
 void scatter_channels(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
-                      const Code* codes, T* grad_x, int64_t count) {
+                      const Code* codes, SumOf<T>* grad_x, int64_t pixel, int64_t count) {
   for (int64_t i = 0; i < s.IH * s.IW; ++i)
-    std::fill(grad_x + i * s.C, grad_x + i * s.C + count, T(0));
+    std::fill(grad_x + i * pixel, grad_x + i * pixel + count, SumOf<T>(0));
   for (int64_t oh = 0; oh < s.OH; ++oh) {
     const Window rows = taps_inside(s.vertical(), oh);
     const Window codes_inside{rows.first * s.KW, rows.end * s.KW};
     for (int64_t ow = 0; ow < s.OW; ++ow) {
       const Window columns = taps_inside(s.horizontal(), ow);
       const int64_t from = (oh * s.OW + ow) * s.C;
-      T* to = grad_x + (s.row_start(oh) * s.IW + s.column_start(ow)) * s.C;
+      SumOf<T>* to = grad_x + (s.row_start(oh) * s.IW + s.column_start(ow)) * pixel;
       if (columns.first == 0 && columns.end >= s.KW)
         scatter_outputs<false>(places, count, grad_y + from, codes + from, codes_inside, columns,
                                to, 1);
@@ -89,8 +92,8 @@ void scatter_channels(const Pool2dShape& s, const CodePlaces<Code>& places, cons
 // One NCHW plane. The outputs of a row whose windows have all columns inside the image go together.
 template <class T, class Code>
 void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
-                   const Code* codes, T* grad_x) {
-  std::fill(grad_x, grad_x + s.IH * s.IW, T(0));
+                   const Code* codes, SumOf<T>* grad_x) {
+  std::fill(grad_x, grad_x + s.IH * s.IW, SumOf<T>(0));
   const int64_t last_start = s.IW - 1 - (s.KW - 1) * s.dilation_w;  // of a window inside
   const Window whole{ceil_div(s.pad_w, s.stride_w),
                      last_start < 0 ? 0 : min64(s.OW, (last_start + s.pad_w) / s.stride_w + 1)};
@@ -99,7 +102,7 @@ void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T
     const Window codes_inside{rows.first * s.KW, rows.end * s.KW};
     for (int64_t ow = 0, many = 1; ow < s.OW; ow += many) {
       const int64_t from = oh * s.OW + ow;
-      T* to = grad_x + s.row_start(oh) * s.IW + s.column_start(ow);
+      SumOf<T>* to = grad_x + s.row_start(oh) * s.IW + s.column_start(ow);
       const bool together = !s.adaptive && ow == whole.first && ow < whole.end;
       many = together ? whole.end - ow : 1;
       if (together)
@@ -112,24 +115,60 @@ void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T
   }
 }
 
+// The channels of a job in NHWC. Sums that grad_x would round are in the workspace: of a plane, or of
+// so few channels that they stay in L2.
+template <class T>
+int64_t scattered_channels(const Pool2dShape& s) {
+  constexpr int64_t SUMS = 128 * 1024, LEAST = 16;
+  if (!IS_WIDENED<T>) return SCATTER_CHANNELS;
+  return clamp64(SUMS / max64(1, s.IH * s.IW) / LEAST * LEAST, LEAST, SCATTER_CHANNELS);
+}
+// Elements for a thread.
+template <class T>
+int64_t scattered_sums(const Pool2dShape& s) {
+  if (!IS_WIDENED<T>) return 0;
+  return round_up(s.IH * s.IW, 16) * (s.channels_last ? scattered_channels<T>(s) : 1);
+}
+template <class T>
+int64_t scatter_workspace(const Pool2dShape& s, int threads) {
+  return scattered_sums<T>(s) * int64_t(sizeof(SumOf<T>)) * pool_threads(s, threads);
+}
+
 template <class T, class Code>
 void scatter_gradient(const Pool2dShape& s, const T* grad_y, const Code* codes, T* grad_x,
-                      int threads) {
-  const CodePlaces<Code> places(s, s.channels_last ? s.C : 1);
+                      void* workspace, int threads) {
+  const int64_t channels = scattered_channels<T>(s);
+  const int64_t pixel = IS_WIDENED<T> ? channels : s.C;  // of sums
+  const CodePlaces<Code> places(s, s.channels_last ? pixel : 1);
   const int64_t in = s.IH * s.IW, out = s.OH * s.OW, planes = s.N * s.C;
+  [[maybe_unused]] const auto& rows = row_kernels<T>(isa());
+  const auto sums_of = [&](T* to, int thread) {
+    if constexpr (IS_WIDENED<T>)
+      return static_cast<SumOf<T>*>(workspace) + thread * scattered_sums<T>(s);
+    else
+      return to;
+  };
   if (!s.channels_last) {
     const int64_t together = max64(1, POOL_JOB_ELEMENTS / max64(1, in));
-    parallel_jobs(pool_threads(s, threads), ceil_div(planes, together), [&](int64_t job, int) {
-      for (int64_t p = job * together; p < min64((job + 1) * together, planes); ++p)
-        scatter_plane(s, places, grad_y + p * out, codes + p * out, grad_x + p * in);
-    });
+    parallel_jobs(pool_threads(s, threads), ceil_div(planes, together),
+                  [&](int64_t job, int thread) {
+                    for (int64_t p = job * together; p < min64((job + 1) * together, planes); ++p) {
+                      SumOf<T>* sums = sums_of(grad_x + p * in, thread);
+                      scatter_plane(s, places, grad_y + p * out, codes + p * out, sums);
+                      if constexpr (IS_WIDENED<T>)
+                        rows.copy_out(1, in, sums, 0, grad_x + p * in, 0, 0);
+                    }
+                  });
     return;
   }
-  const int64_t blocks = ceil_div(s.C, SCATTER_CHANNELS);
-  parallel_jobs(pool_threads(s, threads), s.N * blocks, [&](int64_t job, int) {
-    const int64_t n = job / blocks, c = job % blocks * SCATTER_CHANNELS;
-    scatter_channels(s, places, grad_y + n * out * s.C + c, codes + n * out * s.C + c,
-                     grad_x + n * in * s.C + c, min64(SCATTER_CHANNELS, s.C - c));
+  const int64_t blocks = ceil_div(s.C, channels);
+  parallel_jobs(pool_threads(s, threads), s.N * blocks, [&](int64_t job, int thread) {
+    const int64_t n = job / blocks, c = job % blocks * channels;
+    const int64_t from = n * out * s.C + c, count = min64(channels, s.C - c);
+    T* to = grad_x + n * in * s.C + c;
+    SumOf<T>* sums = sums_of(to, thread);
+    scatter_channels(s, places, grad_y + from, codes + from, sums, pixel, count);
+    if constexpr (IS_WIDENED<T>) rows.copy_out(in, count, sums, pixel, to, s.C, 0);
   });
 }
 

@@ -1,18 +1,19 @@
-// Max pooling of stride 1 without dilation, rows first and then columns, so that its time grows with
-// the logarithm of the window's extents:
+// Max pooling of stride 1 without dilation, rows first and then columns. Its time grows with the
+// logarithm of the window's extents:
 //   h[ih,ow] = max over kw of x[ih,ow+kw-pad_w],  y[oh,ow] = max over kh of h[oh+kh-pad_h,ow]
-// A maximum over 2 n elements is that of two maxima over n; one over n + m <= 2 n elements overlaps
-// them. The earlier of the two stays unless the later is greater or NaN, so the first maximum and the
-// last NaN win, as in a scan of rows.
+// The maximum of 2 n elements is the greater of two maxima of n elements. For fewer than 2 n
+// elements the two overlap. The earlier one stays unless the later one is greater or NaN. The
+// result is the first maximum, or the last NaN, as in a scan of rows.
 //
 // A block is the padded rows under some output rows, of one NCHW plane (a pixel is an element) or of
 // LANES channels of an NHWC image (a pixel is a vector): PITCH = OW + KW - 1 pixels a row.
 //
 //   values   -inf -inf  x00  x01 ... -inf      in place, so a maximum stands where its window begins
-//   places     2    2    2    3  ...           row * KW + column of the maximum; that of padding is the
-//                                              first pixel inside: windows of -inf name it, as torch does
+//   places     2    2    2    3  ...           row * KW + column of the maximum. Padding has the
+//                                              place of the first pixel inside: for windows
+//                                              of -inf torch gives this place
 
-template <class T>
+template <class T>  // of lanes
 struct SeparableBlock {
   T* values;
   LaneInteger<T>* places;  // null: not wanted
@@ -43,12 +44,12 @@ FASTCONV_LEAF void better_ahead(const SeparableBlock<T>& b, int64_t from, int64_
 
 // Stores of vectors run over the end of a row of elements, onto the next row, which is filled later.
 template <class T>
-FASTCONV_LEAF void fill_row(const Pool2dShape& s, const SeparableBlock<T>& b, int64_t row,
+FASTCONV_LEAF void fill_row(const Pool2dShape& s, const SeparableBlock<Lane<T>>& b, int64_t row,
                             int64_t first_row, const T* x, int pixel, int count) {
   using Integer = LaneInteger<T>;
   constexpr int L = LANES<T>;
-  T* to = b.values + row * b.pitch;
-  const Vec<T> lowest = broadcast(static_cast<T>(-__builtin_inf()));
+  Lane<T>* to = b.values + row * b.pitch;
+  const Vec<T> lowest = broadcast(static_cast<Lane<T>>(-__builtin_inf()));
   const int64_t left = s.pad_w * pixel, inside = s.IW * pixel;
   for (int64_t i = 0; i < (x ? left : b.pitch); i += L) store(to + i, lowest);
   if (x && pixel == 1) {
@@ -73,8 +74,8 @@ FASTCONV_LEAF void fill_row(const Pool2dShape& s, const SeparableBlock<T>& b, in
 // Output rows [p.first, p.end) of one plane, or of `channels` channels of an image. `scratch` has
 // separable_elements (table.h).
 template <class T, class Code>
-void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int channels, T* scratch,
-                        Code* codes) {
+void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int channels,
+                        Lane<T>* scratch, Code* codes) {
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   using Integer = LaneInteger<T>;
   constexpr int L = LANES<T>;
@@ -82,7 +83,7 @@ void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int ch
   const int64_t pitch = (s.OW + s.KW - 1) * pixel, outputs = p.end - p.first;
   const int64_t rows = outputs + s.KH - 1, top = p.first - s.pad_h;
   const int64_t elements = separable_elements(s, outputs, pixel, L);
-  const SeparableBlock<T> b{
+  const SeparableBlock<Lane<T>> b{
       scratch, codes ? reinterpret_cast<Integer*>(scratch + elements) : nullptr, pitch};
   const int64_t first_row = max64(0, -top), end_row = min64(rows, s.IH - top);
   for (int64_t row = 0; row < rows; ++row)

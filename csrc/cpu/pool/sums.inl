@@ -24,7 +24,7 @@ FASTCONV_LEAF Vec<T> lane_sums(int64_t rows, int64_t columns, const T* x, int64_
 // lane i has the sum of plane i.
 template <class T>
 void plane_means(int64_t planes, int64_t rows, int64_t columns, const T* x, int64_t plane,
-                 int64_t row, T divisor, T* y, int64_t y_step) {
+                 int64_t row, Lane<T> divisor, T* y, int64_t y_step) {
   constexpr int L = LANES<T>;
   if (columns == row) {
     columns *= rows;

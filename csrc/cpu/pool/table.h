@@ -38,6 +38,7 @@ struct PoolRow {
 // null in forward.
 template <class T, class Code>
 struct MaxPoolKernels {
+  using Sum = SumOf<T>;
   // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row. `codes`: of the first plane.
   void (*rows)(const Pool2dShape&, const PoolPlanes<T>&, Code* codes);
   void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&,
@@ -47,7 +48,7 @@ struct MaxPoolKernels {
   void (*gradient_pixels)(const Pool2dShape&, const PoolRow<T>&, const Code* codes);
   // Stride 1, no dilation. Output rows of one NCHW plane (channels = 0), or of 1 to LANES channels of
   // an NHWC image. `scratch`: 2 * separable_elements.
-  void (*separable)(const Pool2dShape&, const PoolPlanes<T>&, int channels, T* scratch,
+  void (*separable)(const Pool2dShape&, const PoolPlanes<T>&, int channels, Sum* scratch,
                     Code* codes);
   // 2 x 2 windows that tile NCHW maps of OW = 1, 2, 4 ... < lanes outputs a row.
   void (*tiles)(int64_t OW, int64_t outputs, const T* x, T* y, Code* codes);
@@ -64,6 +65,7 @@ constexpr int64_t separable_elements(const Pool2dShape& s, int64_t outputs, int6
 
 template <class T>
 struct PoolKernels {
+  using Sum = SumOf<T>;
   int lanes;
   MaxPoolKernels<T, uint8_t> max_bytes;
   MaxPoolKernels<T, int32_t> max_words;
@@ -72,11 +74,11 @@ struct PoolKernels {
   void (*avg_pixels)(const Pool2dShape&, const PoolRow<T>&);
   void (*avg_gradient_pixels)(const Pool2dShape&, const PoolRow<T>&);
   // NHWC: y[c] = sum of x[i * row + c] over i < count, divided, for c < channels
-  void (*pixel_mean)(int64_t count, int64_t channels, const T* x, int64_t row, T divisor, T* y);
+  void (*pixel_mean)(int64_t count, int64_t channels, const T* x, int64_t row, Sum divisor, T* y);
   // NCHW: y[i * y_step] = the sum over r < rows, c < columns of x[i * plane + r * row + c], divided,
   // for i < planes
   void (*plane_means)(int64_t planes, int64_t rows, int64_t columns, const T* x, int64_t plane,
-                      int64_t row, T divisor, T* y, int64_t y_step);
+                      int64_t row, Sum divisor, T* y, int64_t y_step);
 };
 
 FASTCONV_TABLE(PoolKernels, pool_kernels)

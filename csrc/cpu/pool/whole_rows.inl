@@ -1,6 +1,6 @@
-// Pooling of NCHW planes with stride 2 and windows of 2 or 3 neighbouring columns, at least a vector
-// of which are whole in a row (formulas: ../../core/shape.h). No lane needs a mask, and rows are read
-// and written in their order in memory.
+// Pooling of NCHW planes with stride 2 and windows of 2 or 3 neighbouring columns (formulas:
+// ../../core/shape.h). Each row has at least a vector of windows that no side cuts off. No lane
+// needs a mask, and rows are read and written in their order in memory.
 //
 //   x:  a b c d e f g h | i j ...      even lanes  a c e g    window column 0
 //                                      odd lanes   b d f h    window column 1
@@ -52,7 +52,7 @@ FASTCONV_LEAF bool has_whole_rows(const Pool2dShape& s) {
          whole.end - whole.first >= LANES<T>;
 }
 
-// The maxima of `outputs` windows of `rows` rows; `code` is that of the first element.
+// The maxima of `outputs` windows of `rows` rows. `code` is the code of the first element.
 template <class T, class Code, bool CODES, int KW>
 FASTCONV_LEAF void max_of_whole(const T* x, int64_t IW, int64_t rows, int64_t code, int64_t outputs,
                                 T* y, Code* codes) {
@@ -83,11 +83,11 @@ template <class T, class Code>
 FASTCONV_LEAF void max_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t oh, int64_t j,
                               T* y, Code* code) {
   const Window columns = s.columns(j);
-  T best = x[rows.first * s.IW + columns.first];
+  Lane<T> best = x[rows.first * s.IW + columns.first];
   int64_t ih_best = rows.first, iw_best = columns.first;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
     for (int64_t iw = columns.first; iw < columns.end; ++iw) {
-      const T other = x[ih * s.IW + iw];
+      const Lane<T> other = x[ih * s.IW + iw];
       if (!(other > best || other != other)) continue;
       best = other;
       ih_best = ih;
@@ -125,8 +125,8 @@ FASTCONV_LEAF void max_pool_whole_rows(const Pool2dShape& shape, const PoolPlane
 
 // The means of `outputs` windows of `rows` rows.
 template <class T, int KW>
-FASTCONV_LEAF void mean_of_whole(const T* x, int64_t IW, int64_t rows, T divisor, int64_t outputs,
-                                 T* y) {
+FASTCONV_LEAF void mean_of_whole(const T* x, int64_t IW, int64_t rows, Lane<T> divisor,
+                                 int64_t outputs, T* y) {
   constexpr int L = LANES<T>;
   for (int64_t next = 0; next < outputs; next += L) {
     const int64_t j = next + L > outputs ? outputs - L : next;
@@ -141,13 +141,14 @@ FASTCONV_LEAF void mean_of_whole(const T* x, int64_t IW, int64_t rows, T divisor
   }
 }
 template <class T>
-FASTCONV_LEAF T mean_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t by_rows,
-                            int64_t j) {
+FASTCONV_LEAF Lane<T> mean_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t by_rows,
+                                  int64_t j) {
   const Window columns = s.columns(j);
-  T sum = 0;
+  Lane<T> sum = 0;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
-    for (int64_t iw = columns.first; iw < columns.end; ++iw) sum += x[ih * s.IW + iw];
-  return sum / static_cast<T>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(j)));
+    for (int64_t iw = columns.first; iw < columns.end; ++iw)
+      sum += static_cast<Lane<T>>(x[ih * s.IW + iw]);
+  return sum / static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(j)));
 }
 
 template <class T, int KW>
@@ -163,7 +164,7 @@ FASTCONV_LEAF void avg_pool_whole_rows(const Pool2dShape& shape, const PoolPlane
       const int64_t by_rows = row_divisor(s, oh);
       mean_of_whole<T, KW>(x + rows.first * s.IW + 2 * whole.first - s.pad_w, s.IW,
                            rows.end - rows.first,
-                           static_cast<T>(by_rows * (s.divisor_override ? 1 : KW)),
+                           static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : KW)),
                            whole.end - whole.first, y + whole.first);
       for (int64_t j = 0; j < whole.first; ++j) y[j] = mean_of_one(s, x, rows, by_rows, j);
       for (int64_t j = whole.end; j < s.OW; ++j) y[j] = mean_of_one(s, x, rows, by_rows, j);

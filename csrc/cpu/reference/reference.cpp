@@ -52,7 +52,7 @@ bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void*, const 
     const int64_t first_ic = oc / s.group_OC() * group_IC;
     for (int64_t oh = 0; oh < d.OH; ++oh)
       for (int64_t ow = 0; ow < d.OW; ++ow) {
-        double sum = b.bias ? b.bias[oc] : 0;
+        double sum = b.bias ? double(b.bias[oc]) : 0;
         for (int64_t ic = 0; ic < group_IC; ++ic) {
           const T *w = &at(b.w, d.w, oc, ic, 0, 0), *x = &at(b.x, d.x, n, first_ic + ic, 0, 0);
           for_each_tap(s, oh, ow, [&](int64_t kh, int64_t kw, int64_t ih, int64_t iw) {

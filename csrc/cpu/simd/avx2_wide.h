@@ -2,7 +2,7 @@
 // compiled for AVX2, so that every machine tests them. The compiler splits each vector in two and
 // spills much of a tile. It is slow and never chosen by default. It has float alone, to halve the
 // compile time.
-#define TARGET "avx2,fma"
+#define TARGET "avx2,fma,f16c"
 #define ISA avx2_wide
 #define VECTOR_BYTES 64
 #define REGISTER_BYTES 32

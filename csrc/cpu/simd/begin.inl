@@ -48,8 +48,23 @@ template <>
 struct IntegerOf<8> {
   using type = int64_t;
 };
+// The type of a lane: 16-bit types are widened when they are loaded, and rounded when stored.
 template <class T>
-using LaneInteger = typename IntegerOf<sizeof(T)>::type;
+struct LaneOf {
+  using type = T;
+};
+template <>
+struct LaneOf<Half> {
+  using type = float;
+};
+template <>
+struct LaneOf<BFloat16> {
+  using type = float;
+};
+template <class T>
+using Lane = typename LaneOf<T>::type;
+template <class T>
+using LaneInteger = typename IntegerOf<sizeof(Lane<T>)>::type;
 
 #if VECTOR_BYTES == 32
 alignas(64) const int32_t LANE_BITS_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
@@ -63,5 +78,6 @@ FASTCONV_LEAF __m256i first_lanes_64(int count) {
 #endif
 
 #include "vec.inl"
+#include "halves.inl"
 #include "shuffles.inl"
 #include "codes.inl"

@@ -3,12 +3,12 @@
 
 template <class T, class Code>
 FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
-  if constexpr (sizeof(Code) == sizeof(T)) return store_first(to, v, count);
+  if constexpr (sizeof(Code) == sizeof(Lane<T>)) return store_first(to, v, count);
 #if REGISTER_BYTES == 64
-  if constexpr (sizeof(Code) == 1 && sizeof(T) == 4)
+  if constexpr (sizeof(Code) == 1 && sizeof(Lane<T>) == 4)
     return _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << count) - 1),
                                             (__m512i)v);
-  if constexpr (sizeof(Code) == 1 && sizeof(T) == 8)
+  if constexpr (sizeof(Code) == 1 && sizeof(Lane<T>) == 8)
     return _mm512_mask_cvtepi64_storeu_epi8(to, static_cast<__mmask8>((1u << count) - 1),
                                             (__m512i)v);
 #elif VECTOR_BYTES == 32
@@ -16,7 +16,7 @@ FASTCONV_LEAF void store_codes(Code* to, Vec<LaneInteger<T>> v, int count) {
     const __m128i low = _mm256_castsi256_si128((__m256i)v);
     const __m128i high = _mm256_extracti128_si256((__m256i)v, 1);
     __m128i words;
-    if constexpr (sizeof(T) == 4)
+    if constexpr (sizeof(Lane<T>) == 4)
       words = _mm_packus_epi32(low, high);
     else
       words = _mm_packus_epi32(
@@ -40,7 +40,7 @@ FASTCONV_LEAF Vec<LaneInteger<T>> load_codes(const Code* from, LaneRange<T> rang
 #if REGISTER_BYTES == 64
   if constexpr (sizeof(Code) == 1) {
     const __m128i bytes = _mm_maskz_loadu_epi8(static_cast<__mmask16>(range.bits), from);
-    if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi32(bytes);
+    if constexpr (sizeof(Lane<T>) == 4) return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi32(bytes);
     return (Vec<LaneInteger<T>>)_mm512_cvtepu8_epi64(bytes);
   }
   Vec<LaneInteger<T>> v{};
@@ -57,13 +57,13 @@ FASTCONV_LEAF Vec<LaneInteger<T>> load_codes(const Code* from, LaneRange<T> rang
 // Loads all lanes.
 template <class T, class Code>
 FASTCONV_LEAF Vec<LaneInteger<T>> load_codes(const Code* from) {
-  if constexpr (sizeof(Code) == sizeof(T)) return load(from);
+  if constexpr (sizeof(Code) == sizeof(Lane<T>)) return load(from);
 #if VECTOR_BYTES == 32
   if constexpr (sizeof(Code) == 1) {
     int64_t bytes = 0;
     __builtin_memcpy(&bytes, from, LANES<T>);
     const __m128i packed = _mm_cvtsi64_si128(bytes);
-    if constexpr (sizeof(T) == 4) return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi32(packed);
+    if constexpr (sizeof(Lane<T>) == 4) return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi32(packed);
     return (Vec<LaneInteger<T>>)_mm256_cvtepu8_epi64(packed);
   }
 #endif

@@ -10,13 +10,22 @@ const TABLE<T>& TABLE_NAME() {
   static constexpr TABLE<T> table = make_table<T>();
   return table;
 }
+#if !defined(TABLE_TYPES)
+#define TABLE_TYPES FASTCONV_FOR_EACH_ELEMENT
+#endif
 #define FASTCONV_PUBLISH(T) template const TABLE<T>& TABLE_NAME<T>();
-FASTCONV_FOR_EACH_ELEMENT(FASTCONV_PUBLISH)
-#else  // avx2_wide is for tests and has float alone
-const TABLE<float>& TABLE_NAME() {
-  static constexpr TABLE<float> table = make_table<float>();
-  return table;
-}
+TABLE_TYPES(FASTCONV_PUBLISH)
+#else  // avx2_wide is for tests and has the types that are summed in float
+#define FASTCONV_PUBLISH(T)                            \
+  const TABLE<T>& TABLE_NAME(const T*) {               \
+    static constexpr TABLE<T> table = make_table<T>(); \
+    return table;                                      \
+  }
+FASTCONV_PUBLISH(float)
+#if !defined(TABLE_TYPES) && !defined(WIDE_TABLE_OF_FLOAT)
+FASTCONV_PUBLISH(Half)
+FASTCONV_PUBLISH(BFloat16)
+#endif
 #endif
 
 }  // namespace fastconv::cpu::ISA

@@ -8,15 +8,18 @@
 
 template <class T>
 constexpr RowKernels<T> make_table() {
+  using Sum = SumOf<T>;
   RowKernels<T> k{};
   k.lanes = LANES<T>;
   k.wait_for_streams = wait_for_streams;
-  k.copy_in = copy_rows<T, false>;
-  k.copy_out = copy_rows<T, true>;
-  k.stream_out = REGISTER_BYTES == 64 ? stream_rows<T> : nullptr;
-  k.transpose = transpose<T>;
-  k.every_second = every_second<T>;
-  k.add = add<T>;
+  k.copy_in = copy_rows<T, Sum, false>;
+  k.copy_out = copy_rows<Sum, T, true>;
+  if constexpr (REGISTER_BYTES == 64 && !IS_WIDENED<T>) k.stream_out = stream_rows<T>;
+  k.transpose = transpose<T, T>;
+  k.transpose_in = transpose<T, Sum>;
+  k.transpose_out = transpose<Sum, T>;
+  k.every_second = every_second<Sum>;
+  k.add = add<Sum>;
   k.keyed_sum = keyed_sum;
   return k;
 }

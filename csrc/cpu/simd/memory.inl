@@ -5,6 +5,7 @@
 // CPU combines them. `to` is aligned to the vector; wait_for_half_lines() comes afterwards.
 template <class T>
 FASTCONV_LEAF void stream_half_line(T* to, Vec<T> v) {
+  if constexpr (IS_HALF<T>) return store(to, v);
 #if REGISTER_BYTES == 32 && VECTOR_BYTES == 32
   _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)v);
 #else
@@ -52,12 +53,13 @@ FASTCONV_LEAF Vec<T> keep_lanes(Vec<T> v, const LaneMask<T>& mask) {
 // Loads the lanes of the mask; the others are 0. Reads no other memory.
 template <class T>
 FASTCONV_LEAF Vec<T> load_lanes(const T* from, const LaneMask<T>& mask) {
+  if constexpr (IS_HALF<T>) return load_range(from, mask.range, Lane<T>(0));
 #if REGISTER_BYTES == 32 && VECTOR_BYTES == 32
   if constexpr (sizeof(T) == 4)
     return (Vec<T>)_mm256_maskload_ps(reinterpret_cast<const float*>(from), (__m256i)mask.bits);
   else
     return (Vec<T>)_mm256_maskload_pd(reinterpret_cast<const double*>(from), (__m256i)mask.bits);
 #else
-  return load_range(from, mask.range, T(0));
+  return load_range(from, mask.range, Lane<T>(0));
 #endif
 }

@@ -1,17 +1,25 @@
 // Moving rows about: copy, transpose, take every second column, add; telling whether they changed.
+// Copies and transposes go from a stored type to that of sums, which widens, or back, which rounds.
 
 // `ahead` elements behind what is read (or written, WRITE), memory is fetched.
-template <class T, bool WRITE>
-void copy_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_t in_row,
-               T* __restrict__ out, int64_t out_row, int64_t ahead) {
+template <class In, class Out, bool WRITE>
+void copy_rows(int64_t rows, int64_t columns, const In* __restrict__ in, int64_t in_row,
+               Out* __restrict__ out, int64_t out_row, int64_t ahead) {
+  using T = In;
   for (; rows > 0; --rows, in += in_row, out += out_row) {
+    const auto prefetch = [&](int64_t c) {
+      if constexpr (WRITE)
+        __builtin_prefetch(out + c + ahead, 1);
+      else
+        __builtin_prefetch(in + c + ahead);
+    };
     int64_t c = 0;
     for (; c + LANES<T> <= columns; c += LANES<T>) {
-      __builtin_prefetch((WRITE ? out : in) + c + ahead, WRITE);
+      prefetch(c);
       store(out + c, load(in + c));
     }
     if (c == columns) continue;
-    __builtin_prefetch((WRITE ? out : in) + c + ahead, WRITE);
+    prefetch(c);
     const int rest = static_cast<int>(columns - c);
     store_partial(out + c, load_partial(in + c, rest), rest);
   }
@@ -36,9 +44,10 @@ void stream_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_
 
 // LANES rows, whose pieces of 4 columns are loaded into the places of one vector, so that half of the
 // rounds of shuffles are left. The last 4 columns may overlap those before. columns >= 4.
-template <class T>
-FASTCONV_LEAF void transpose_rows(int64_t columns, const T* in, int64_t in_row, T* out,
+template <class In, class Out>
+FASTCONV_LEAF void transpose_rows(int64_t columns, const In* in, int64_t in_row, Out* out,
                                   int64_t out_row) {
+  using T = In;
   for (int64_t c = 0; c < columns; c += 4) {
     if (c + 4 > columns) c = columns - 4;
     Vec<T> a[4];
@@ -55,9 +64,10 @@ FASTCONV_LEAF void transpose_rows(int64_t columns, const T* in, int64_t in_row, 
 // interleaves register i with register i + LANES / 2, which rotates the bits of (row, lane) by one
 // place; after log2(LANES) rounds they have traded places. Ragged blocks load zeros for the missing
 // rows and store the lanes that exist.
-template <class T>
-FASTCONV_LEAF void transpose_block(int rows, int columns, const T* in, int64_t in_row, T* out,
+template <class In, class Out>
+FASTCONV_LEAF void transpose_block(int rows, int columns, const In* in, int64_t in_row, Out* out,
                                    int64_t out_row) {
+  using T = In;
   constexpr int L = LANES<T>;
   Vec<T> a[L];
 #pragma GCC unroll 16
@@ -78,23 +88,23 @@ FASTCONV_LEAF void transpose_block(int rows, int columns, const T* in, int64_t i
     if (i < columns) store_partial(out + i * out_row, a[i], rows);
 }
 
-template <class T>
-void transpose(int64_t rows, int64_t columns, const T* in, int64_t in_row, T* out,
+template <class In, class Out>
+void transpose(int64_t rows, int64_t columns, const In* in, int64_t in_row, Out* out,
                int64_t out_row) {
-  constexpr int L = LANES<T>;
+  constexpr int L = LANES<In>;
   if constexpr (L >= 4)
     if (rows >= L && columns >= 4) {
       for (int64_t r = 0; r < rows; r += L) {
         if (r + L > rows) r = rows - L;  // overlapping those before
-        transpose_rows<T>(columns, in + r * in_row, in_row, out + r, out_row);
+        transpose_rows(columns, in + r * in_row, in_row, out + r, out_row);
       }
       return;
     }
   for (int64_t r = 0; r < rows; r += L)
     for (int64_t c = 0; c < columns; c += L)
-      transpose_block<T>(static_cast<int>(rows - r < L ? rows - r : L),
-                         static_cast<int>(columns - c < L ? columns - c : L), in + r * in_row + c,
-                         in_row, out + c * out_row + r, out_row);
+      transpose_block(static_cast<int>(rows - r < L ? rows - r : L),
+                      static_cast<int>(columns - c < L ? columns - c : L), in + r * in_row + c,
+                      in_row, out + c * out_row + r, out_row);
 }
 
 template <class T>

@@ -107,6 +107,13 @@ FASTCONV_LEAF void transpose_quads(Vec<T>* a) {
 // Loads a vector from pieces of PIECE neighbours. Piece i lies at at(i).
 template <class T, int PIECE, class At>
 FASTCONV_LEAF Vec<T> load_pieces(const At& at) {
+  if constexpr (IS_HALF<T>) {
+    HalfBits bits;
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES<T> / PIECE; ++i)
+      __builtin_memcpy(reinterpret_cast<T*>(&bits) + i * PIECE, at(i), PIECE * sizeof(T));
+    return widen<T>(bits);
+  }
 #if VECTOR_BYTES == REGISTER_BYTES && VECTOR_BYTES > 16
   constexpr int BYTES = PIECE * static_cast<int>(sizeof(T));
   [[maybe_unused]] const auto quarter = [&](int i) {

@@ -1,23 +1,34 @@
 // Vec<T>, a vector of VECTOR_BYTES (GCC vector extensions), and the operations that leaf kernels
-// need. Operations that move lanes are in shuffles.inl. No other file has vector types or
+// need. Of a 16-bit type T it is a vector of float: loads widen and stores round (halves.inl). Operations that move lanes are in shuffles.inl. No other file has vector types or
 // intrinsics. The namespace of each instruction set includes this file. Layer: cpu/simd.
 
-template <class T>
+template <class L>
 struct VecOf {
-  static_assert(
-      sizeof(T) == 4 || sizeof(T) == 8,
-      "lanes have 4 or 8 bytes, and below what has not 4 has 8: shorter types are widened "
-      "when they are loaded");
-  typedef T type __attribute__((vector_size(VECTOR_BYTES)));
+  static_assert(sizeof(L) == 4 || sizeof(L) == 8,
+                "lanes have 4 or 8 bytes, and below what has not 4 has 8");
+  typedef L type __attribute__((vector_size(VECTOR_BYTES)));
 };
 template <class T>
-using Vec = typename VecOf<T>::type;
+using Vec = typename VecOf<Lane<T>>::type;
 
 template <class T>
-constexpr int LANES = VECTOR_BYTES / static_cast<int>(sizeof(T));
+constexpr int LANES = VECTOR_BYTES / static_cast<int>(sizeof(Lane<T>));
+
+// Of 16-bit types, defined in halves.inl.
+template <class T>
+constexpr bool IS_HALF = sizeof(T) == 2;
+template <class T>
+FASTCONV_LEAF Vec<T> load_halves(const T* from);
+template <class T>
+FASTCONV_LEAF void store_halves(T* to, Vec<T> v);
+template <class T>
+FASTCONV_LEAF Vec<T> load_first_halves(const T* from, int count);
+template <class T>
+FASTCONV_LEAF void store_first_halves(T* to, Vec<T> v, int count);
 
 template <class T>
 FASTCONV_LEAF Vec<T> load(const T* from) {
+  if constexpr (IS_HALF<T>) return load_halves(from);
   Vec<T> v;
   __builtin_memcpy(&v, from, sizeof v);
   return v;
@@ -25,6 +36,7 @@ FASTCONV_LEAF Vec<T> load(const T* from) {
 
 template <class T>
 FASTCONV_LEAF void store(T* to, Vec<T> v) {
+  if constexpr (IS_HALF<T>) return store_halves(to, v);
   __builtin_memcpy(to, &v, sizeof v);
 }
 
@@ -34,6 +46,7 @@ FASTCONV_LEAF void store(T* to, Vec<T> v) {
 template <class T>
 FASTCONV_LEAF void stream(T* to, Vec<T> v) {
 #if REGISTER_BYTES == 64
+  if constexpr (IS_HALF<T>) return store(to, v);  // half a line
   _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)v);
 #else
   store(to, v);  // the vector is shorter than a cache line
@@ -48,7 +61,7 @@ FASTCONV_LEAF void wait_for_streams() {
 // Subtracting +0 keeps every value. Adding +0 would turn -0 into +0.
 template <class T>
 FASTCONV_LEAF Vec<T> broadcast(T value) {
-  return value - Vec<T>{};
+  return static_cast<Lane<T>>(value) - Vec<T>{};
 }
 
 // a * b + c, rounded once if the instruction set can. In a sum of several products the compiler
@@ -116,6 +129,7 @@ FASTCONV_LEAF void keep_in_register(V& v) {
 // Loads the first `count` lanes; the others are 0. Reads no other memory. 0 <= count <= LANES.
 template <class T>
 FASTCONV_LEAF Vec<T> load_partial(const T* from, int count) {
+  if constexpr (IS_HALF<T>) return load_first_halves(from, count);
 #if REGISTER_BYTES == 64
   if constexpr (sizeof(T) == 4) {
     const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
@@ -141,6 +155,7 @@ FASTCONV_LEAF Vec<T> load_partial(const T* from, int count) {
 
 template <class T>
 FASTCONV_LEAF void store_partial(T* to, Vec<T> v, int count) {
+  if constexpr (IS_HALF<T>) return store_first_halves(to, v, count);
 #if REGISTER_BYTES == 64
   if constexpr (sizeof(T) == 4) {
     _mm512_mask_storeu_epi32(to, static_cast<__mmask16>((1u << count) - 1), (__m512i)v);
@@ -224,9 +239,13 @@ FASTCONV_LEAF __m256i lane_mask(LaneRange<T> range) {
 }
 #endif
 
+template <class T>
+FASTCONV_LEAF Vec<T> load_range_of_halves(const T* from, LaneRange<T> range, Lane<T> fill);
+
 // Loads the lanes of `range`; the others are `fill`.
 template <class T>
-FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, T fill) {
+FASTCONV_LEAF Vec<T> load_range(const T* from, LaneRange<T> range, Lane<T> fill) {
+  if constexpr (IS_HALF<T>) return load_range_of_halves(from, range, fill);
 #if REGISTER_BYTES == 64
   if constexpr (sizeof(T) == 4) {
     return (Vec<T>)_mm512_mask_loadu_epi32((__m512i)broadcast(fill),

@@ -9,13 +9,14 @@ namespace fastconv::cpu {
 //   V[xi][c / PART][t][c % PART]    U[m / unit][c / PART][xi][c % PART][m % unit]
 //   M[m / unit][xi][t][m % unit]
 // Pixels pass through scratch [row][column][lane]: NCHW is transposed, NHWC is copied.
-template <class T>
+template <class P>
 struct AcrossChannels {
+  using T = SumOf<P>;                         // of points; pixels and filters are stored as P
   static constexpr int64_t BLOCK_TILES = 42;  // 3 register tiles; measured: docs/performance-log.md
   static constexpr int64_t FILTER_CHUNK = 16;  // channels c whose filters are gathered at a time
 
   const WinogradConv& c;
-  const RowKernels<T>& k;
+  const RowKernels<P>& k;
   const WinogradTransforms<T>& transforms;
   const ProductKernels<T>& products;
   TileGrid grid;
@@ -26,7 +27,7 @@ struct AcrossChannels {
 
   explicit AcrossChannels(const WinogradConv& conv)
       : c(conv),
-        k(row_kernels<T>(isa_for_channels(conv.M, sizeof(T)))),
+        k(row_kernels<P>(isa_for_channels(conv.M, sizeof(T)))),
         transforms(winograd_kernels<T>(isa_for_channels(conv.M, sizeof(T))).transforms(conv.K)),
         products(product_kernels<T>(isa_for_channels(conv.M, sizeof(T)))),
         grid(conv, tiles_of_block<T>(conv, 1, BLOCK_TILES)),
@@ -51,14 +52,14 @@ struct AcrossChannels {
     return max64(WINOGRAD_POINTS * width * lanes, FILTER_CHUNK * c.K * c.K * lanes);
   }
 
-  void transform_input(const T* x, int64_t index, int64_t group, T* v, T* scratch) const {
+  void transform_input(const P* x, int64_t index, int64_t group, T* v, T* scratch) const {
     const TileBlock block = grid.block(index);
     for (int64_t channel = 0; channel < c.C; channel += lanes)
       for (int64_t i = 0; i < block.rows; ++i)
         input_to_points(*this, x, block, group, i, channel, v, scratch);
   }
 
-  void transform_filters(const T* w, int64_t group, int64_t index, int64_t part, T* u,
+  void transform_filters(const P* w, int64_t group, int64_t index, int64_t part, T* u,
                          T* scratch) const {
     const int64_t end = min64(c.M, (index + 1) * unit);
     const int64_t begin = part * WINOGRAD_PART, channels = min64(c.C, begin + WINOGRAD_PART);
@@ -69,7 +70,7 @@ struct AcrossChannels {
         tiles.points_out = u + (channel - begin) * unit + m % unit;
         tiles.point = u_point;
         tiles.point_tile = unit;
-        const T* first = w + group * c.w_group + m * c.w.n + channel * c.w.c;
+        const P* first = w + group * c.w_group + m * c.w.n + channel * c.w.c;
         const int64_t side = min64(lanes, end - m);
         fetch_filters(c, first + FILTER_CHUNK * c.w.c, side,
                       clamp64(c.C - channel - FILTER_CHUNK, 0, FILTER_CHUNK));
@@ -101,7 +102,7 @@ struct AcrossChannels {
         }
   }
 
-  bool transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
+  bool transform_output(const WinogradBuffers<P>& io, int64_t index, int64_t group, int64_t first,
                         int64_t count, const T* m, T* scratch) const {
     bool stands = true;
     const TileBlock block = grid.block(index);
@@ -118,7 +119,7 @@ struct AcrossChannels {
         tiles.pixels_out = scratch;
         tiles.pixel_row = width * lanes;
         tiles.pixel_tile = grid.out * lanes;
-        tiles.bias = io.bias ? io.bias + group * units * unit + channel : nullptr;
+        tiles.bias = io.padded_bias ? io.padded_bias + group * units * unit + channel : nullptr;
         stands &= transforms.output(tiles);
         scatter_pixels(
             k, scratch, width, min64(grid.out, c.OH - at.oh), min64(width, c.OW - at.ow),

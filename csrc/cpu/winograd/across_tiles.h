@@ -31,14 +31,15 @@ struct TileSpan {
 // are read and written in long pieces of rows of one channel, which is the fastest use of memory.
 // The pieces are copied with the zeros around them to scratch, where a vector of pixels holds whole
 // tiles. Four such vectors (two for 5x5) become columns in registers.
-template <class T>
+template <class P>
 struct AcrossTiles {
+  using T = SumOf<P>;                         // of points; pixels and filters are stored as P
   static constexpr int64_t BLOCK_TILES = 48;  // a panel of 16 lanes, two of 8
   static constexpr int64_t UNIT = 32, FILTER_CHUNK = 8;
-  static constexpr int64_t LARGE_IMAGES = (int64_t(48) << 20) / int64_t(sizeof(T));  // elements
+  static constexpr int64_t LARGE_IMAGES = (int64_t(48) << 20) / int64_t(sizeof(P));  // elements
 
   const WinogradConv& c;
-  const RowKernels<T>& k;
+  const RowKernels<P>& k;
   const WinogradTransforms<T>& transforms;
   const ProductKernels<T>& products;
   const WinogradRowKernels<T>& rows;
@@ -53,11 +54,11 @@ struct AcrossTiles {
   int64_t parts, u_point, u_part, u_unit;
 
   explicit AcrossTiles(const WinogradConv& conv)
-      : AcrossTiles(conv, tiles_of_block<T>(conv, row_kernels<T>(isa()).lanes, BLOCK_TILES),
-                    ProductKernels<T>::TILE_VECTORS * row_kernels<T>(isa()).lanes) {}
+      : AcrossTiles(conv, tiles_of_block<T>(conv, row_kernels<P>(isa()).lanes, BLOCK_TILES),
+                    ProductKernels<T>::TILE_VECTORS * row_kernels<P>(isa()).lanes) {}
   AcrossTiles(const WinogradConv& conv, int64_t block_tiles, int64_t panel_tiles)
       : c(conv),
-        k(row_kernels<T>(isa())),
+        k(row_kernels<P>(isa())),
         transforms(winograd_kernels<T>(isa()).transforms(conv.K)),
         products(product_kernels<T>(isa())),
         rows(*piece_kernels(conv)),
@@ -92,7 +93,7 @@ struct AcrossTiles {
   // Returns whether this form supports a convolution and is profitable: there are at least two
   // vectors of tiles, and seven eighths of their lanes are filled.
   static bool supports(const WinogradConv& c) {
-    const int64_t lanes = row_kernels<T>(isa()).lanes, out = outputs_of_tile(c.K);
+    const int64_t lanes = row_kernels<P>(isa()).lanes, out = outputs_of_tile(c.K);
     const int64_t tile_rows = ceil_div(c.OH, out), tile_columns = ceil_div(c.OW, out);
     if (c.x.w != 1 || c.y.w != 1 || tile_columns == 1 || !piece_kernels(c) ||
         product_below(2 * lanes, c.N, tile_rows, tile_columns))
@@ -146,15 +147,15 @@ struct AcrossTiles {
     return s;
   }
 
-  void transform_input(const T* x, int64_t index, int64_t group, T* v, T* scratch) const {
+  void transform_input(const P* x, int64_t index, int64_t group, T* v, T* scratch) const {
     transform_input(x, index, group, 0, c.C, v, scratch);
   }
-  void transform_input(const T* x, int64_t index, int64_t group, int64_t first_channel,
+  void transform_input(const P* x, int64_t index, int64_t group, int64_t first_channel,
                        int64_t end_channel, T* v, T* scratch) const {
     const TileSpan s = span(index, true);
     std::fill(scratch, scratch + pixel_scratch(), T(0));
     for (int64_t channel = first_channel; channel < end_channel; ++channel) {
-      const T* image = x + (group * c.C + channel) * c.x.c;
+      const P* image = x + (group * c.C + channel) * c.x.c;
       for (int i = 0; i < s.pieces; ++i)
         k.copy_in(s.copies[i].rows, s.copies[i].columns, image + s.copies[i].image, c.x.h,
                   scratch + s.copies[i].scratch, pitch, channel + 1 < c.C ? c.x.c : 0);
@@ -172,7 +173,7 @@ struct AcrossTiles {
     }
   }
 
-  void transform_filters(const T* w, int64_t group, int64_t index, int64_t part, T* u,
+  void transform_filters(const P* w, int64_t group, int64_t index, int64_t part, T* u,
                          T* scratch) const {
     WinogradConv swapped = c;  // lanes are channels c
     std::swap(swapped.w.n, swapped.w.c);
@@ -185,7 +186,7 @@ struct AcrossTiles {
         tiles.points_out = u + (m - begin) * WINOGRAD_PART + channel - first;
         tiles.point = u_point;
         tiles.point_tile = WINOGRAD_PART;
-        const T* first_filter = w + group * c.w_group + m * c.w.n + channel * c.w.c;
+        const P* first_filter = w + group * c.w_group + m * c.w.n + channel * c.w.c;
         const int64_t side = min64(lanes, channels - channel);
         // The next filters are those of the following m, of the next part, or of the next unit.
         int64_t next_m = m + FILTER_CHUNK, next_channel = channel;
@@ -237,7 +238,7 @@ struct AcrossTiles {
           }
   }
 
-  bool transform_output(const WinogradBuffers<T>& io, int64_t index, int64_t group, int64_t first,
+  bool transform_output(const WinogradBuffers<P>& io, int64_t index, int64_t group, int64_t first,
                         int64_t count, const T* m, T* scratch) const {
     bool stands = true;
     const TileSpan s = span(index, false);
@@ -251,10 +252,10 @@ struct AcrossTiles {
         vectors.point = m_point(count);
         vectors.pixels_out = scratch;
         vectors.pixel_row = pitch;
-        vectors.bias = io.bias ? io.bias[group * units * unit + channel] : T(0);
+        vectors.bias = io.padded_bias ? io.padded_bias[group * units * unit + channel] : T(0);
         stands &= rows.output(vectors);
       }
-      T* image = io.y + (group * c.M + channel) * c.y.c;
+      P* image = io.y + (group * c.M + channel) * c.y.c;
       for (int i = 0; i < s.pieces; ++i)
         if (stream_output)
           k.stream_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,

@@ -38,5 +38,6 @@ constexpr WinogradKernels<T> make_table() {
 }
 
 #define TABLE WinogradKernels
+#define TABLE_TYPES FASTCONV_FOR_EACH_SUM
 #define TABLE_NAME winograd_kernels
 #include "../simd/end.inl"

@@ -69,7 +69,8 @@ int64_t filter_bytes(const Conv2dShape& s) {
 template <class T>
 void transform_filters(const Conv2dShape& s, const ForwardBuffers<T>& b, void* filters,
                        void* workspace, const Context& context) {
-  winograd_filters(winograd_forward(s), b.w, static_cast<T*>(filters), workspace, context.threads);
+  winograd_filters(winograd_forward(s), b.w, static_cast<SumOf<T>*>(filters), workspace,
+                   context.threads);
 }
 template <class T>
 constexpr TransformedFilters<ForwardBuffers<T>, Context> TRANSFORMED_FILTERS{

@@ -49,8 +49,9 @@ constexpr int64_t FEW_BLOCKS = 4;
 //   transform_filters(unit)         makes U
 //   multiply(block, units)          makes M
 //   transform_output(block, units)  makes y; returns whether the outputs are valid
-template <class Form, class T>
+template <class Form, class P>
 struct WinogradSchedule {
+  using T = SumOf<P>;  // of V, U and M; x, w and y are stored as P
   Form form;
   int threads;
   WinogradSeconds* seconds;
@@ -75,7 +76,7 @@ struct WinogradSchedule {
     by_parts = filters_private && form.blocks() == super_blocks &&
                form.blocks() * form.m_count(1) * int64_t(sizeof(T)) <= MOST_OUTPUT_BYTES;
   }
-  void transform_output(const WinogradBuffers<T>& io, int64_t block, int64_t group, int64_t unit,
+  void transform_output(const WinogradBuffers<P>& io, int64_t block, int64_t group, int64_t unit,
                         int64_t count, const T* m, T* scratch) const {
     if (!form.transform_output(io, block, group, unit, count, m, scratch))
       stands.store(false, std::memory_order_relaxed);
@@ -85,13 +86,14 @@ struct WinogradSchedule {
   int64_t u_count() const { return form.c.groups * form.units * form.u_unit; }
 };
 
-template <class T>
+template <class P>
 struct WinogradArrays {
+  using T = SumOf<P>;
   T *v, *u, *m, *scratch, *bias;
   int64_t m_count, scratch_count, bytes;
 
   template <class Form>
-  WinogradArrays(const WinogradSchedule<Form, T>& p, bool transformed_filters, void* base) {
+  WinogradArrays(const WinogradSchedule<Form, P>& p, bool transformed_filters, void* base) {
     const Form& form = p.form;
     m_count = round_up(form.m_count(p.chunk), CACHE_LINE) * p.m_blocks();
     scratch_count = round_up(form.scratch_count(), CACHE_LINE);
@@ -109,12 +111,13 @@ struct WinogradArrays {
 };
 
 // The arrays and the clock of one thread, from the start of a job.
-template <class T>
+template <class P>
 struct Own {
+  using T = SumOf<P>;
   T *m, *scratch;
   StageClock clock;
 
-  Own(const WinogradArrays<T>& b, WinogradSeconds* seconds, int thread)
+  Own(const WinogradArrays<P>& b, WinogradSeconds* seconds, int thread)
       : m(b.m + thread * b.m_count),
         scratch(b.scratch + thread * b.scratch_count),
         clock(seconds, thread) {}

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "../gemm/product.h"
 #include "../simd/table.h"
@@ -83,8 +82,8 @@ struct Rectangle {
 };
 
 // Copies `rows` rows of `width` pixels into scratch. Pixels outside the image are 0.
-template <class T>
-void gather_pixels(const RowKernels<T>& k, const Rectangle<T>& from, int64_t rows, int64_t width,
+template <class P, class T>
+void gather_pixels(const RowKernels<P>& k, const Rectangle<P>& from, int64_t rows, int64_t width,
                    T* scratch) {
   const int64_t lanes = k.lanes, ih = from.ih, iw = from.iw;
   const int64_t begin = clamp64(-iw, 0, width), end = clamp64(from.IW - iw, begin, width);
@@ -98,20 +97,19 @@ void gather_pixels(const RowKernels<T>& k, const Rectangle<T>& from, int64_t row
     std::fill(row, row + begin * lanes, T(0));
     std::fill(row + end * lanes, row + width * lanes, T(0));
     const Strides& xs = from.strides;
-    const T* pixel = from.image + (ih + r) * xs.h + (iw + begin) * xs.w;
+    const P* pixel = from.image + (ih + r) * xs.h + (iw + begin) * xs.w;
     if (xs.w == 1)
-      k.transpose(from.channels, end - begin, pixel, xs.c, row + begin * lanes, lanes);
+      k.transpose_in(from.channels, end - begin, pixel, xs.c, row + begin * lanes, lanes);
     else
-      for (int64_t q = begin; q < end; ++q, pixel += xs.w)
-        std::memcpy(row + q * lanes, pixel, from.channels * sizeof(T));
+      k.copy_in(end - begin, from.channels, pixel, xs.w, row + begin * lanes, lanes, 0);
   }
 }
 
 // Transforms a row of tiles of `side` x `side` pixels, `step` apart, to tiles.points_out. `tiles`
 // has the count and the strides of the points.
-template <class T>
-void pixels_to_points(const RowKernels<T>& k, void (*transform)(const WinogradTiles<T>&),
-                      const Rectangle<T>& from, int64_t side, int64_t step, WinogradTiles<T> tiles,
+template <class P, class T>
+void pixels_to_points(const RowKernels<P>& k, void (*transform)(const WinogradTiles<T>&),
+                      const Rectangle<P>& from, int64_t side, int64_t step, WinogradTiles<T> tiles,
                       T* scratch) {
   const int64_t width = tiles.count * step + side - step;
   gather_pixels(k, from, side, width, scratch);
@@ -123,12 +121,12 @@ void pixels_to_points(const RowKernels<T>& k, void (*transform)(const WinogradTi
 
 // Transforms tile row i of a block, `lanes` channels of x from `channel` on, to V. Plan: of a
 // driver.
-template <class Form, class T>
-void input_to_points(const Form& p, const T* x, const TileBlock& block, int64_t group, int64_t i,
+template <class Form, class P, class T>
+void input_to_points(const Form& p, const P* x, const TileBlock& block, int64_t group, int64_t i,
                      int64_t channel, T* v, T* scratch) {
   const WinogradConv& c = p.c;
   const RowPlace at = place(p.grid, block, i);
-  const Rectangle<T> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
+  const Rectangle<P> from{x + at.n * c.x.n + (group * c.C + channel) * c.x.c,
                           c.x,
                           c.IH,
                           c.IW,
@@ -147,44 +145,42 @@ void input_to_points(const Form& p, const T* x, const TileBlock& block, int64_t 
 }
 
 // Copies `columns` pixels of each row of scratch [rows][width][lanes] to y, inside the image.
-template <class T>
-void scatter_pixels(const RowKernels<T>& k, const T* scratch, int64_t width, int64_t rows,
-                    int64_t columns, int64_t channels, const Strides& ys, T* y) {
+template <class P, class T>
+void scatter_pixels(const RowKernels<P>& k, const T* scratch, int64_t width, int64_t rows,
+                    int64_t columns, int64_t channels, const Strides& ys, P* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* from = scratch + r * width * k.lanes;
-    T* to = y + r * ys.h;
+    P* to = y + r * ys.h;
     if (ys.w == 1)
-      k.transpose(columns, channels, from, k.lanes, to, ys.c);
+      k.transpose_out(columns, channels, from, k.lanes, to, ys.c);
     else
-      for (int64_t q = 0; q < columns; ++q)
-        std::memcpy(to + q * ys.w, from + q * k.lanes, channels * sizeof(T));
+      k.copy_out(columns, channels, from, k.lanes, to, ys.w, 0);
   }
 }
 
 // Copies the filters of `m` output and `c` input channels to scratch [c][K * K][lanes].
-template <class T>
-void gather_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* w, int64_t m,
+template <class P, class T>
+void gather_filters(const RowKernels<P>& k, const WinogradConv& conv, const P* w, int64_t m,
                     int64_t c, T* scratch) {
   const int64_t taps = conv.K * conv.K, lanes = k.lanes;
   const Strides& ws = conv.w;
   if (m < lanes) std::fill(scratch, scratch + c * taps * lanes, T(0));
   const int64_t first = conv.flip ? taps - 1 : 0, step = conv.flip ? -1 : 1;
   if (ws.w == 1 && ws.c == taps && !conv.flip)
-    return k.transpose(m, c * taps, w, ws.n, scratch, lanes);
+    return k.transpose_in(m, c * taps, w, ws.n, scratch, lanes);
   if (ws.w == 1) {
     for (int64_t i = 0; i < c; ++i, w += ws.c, scratch += taps * lanes)
-      k.transpose(m, taps, w, ws.n, scratch + first * lanes, step * lanes);
+      k.transpose_in(m, taps, w, ws.n, scratch + first * lanes, step * lanes);
     return;
   }
   // Channels last: neighbours in memory are neighbours in c or in m.
   for (int64_t tap = 0; tap < taps; ++tap) {
-    const T* from = w + tap / conv.K * ws.h + tap % conv.K * ws.w;
+    const P* from = w + tap / conv.K * ws.h + tap % conv.K * ws.w;
     T* to = scratch + (first + step * tap) * lanes;
     if (ws.c == 1)
-      k.transpose(m, c, from, ws.n, to, taps * lanes);
+      k.transpose_in(m, c, from, ws.n, to, taps * lanes);
     else
-      for (int64_t i = 0; i < c; ++i)
-        std::memcpy(to + i * taps * lanes, from + i * ws.c, m * sizeof(T));
+      k.copy_in(c, m, from, ws.c, to, taps * lanes, 0);
   }
 }
 
@@ -211,9 +207,9 @@ __attribute__((always_inline)) inline void fetch_filters(const WinogradConv& con
 }
 
 // Transforms tiles.count filters of `lanes` output channels to tiles.points_out.
-template <class T>
-void filters_to_points(const RowKernels<T>& k, const WinogradTransforms<T>& transforms,
-                       const WinogradConv& conv, const T* w, int64_t lanes, WinogradTiles<T> tiles,
+template <class P, class T>
+void filters_to_points(const RowKernels<P>& k, const WinogradTransforms<T>& transforms,
+                       const WinogradConv& conv, const P* w, int64_t lanes, WinogradTiles<T> tiles,
                        T* scratch) {
   gather_filters(k, conv, w, lanes, tiles.count, scratch);
   tiles.pixels_in = scratch;
@@ -223,15 +219,15 @@ void filters_to_points(const RowKernels<T>& k, const WinogradTransforms<T>& tran
 }
 
 // The inverse of gather_filters, without the turn by 180 degrees.
-template <class T>
-void scatter_filters(const RowKernels<T>& k, const WinogradConv& conv, const T* scratch, int64_t m,
-                     int64_t c, T* w) {
+template <class P, class T>
+void scatter_filters(const RowKernels<P>& k, const WinogradConv& conv, const T* scratch, int64_t m,
+                     int64_t c, P* w) {
   const int64_t taps = conv.K * conv.K, lanes = k.lanes;
   const Strides& ws = conv.w;
-  if (ws.w == 1) return k.transpose(c * taps, m, scratch, lanes, w, ws.n);
+  if (ws.w == 1) return k.transpose_out(c * taps, m, scratch, lanes, w, ws.n);
   for (int64_t tap = 0; tap < taps; ++tap)
-    k.transpose(c, m, scratch + tap * lanes, taps * lanes,
-                w + tap / conv.K * ws.h + tap % conv.K * ws.w, ws.n);
+    k.transpose_out(c, m, scratch + tap * lanes, taps * lanes,
+                    w + tap / conv.K * ws.h + tap % conv.K * ws.w, ws.n);
 }
 
 }  // namespace fastconv::cpu

@@ -48,11 +48,12 @@ constexpr int64_t MOST_BYTES = int64_t(60) << 20;  // of two strips and dU
 //                                scratch and adds to one of bias_parts() sums of grad_y
 //   sum_point(strip, xi, panel)  for SLAB channels at a time
 // With small_filters a strip has PART tiles.
-template <class Form, class T>
+template <class Form, class P>
 struct WinogradWeightSchedule {
+  using T = SumOf<P>;  // of V, dM and dU; x, grad_y and grad_w are stored as P
   Form form;
   bool by_shares, by_slabs;
-  FilterGradient<T> filters;
+  FilterGradient<P> filters;
   int threads;
   WinogradSeconds* seconds;
   int64_t shares;                          // 1 unless by_shares
@@ -75,7 +76,7 @@ struct WinogradWeightSchedule {
     const int64_t held = 2 * (form.v_count() + form.m_count()) + u_share();
     return form.non_temporal() && form.strips() > 1 && held * int64_t(sizeof(T)) <= MOST_BYTES;
   }
-  void finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t panel, int64_t chunk,
+  void finish(const PanelSums<T>& sums, P* grad_w, int64_t group, int64_t panel, int64_t chunk,
               T* scratch) const {
     if (!filters.finish(sums, grad_w, group, panel, chunk, scratch))
       stands.store(false, std::memory_order_relaxed);
@@ -86,13 +87,14 @@ struct WinogradWeightSchedule {
   int64_t bias_share() const { return (form.bias_parts() + 1) * bias_width(); }
 };
 
-template <class T>
+template <class P>
 struct WinogradWeightArrays {
+  using T = SumOf<P>;
   T *v, *m, *u, *scratch, *bias;
   int64_t scratch_count, bytes;
 
   template <class Form>
-  WinogradWeightArrays(const WinogradWeightSchedule<Form, T>& p, void* base) {
+  WinogradWeightArrays(const WinogradWeightSchedule<Form, P>& p, void* base) {
     const Form& form = p.form;
     scratch_count = round_up(max64(form.scratch_count(), p.filters.scratch_count()), CACHE_LINE);
     Workspace workspace(base);
@@ -106,16 +108,16 @@ struct WinogradWeightArrays {
 };
 
 // Adds the parts of a sum of grad_y to their total, and sets them to zero.
-template <class Form, class T>
-void sum_bias(const WinogradWeightSchedule<Form, T>& p, T* bias) {
+template <class Form, class P>
+void sum_bias(const WinogradWeightSchedule<Form, P>& p, SumOf<P>* bias) {
   const int64_t width = p.bias_width(), parts = p.form.bias_parts();
   for (int64_t i = 0; i < parts; ++i) p.form.k.add(width, bias + i * width, bias + parts * width);
-  std::fill(bias, bias + parts * width, T(0));
+  std::fill(bias, bias + parts * width, SumOf<P>(0));
 }
 
-template <class Form, class T>
-void transform_job(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-                   const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group, int64_t job,
+template <class Form, class P>
+void transform_job(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                   const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group, int64_t job,
                    int thread) {
   StageClock clock(p.seconds, thread);
   const int64_t held = strip % p.strips_held;
@@ -126,22 +128,22 @@ void transform_job(const WinogradWeightSchedule<Form, T>& p, const WinogradWeigh
   clock.stamp(stage);
 }
 
-template <class Form, class T>
-void transform_strip(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-                     const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group) {
+template <class Form, class P>
+void transform_strip(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                     const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group) {
   parallel_jobs(p.threads, p.form.jobs(strip), [&](int64_t job, int thread) {
     transform_job(p, b, io, strip, group, job, thread);
   });
   sum_bias(p, b.bias);
 }
 
-template <class Form, class T>
-void sum_by_points(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-                   const BackwardWeightBuffers<T>& io, int64_t group) {
+template <class Form, class P>
+void sum_by_points(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                   const BackwardWeightBuffers<P>& io, int64_t group) {
   const Form& form = p.form;
   for (int64_t strip = 0; strip < form.strips(); ++strip) {
     const int64_t held = strip % p.strips_held;
-    const T *v = b.v + held * form.v_count(), *m = b.m + held * form.m_count();
+    const SumOf<P>*v = b.v + held * form.v_count(), *m = b.m + held * form.m_count();
     if (strip == 0 || p.strips_held == 1) transform_strip(p, b, io, strip, group);
     // The transforms of the next strip are spread evenly among the products.
     const bool more = p.strips_held == 2 && strip + 1 < form.strips();
@@ -160,16 +162,16 @@ void sum_by_points(const WinogradWeightSchedule<Form, T>& p, const WinogradWeigh
   }
 }
 
-template <class Form, class T>
-void sum_by_shares(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-                   const BackwardWeightBuffers<T>& io, int64_t group) {
+template <class Form, class P>
+void sum_by_shares(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                   const BackwardWeightBuffers<P>& io, int64_t group) {
   const Form& form = p.form;
   parallel_jobs(p.threads, p.shares, [&](int64_t share, int thread) {
     StageClock clock(p.seconds, thread);
-    T* v = b.v + thread * form.v_count();
-    T* m = b.m + thread * form.m_count();
-    T* u = b.u + share * p.u_share();
-    T* bias = b.bias + share * p.bias_share();
+    SumOf<P>* v = b.v + thread * form.v_count();
+    SumOf<P>* m = b.m + thread * form.m_count();
+    SumOf<P>* u = b.u + share * p.u_share();
+    SumOf<P>* bias = b.bias + share * p.bias_share();
     const int64_t begin = share * form.strips() / p.shares,
                   end = (share + 1) * form.strips() / p.shares;
     for (int64_t strip = begin; strip < end; ++strip) {
@@ -186,14 +188,14 @@ void sum_by_shares(const WinogradWeightSchedule<Form, T>& p, const WinogradWeigh
   });
 }
 
-template <class Form, class T>
-void finish_filters(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-                    const BackwardWeightBuffers<T>& io, int64_t group) {
+template <class Form, class P>
+void finish_filters(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                    const BackwardWeightBuffers<P>& io, int64_t group) {
   const int64_t chunks = p.filters.chunks(p.filters.sums(b.u, 0, false));
   parallel_jobs(p.threads, p.form.panels * chunks, [&](int64_t job, int thread) {
     StageClock clock(p.seconds, thread);
     const int64_t panel = job / chunks, chunk = job % chunks;
-    T* u = b.u + panel * p.filters.u_slab;
+    SumOf<P>* u = b.u + panel * p.filters.u_slab;
     p.filters.sum_shares(u, p.u_share(), p.shares, chunk);
     p.finish(p.filters.sums(u, 0, false), io.grad_w, group, panel, chunk,
              b.scratch + thread * b.scratch_count);
@@ -201,15 +203,16 @@ void finish_filters(const WinogradWeightSchedule<Form, T>& p, const WinogradWeig
   });
 }
 
-template <class Form, class T>
-void run_by_slabs(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-                  const BackwardWeightBuffers<T>& io, int64_t group) {
+template <class Form, class P>
+void run_by_slabs(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+                  const BackwardWeightBuffers<P>& io, int64_t group) {
   const int64_t panels = p.form.panels;
   transform_strip(p, b, io, 0, group);
   parallel_jobs(p.threads, p.filters.slabs() * panels, [&](int64_t job, int thread) {
     StageClock clock(p.seconds, thread);
     const int64_t panel = job % panels;
-    const PanelSums<T> sums = p.filters.sums(b.u + thread * p.filters.u_slab, job / panels, false);
+    const PanelSums<SumOf<P>> sums =
+        p.filters.sums(b.u + thread * p.filters.u_slab, job / panels, false);
     for (int64_t xi = 0; xi < POINT_COUNT; ++xi) p.form.sum_point(b.v, b.m, 0, xi, panel, sums);
     clock.stamp(PRODUCT);
     for (int64_t chunk = 0; chunk < p.filters.chunks(sums); ++chunk)
@@ -218,17 +221,17 @@ void run_by_slabs(const WinogradWeightSchedule<Form, T>& p, const WinogradWeight
   });
 }
 
-template <class Form, class T>
-void run_group(const WinogradWeightSchedule<Form, T>& p, const WinogradWeightArrays<T>& b,
-               const BackwardWeightBuffers<T>& io, int64_t group) {
-  std::fill(b.bias, b.bias + p.bias_share() * p.shares, T(0));
+template <class Form, class P>
+void run_group(const WinogradWeightSchedule<Form, P>& p, const WinogradWeightArrays<P>& b,
+               const BackwardWeightBuffers<P>& io, int64_t group) {
+  std::fill(b.bias, b.bias + p.bias_share() * p.shares, SumOf<P>(0));
   if (p.by_slabs) {
     run_by_slabs(p, b, io, group);
   } else {
     p.by_shares ? sum_by_shares(p, b, io, group) : sum_by_points(p, b, io, group);
     finish_filters(p, b, io, group);
   }
-  T* total = b.bias + p.form.bias_parts() * p.bias_width();
+  SumOf<P>* total = b.bias + p.form.bias_parts() * p.bias_width();
   for (int64_t share = 1; share < p.shares; ++share)
     p.form.k.add(p.bias_width(), total + share * p.bias_share(), total);
   if (io.grad_bias) std::copy(total, total + p.form.c.M, io.grad_bias + group * p.form.c.M);

@@ -7,15 +7,16 @@
 namespace fastconv::cpu {
 
 // V[xi][c / PART][t][c % PART]    dM[xi][m / PANEL][t][m % PANEL]
-template <class T>
+template <class P>
 struct WeightAcrossChannels {
+  using T = SumOf<P>;                          // of points; pixels and filters are stored as P
   static constexpr int64_t STRIP_TILES = 448;  // more tiles make longer sums and save no time
   static constexpr int64_t SUM_TILES = 64;     // 8 KiB of a panel of dM
   static constexpr int64_t SLAB = WINOGRAD_PART;
   static constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
 
   const WinogradConv& c;
-  const RowKernels<T>& k;
+  const RowKernels<P>& k;
   const WinogradTransforms<T>& transforms;
   const ProductKernels<T>& products;
   int64_t lanes, panel, panels;
@@ -26,7 +27,7 @@ struct WeightAcrossChannels {
 
   explicit WeightAcrossChannels(const WinogradConv& conv)
       : c(conv),
-        k(row_kernels<T>(isa_for_channels(conv.M, sizeof(T)))),
+        k(row_kernels<P>(isa_for_channels(conv.M, sizeof(T)))),
         transforms(winograd_kernels<T>(isa_for_channels(conv.M, sizeof(T))).transforms(conv.K)),
         products(product_kernels<T>(isa_for_channels(conv.M, sizeof(T)))),
         lanes(k.lanes),
@@ -57,7 +58,7 @@ struct WeightAcrossChannels {
 
   // A job is a tile row of grad_y or of x.
   int64_t jobs(int64_t strip) const { return 2 * grid.block(strip).rows; }
-  WinogradStage transform(const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group,
+  WinogradStage transform(const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
     const TileBlock block = grid.block(strip);
     if (job % 2 == 0) {
@@ -97,7 +98,7 @@ struct WeightAcrossChannels {
 
  private:
   // Transforms tile row i of a block of grad_y to dM, and sums it for grad_bias.
-  void transform_gradient(const T* grad_y, const TileBlock& block, int64_t group, int64_t i, T* m,
+  void transform_gradient(const P* grad_y, const TileBlock& block, int64_t group, int64_t i, T* m,
                           T* bias, T* scratch) const {
     const RowPlace at = place(grid, block, i);
     for (int64_t channel = 0; channel < c.M; channel += lanes) {

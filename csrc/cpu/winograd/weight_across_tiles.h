@@ -9,23 +9,24 @@ namespace fastconv::cpu {
 
 // V[xi][t / PART][c][t % PART]    dM[xi][m / PANEL][t][m % PANEL]
 // dM has its tiles in the order of V's lanes. dM of lanes without a tile is 0.
-template <class T>
+template <class P>
 struct WeightAcrossTiles {
+  using T = SumOf<P>;  // of points; pixels and filters are stored as P
   static constexpr int64_t STRIP_TILES = TileSpan::MOST_TILES;
   static constexpr int64_t CHANNELS = 16;  // channels of x in one job
   static constexpr int64_t SLAB = 96;
 
   const WinogradConv& c;
-  const RowKernels<T>& k;
+  const RowKernels<P>& k;
   const WinogradTransforms<T>& transforms;
   const ProductKernels<T>& products;
   int64_t lanes, panel, panels;
-  AcrossTiles<T> input;
+  AcrossTiles<P> input;
   int64_t m_point, m_panel;
 
   explicit WeightAcrossTiles(const WinogradConv& conv)
       : c(conv),
-        k(row_kernels<T>(isa())),
+        k(row_kernels<P>(isa())),
         transforms(winograd_kernels<T>(isa()).transforms(conv.K)),
         products(product_kernels<T>(isa())),
         lanes(k.lanes),
@@ -42,7 +43,7 @@ struct WeightAcrossTiles {
   static bool supports(const WinogradConv& c) {
     constexpr int64_t MANY_CHANNELS = 2048;  // PART tiles of more channels would exceed a strip
     const int64_t out = outputs_of_tile(c.K);
-    return AcrossTiles<T>::supports(c) && max64(c.C, c.M) <= MANY_CHANNELS &&
+    return AcrossTiles<P>::supports(c) && max64(c.C, c.M) <= MANY_CHANNELS &&
            !product_below(WINOGRAD_PART, c.N, ceil_div(c.OH, out), ceil_div(c.OW, out));
   }
   int64_t strips() const { return input.blocks(); }
@@ -56,7 +57,7 @@ struct WeightAcrossTiles {
 
   // A job is a panel of grad_y or some channels of x.
   int64_t jobs(int64_t) const { return panels + ceil_div(c.C, CHANNELS); }
-  WinogradStage transform(const BackwardWeightBuffers<T>& io, int64_t strip, int64_t group,
+  WinogradStage transform(const BackwardWeightBuffers<P>& io, int64_t strip, int64_t group,
                           int64_t job, T* v, T* m, T* bias, T* scratch) const {
     if (job < panels) {
       transform_gradient(io.grad_y, strip, group, job, m, io.grad_bias ? bias : nullptr, scratch);
@@ -109,7 +110,7 @@ struct WeightAcrossTiles {
   }
 
   // Transforms a panel of grad_y to dM, and adds it to bias.
-  void transform_gradient(const T* grad_y, int64_t strip, int64_t group, int64_t index, T* m,
+  void transform_gradient(const P* grad_y, int64_t strip, int64_t group, int64_t index, T* m,
                           T* bias, T* scratch) const {
     const int64_t begin = strip * input.block, end = min64(input.tiles, begin + input.block);
     const int64_t first = index * panel, past = min64(c.M, first + panel);

@@ -35,13 +35,13 @@ bool small_filters(const WinogradConv& c) {
 
 // Transforms tiles.count neighbouring tiles, `lanes` channels of grad_y from `channel` on, to
 // tiles.points_out. Adds the sums of their pixels to bias[lanes], unless it is null.
-template <class T>
-void gradient_to_points(const WinogradConv& c, const RowKernels<T>& k,
-                        const WinogradTransforms<T>& transforms, const T* grad_y,
+template <class P, class T>
+void gradient_to_points(const WinogradConv& c, const RowKernels<P>& k,
+                        const WinogradTransforms<T>& transforms, const P* grad_y,
                         const RowPlace& at, int64_t group, int64_t channel, WinogradTiles<T> tiles,
                         T* bias, T* scratch) {
   const int64_t out = outputs_of_tile(c.K);
-  const Rectangle<T> from{grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c,
+  const Rectangle<P> from{grad_y + at.n * c.y.n + (group * c.M + channel) * c.y.c,
                           c.y,
                           c.OH,
                           c.OW,
@@ -62,12 +62,13 @@ struct PanelSums {
 };
 
 // Transforms dU[m / PANEL][c / SLAB][xi][c % SLAB][m % PANEL] to grad_w.
-template <class T>
+template <class P>
 struct FilterGradient {
+  using T = SumOf<P>;                   // of points; pixels and filters are stored as P
   static constexpr int64_t CHUNK = 16;  // channels c at a time
 
   const WinogradConv& c;
-  const RowKernels<T>& k;
+  const RowKernels<P>& k;
   const WinogradTransforms<T>& transforms;
   int64_t panel, slab, u_point, u_slab;
 
@@ -88,7 +89,8 @@ struct FilterGradient {
     return {u, u_point, slab_index * slab, min64(c.C, (slab_index + 1) * slab), add};
   }
 
-  // Adds a chunk of dU of the other shares, `u_share` elements apart, to that of the first share.
+  // Adds a chunk of dU of the other shares, `u_share` elements apart, to the same chunk of the
+  // first share.
   void sum_shares(T* u, int64_t u_share, int64_t shares, int64_t chunk) const {
     const int64_t count = min64(CHUNK, slab - chunk * CHUNK) * panel;
     for (int64_t share = 1; share < shares; ++share)
@@ -99,7 +101,7 @@ struct FilterGradient {
   }
 
   // Transforms a chunk of a slab of panel `index`. Returns whether the gradients are valid.
-  bool finish(const PanelSums<T>& sums, T* grad_w, int64_t group, int64_t index, int64_t chunk,
+  bool finish(const PanelSums<T>& sums, P* grad_w, int64_t group, int64_t index, int64_t chunk,
               T* scratch) const {
     bool stands = true;
     const int64_t end = min64(c.M, (index + 1) * panel), channel = sums.first + chunk * CHUNK;
@@ -112,7 +114,7 @@ struct FilterGradient {
       tiles.pixels_out = scratch;
       tiles.pixel_row = c.K * k.lanes;
       tiles.pixel_tile = c.K * c.K * k.lanes;
-      T* to = grad_w + group * c.w_group + m * c.w.n + channel * c.w.c;
+      P* to = grad_w + group * c.w_group + m * c.w.n + channel * c.w.c;
       const int64_t side = min64(k.lanes, end - m);
       fetch_filters<true>(c, to, side, tiles.count);
       stands &= transforms.filter_gradient(tiles);

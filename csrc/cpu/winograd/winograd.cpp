@@ -13,47 +13,47 @@ namespace fastconv::cpu {
 namespace {
 
 // Makes U of one unit, part by part.
-template <class Form, class T>
-void transform_filters(const WinogradSchedule<Form, T>& p, const T* w, int64_t group, int64_t unit,
-                       T* u, Own<T>& own) {
+template <class Form, class P>
+void transform_filters(const WinogradSchedule<Form, P>& p, const P* w, int64_t group, int64_t unit,
+                       SumOf<P>* u, Own<P>& own) {
   for (int64_t part = 0; part < p.form.parts; ++part)
     p.form.transform_filters(w, group, unit, part, u + part * p.form.u_part, own.scratch);
   own.clock.stamp(FILTER_TRANSFORM);
 }
 
-template <class Form, class T>
-void transform_all_filters(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
-                           const T* w, T* u) {
+template <class Form, class P>
+void transform_all_filters(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
+                           const P* w, SumOf<P>* u) {
   const int64_t units = p.form.units;
   parallel_jobs(p.threads, p.form.c.groups * units, [&](int64_t job, int thread) {
-    Own<T> own(b, p.seconds, thread);
+    Own<P> own(b, p.seconds, thread);
     transform_filters(p, w, job / units, job % units, u + job * p.form.u_unit, own);
   });
 }
 
 // Multiplies V of a block by `count` units of U and writes their outputs. io.bias is
 // [group][units * unit], or null.
-template <class Form, class T>
-void multiply_block(const WinogradSchedule<Form, T>& p, const WinogradBuffers<T>& io, int64_t block,
-                    int64_t group, const T* v, const T* u, int64_t unit, int64_t count,
-                    Own<T>& own) {
+template <class Form, class P>
+void multiply_block(const WinogradSchedule<Form, P>& p, const WinogradBuffers<P>& io, int64_t block,
+                    int64_t group, const SumOf<P>* v, const SumOf<P>* u, int64_t unit,
+                    int64_t count, Own<P>& own) {
   p.form.multiply(block, v, u, unit, count, 0, p.form.parts, own.m);
   own.clock.stamp(PRODUCT);
   p.transform_output(io, block, group, unit, count, own.m, own.scratch);
   own.clock.stamp(OUTPUT_TRANSFORM);
 }
 
-template <class Form, class T>
-void run_shared(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
-                const WinogradBuffers<T>& io) {
+template <class Form, class P>
+void run_shared(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
+                const WinogradBuffers<P>& io) {
   const Form& form = p.form;
   const int64_t blocks = form.blocks();
   if (!io.transformed_filters) transform_all_filters(p, b, io.w, b.u);
-  const T* u = io.transformed_filters ? io.transformed_filters : b.u;
+  const SumOf<P>* u = io.transformed_filters ? io.transformed_filters : b.u;
   parallel_jobs(p.threads, form.c.groups * blocks, [&](int64_t job, int thread) {
-    Own<T> own(b, p.seconds, thread);
+    Own<P> own(b, p.seconds, thread);
     const int64_t group = job / blocks, block = job % blocks;
-    T* v = b.v + thread * form.v_block;
+    SumOf<P>* v = b.v + thread * form.v_block;
     form.transform_input(io.x, block, group, v, own.scratch);
     own.clock.stamp(INPUT_TRANSFORM);
     for (int64_t unit = 0; unit < form.units; unit += p.chunk)
@@ -63,18 +63,19 @@ void run_shared(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
 }
 
 // Runs one unit with `blocks` blocks, whose V is at v.
-template <class Form, class T>
-void run_unit(const WinogradSchedule<Form, T>& p, const WinogradBuffers<T>& io, int64_t group,
-              int64_t unit, int64_t first, int64_t blocks, const T* v, T* u, Own<T>& own) {
+template <class Form, class P>
+void run_unit(const WinogradSchedule<Form, P>& p, const WinogradBuffers<P>& io, int64_t group,
+              int64_t unit, int64_t first, int64_t blocks, const SumOf<P>* v, SumOf<P>* u,
+              Own<P>& own) {
   const Form& form = p.form;
   transform_filters(p, io.w, group, unit, u, own);
   for (int64_t i = 0; i < blocks; ++i)
     multiply_block(p, io, first + i, group, v + i * form.v_block, u, unit, int64_t(1), own);
 }
 
-template <class Form, class T>
-void run_unit_by_parts(const WinogradSchedule<Form, T>& p, const WinogradBuffers<T>& io,
-                       int64_t group, int64_t unit, const T* v, T* u, Own<T>& own) {
+template <class Form, class P>
+void run_unit_by_parts(const WinogradSchedule<Form, P>& p, const WinogradBuffers<P>& io,
+                       int64_t group, int64_t unit, const SumOf<P>* v, SumOf<P>* u, Own<P>& own) {
   const Form& form = p.form;
   const int64_t m_count = form.m_count(1);
   for (int64_t part = 0; part < form.parts; ++part) {
@@ -89,24 +90,24 @@ void run_unit_by_parts(const WinogradSchedule<Form, T>& p, const WinogradBuffers
   own.clock.stamp(OUTPUT_TRANSFORM);
 }
 
-template <class Form, class T>
-void run_private(const WinogradSchedule<Form, T>& p, const WinogradArrays<T>& b,
-                 const WinogradBuffers<T>& io) {
+template <class Form, class P>
+void run_private(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
+                 const WinogradBuffers<P>& io) {
   const Form& form = p.form;
   for (int64_t group = 0; group < form.c.groups; ++group)
     for (int64_t first = 0; first < form.blocks(); first += p.super_blocks) {
       const int64_t blocks = min64(p.super_blocks, form.blocks() - first);
       parallel_jobs(p.threads, p.own_input ? p.threads : blocks, [&](int64_t job, int thread) {
-        Own<T> own(b, p.seconds, thread);
+        Own<P> own(b, p.seconds, thread);
         form.transform_input(io.x, first + job % blocks, group, b.v + job * form.v_block,
                              own.scratch);
         form.k.wait_for_streams();
         own.clock.stamp(INPUT_TRANSFORM);
       });
       parallel_jobs(p.threads, form.units, [&](int64_t unit, int thread) {
-        Own<T> own(b, p.seconds, thread);
-        const T* v = b.v + (p.own_input ? thread * form.v_block : 0);
-        T* u = b.u + thread * (p.by_parts ? form.u_part : form.u_unit);
+        Own<P> own(b, p.seconds, thread);
+        const SumOf<P>* v = b.v + (p.own_input ? thread * form.v_block : 0);
+        SumOf<P>* u = b.u + thread * (p.by_parts ? form.u_part : form.u_unit);
         if (p.by_parts)
           run_unit_by_parts(p, io, group, unit, v, u, own);
         else
@@ -154,11 +155,11 @@ bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void*
     const WinogradArrays<T> b(plan, buffers.transformed_filters != nullptr, workspace);
     WinogradBuffers<T> io = buffers;
     if (io.bias) {
-      io.bias = b.bias;
+      io.padded_bias = b.bias;
       const int64_t channels = plan.form.units * plan.form.unit;
       for (int64_t group = 0; group < conv.groups; ++group) {
-        T* padded = b.bias + group * channels;
-        std::fill(padded, padded + channels, T(0));
+        SumOf<T>* padded = b.bias + group * channels;
+        std::fill(padded, padded + channels, SumOf<T>(0));
         std::copy(buffers.bias + group * conv.M, buffers.bias + (group + 1) * conv.M, padded);
       }
     }
@@ -174,7 +175,7 @@ bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void*
 template <class T>
 int64_t winograd_filter_bytes(const WinogradConv& conv) {
   return with_plan<T>(conv, 1, nullptr, [](const auto& plan) {
-    return plan.filters_private ? 0 : plan.u_count() * int64_t(sizeof(T));
+    return plan.filters_private ? 0 : plan.u_count() * int64_t(sizeof(SumOf<T>));
   });
 }
 
@@ -184,19 +185,19 @@ int winograd_filter_kind(const WinogradConv& conv) {
 }
 
 template <class T>
-void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* workspace,
+void winograd_filters(const WinogradConv& conv, const T* w, SumOf<T>* filters, void* workspace,
                       int threads) {
   with_plan<T>(conv, threads, nullptr, [&](const auto& plan) {
     transform_all_filters(plan, WinogradArrays<T>(plan, true, workspace), w, filters);
   });
 }
 
-#define INSTANTIATE(T)                                                               \
-  template int64_t winograd_workspace_bytes<T>(const WinogradConv&, int, bool);      \
-  template int64_t winograd_filter_bytes<T>(const WinogradConv&);                    \
-  template int winograd_filter_kind<T>(const WinogradConv&);                         \
-  template void winograd_filters(const WinogradConv&, const T*, T*, void*, int);     \
-  template bool winograd(const WinogradConv&, const WinogradBuffers<T>&, void*, int, \
+#define INSTANTIATE(T)                                                                  \
+  template int64_t winograd_workspace_bytes<T>(const WinogradConv&, int, bool);         \
+  template int64_t winograd_filter_bytes<T>(const WinogradConv&);                       \
+  template int winograd_filter_kind<T>(const WinogradConv&);                            \
+  template void winograd_filters(const WinogradConv&, const T*, SumOf<T>*, void*, int); \
+  template bool winograd(const WinogradConv&, const WinogradBuffers<T>&, void*, int,    \
                          WinogradSeconds*);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

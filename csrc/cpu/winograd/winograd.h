@@ -42,7 +42,8 @@ template <class T>
 struct WinogradBuffers {
   const T *x, *w, *bias;  // bias may be null
   T* y;
-  const T* transformed_filters;  // U of w, made by winograd_filters, or null
+  const SumOf<T>* transformed_filters;    // U of w, made by winograd_filters, or null
+  const SumOf<T>* padded_bias = nullptr;  // the driver's: [group][channels in whole units]
 };
 
 // `transformed_filters` says whether buffers.transformed_filters will be given. winograd_filters needs the workspace
@@ -63,7 +64,7 @@ int64_t winograd_filter_bytes(const WinogradConv& conv);
 template <class T>
 int winograd_filter_kind(const WinogradConv& conv);
 template <class T>
-void winograd_filters(const WinogradConv& conv, const T* w, T* filters, void* workspace,
+void winograd_filters(const WinogradConv& conv, const T* w, SumOf<T>* filters, void* workspace,
                       int threads);
 
 template <class T>

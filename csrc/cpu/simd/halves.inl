@@ -1,0 +1,130 @@
+// 16-bit types in vectors of float: loads that widen, and stores that round to nearest, ties to even
+// (../../core/half.h). Layer: cpu/simd.
+
+typedef uint16_t HalfBits __attribute__((vector_size(VECTOR_BYTES / 2)));
+
+#if defined(__x86_64__) && REGISTER_BYTES >= 32
+constexpr int TO_NEAREST = 0;  // ties to even, whatever the mode of the CPU
+#endif
+
+template <class T>
+FASTCONV_LEAF Vec<T> widen(HalfBits bits) {
+  if constexpr (__is_same(T, BFloat16))
+    return (Vec<T>)(__builtin_convertvector(bits, Vec<uint32_t>) << 16);
+#if REGISTER_BYTES == 64
+  return (Vec<T>)_mm512_cvtph_ps((__m256i)bits);
+#elif REGISTER_BYTES == 32
+  constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
+  __m128i from[PARTS];
+  __m256 to[PARTS];
+  __builtin_memcpy(from, &bits, sizeof bits);
+#pragma GCC unroll 2
+  for (int i = 0; i < PARTS; ++i) to[i] = _mm256_cvtph_ps(from[i]);
+  Vec<T> v;
+  __builtin_memcpy(&v, to, sizeof v);
+  return v;
+#else
+  Vec<T> v;
+  for (int i = 0; i < LANES<T>; ++i) v[i] = widen_half(bits[i]);
+  return v;
+#endif
+}
+
+template <class T>
+FASTCONV_LEAF HalfBits narrow(Vec<T> v) {
+#if REGISTER_BYTES == 64
+  if constexpr (__is_same(T, Half)) return (HalfBits)_mm512_cvtps_ph((__m512)v, TO_NEAREST);
+#elif REGISTER_BYTES == 32
+  constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
+  __m256i from[PARTS];
+  __m128i to[PARTS];
+  if constexpr (__is_same(T, Half)) {
+    __builtin_memcpy(from, &v, sizeof v);
+#pragma GCC unroll 2
+    for (int i = 0; i < PARTS; ++i) to[i] = _mm256_cvtps_ph((__m256)from[i], TO_NEAREST);
+    HalfBits bits;
+    __builtin_memcpy(&bits, to, sizeof bits);
+    return bits;
+  }
+#else
+  if constexpr (__is_same(T, Half)) {
+    HalfBits bits;
+    for (int i = 0; i < LANES<T>; ++i) bits[i] = round_to_half(v[i]);
+    return bits;
+  }
+#endif
+  const auto bits = (Vec<uint32_t>)v;
+  const auto rounded = bits + (0x7fff + (bits >> 16 & 1));
+  const auto upper = (v == v ? rounded : bits | 0x400000) >> 16;
+#if REGISTER_BYTES == 32
+  __builtin_memcpy(from, &upper, sizeof upper);
+#pragma GCC unroll 2
+  for (int i = 0; i < PARTS; ++i)
+    to[i] = _mm_packus_epi32(_mm256_castsi256_si128(from[i]), _mm256_extracti128_si256(from[i], 1));
+  HalfBits packed;
+  __builtin_memcpy(&packed, to, sizeof packed);
+  return packed;
+#else
+  return __builtin_convertvector(upper, HalfBits);
+#endif
+}
+
+template <class T>
+FASTCONV_LEAF Vec<T> load_halves(const T* from) {
+  HalfBits bits;
+  __builtin_memcpy(&bits, from, sizeof bits);
+  return widen<T>(bits);
+}
+template <class T>
+FASTCONV_LEAF void store_halves(T* to, Vec<T> v) {
+  const HalfBits bits = narrow<T>(v);
+  __builtin_memcpy(to, &bits, sizeof bits);
+}
+
+// The lanes [first, end) of memory, the others are 0. No other memory is read, or written. Rows end once,
+// so these are calls: in line they would be most of a kernel's code.
+__attribute__((noinline, unused)) HalfBits load_some(const void* from, int first, int end) {
+#if REGISTER_BYTES == 64
+  const uint32_t bits = ((1u << end) - 1) & ~((1u << first) - 1);
+  return (HalfBits)_mm256_maskz_loadu_epi16(static_cast<__mmask16>(bits), from);
+#else
+  uint16_t lanes[VECTOR_BYTES / 4] = {};
+  for (int i = first; i < end; ++i)
+    __builtin_memcpy(lanes + i, static_cast<const char*>(from) + 2 * i, 2);
+  HalfBits bits;
+  __builtin_memcpy(&bits, lanes, sizeof bits);
+  return bits;
+#endif
+}
+__attribute__((noinline, unused)) void store_some(void* to, HalfBits bits, int count) {
+#if REGISTER_BYTES == 64
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1), (__m256i)bits);
+#else
+  for (int i = 0; i < count; ++i) {
+    const uint16_t lane = bits[i];
+    __builtin_memcpy(static_cast<char*>(to) + 2 * i, &lane, 2);
+  }
+#endif
+}
+
+template <class T>
+FASTCONV_LEAF Vec<T> load_first_halves(const T* from, int count) {
+  return widen<T>(load_some(from, 0, count));
+}
+template <class T>
+FASTCONV_LEAF void store_first_halves(T* to, Vec<T> v, int count) {
+  store_some(to, narrow<T>(v), count);
+}
+
+template <class T>
+FASTCONV_LEAF Vec<T> load_range_of_halves(const T* from, LaneRange<T> range, Lane<T> fill) {
+#if REGISTER_BYTES == 64
+  const int first = range.bits ? __builtin_ctz(range.bits) : 0;
+  const int end = range.bits ? 32 - __builtin_clz(range.bits) : 0;
+#else
+  const int first = range.first, end = range.end;
+#endif
+  const Vec<T> v = widen<T>(load_some(from, first, end));
+  const auto lane = ramp(LaneInteger<T>(1));
+  return (lane >= LaneInteger<T>(first)) & (lane < LaneInteger<T>(end)) ? v : broadcast(fill);
+}
