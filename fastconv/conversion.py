@@ -1,8 +1,8 @@
-"""Layers of torch.nn made fastconv's and back, and the report of what they are. Layer: public, over
-modules.
+"""Turns layers of torch.nn into fastconv's and back, and reports who computes each. Layer: public,
+over modules.
 
-A parametrized layer has a class of its own, derived from its layer's. It gets one derived from the
-twin, with the same properties.
+A parametrized layer has a class of its own, which is derived from the class of its layer. It gets
+a class with the same properties that is derived from the layer's twin.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Switches for those who want other algorithms or less memory. Layer: public, over core."""
+"""Switches for users who want other algorithms or less memory. Layer: public, over core."""
 
 import threading
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Memory of large tensors, kept by the C library between calls. Layer: public, on no other."""
+"""Makes the C library keep the memory of large tensors. Layer: public, below all else."""
 
 import ctypes
 

@@ -1,8 +1,9 @@
-"""torch's own convolution and pooling functions, computed by fastconv: for code that nobody can
-edit, and for tools that want modules to be exactly torch.nn's. Layer: public, over functional.
+"""Computes torch's own convolution and pooling functions by fastconv, for code that cannot be
+edited and for tools that need modules of exactly torch.nn's classes. Layer: public, over
+functional.
 
-A `TorchFunctionMode` sees the calls. While it answers one, torch takes it off the stack, so that
-the plain way of fastconv.functional is taken.
+A `TorchFunctionMode` sees the calls. While it answers a call, torch takes it off the stack, so
+fastconv.functional takes its plain way.
 """
 
 import functools

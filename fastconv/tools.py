@@ -1,6 +1,7 @@
-"""What counters of multiply-adds outside torch need to know. Layer: public, over conversion.
+"""Tells counters of multiply-adds outside torch about fastconv's layers. Layer: public, over
+conversion.
 
-torch's own counter and torchinfo know it already. docs/ecosystem.md has the table of tools.
+torch's own counter and torchinfo know them already. docs/ecosystem.md has the table of tools.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,6 @@ docs/cuda.md. No figure here is a measurement, and none is a speed.
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -20,6 +19,9 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.gpu.machine_code import nvdisasm, parse_sass
+from benchmarks.gpu.paper_roofline import GPUS, roofline
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "benchmarks" / "results" / "cuda-evidence.json"
@@ -129,71 +131,6 @@ def demangled(names: list[str]) -> list[str]:
     return short
 
 
-# ---- what the machine code says ------------------------------------------------------------------
-
-_LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)")
-_PRODUCTS = ("FFMA", "DFMA", "HMMA", "HFMA2.")
-_DIVISION = r"F2I|CALL.*(div|rem)_[su]"  # of integers: by way of a float, or a call
-
-
-def loops_of(sass: list[str]) -> list[list[str]]:
-    """The instructions of each innermost loop of a function."""
-    labels, code = {}, []
-    for line in sass:
-        if label := re.match(r"(\.L_x_\d+):", line.strip()):
-            labels[label[1]] = len(code)
-        elif found := _LINE.search(line):
-            code.append((found[2], found[3]))
-    spans = []
-    for at, (opcode, rest) in enumerate(code):
-        target = re.search(r"`\((\.L_x_\d+)\)", rest) if opcode.startswith("BRA") else None
-        if target and labels.get(target[1], at + 1) <= at:
-            spans.append((labels[target[1]], at))
-    spans = [s for s in spans if s[0] != s[1]]  # the trap behind a kernel's end
-    inner = [s for s in spans if not any(s != o and s[0] <= o[0] and o[1] <= s[1] for o in spans)]
-    return [[f"{opcode}{rest}" for opcode, rest in code[a : b + 1]] for a, b in inner]
-
-
-def count(loop: list[str], *opcodes: str) -> int:
-    return sum(line.startswith(opcodes) for line in loop)
-
-
-def hot_loop(sass: list[str]) -> dict:
-    """Of the innermost loop with the most products, or else the most loads."""
-    loops = loops_of(sass)
-    if not loops:
-        return {}
-    loop = max(loops, key=lambda c: (count(c, *_PRODUCTS), count(c, "LDG"), len(c)))
-    loads = [line for line in loop if line.startswith(("LDG", "LDS", "LDSM"))]
-    return {
-        "instructions": len(loop),
-        "share of products": round(count(loop, *_PRODUCTS) / len(loop), 3),
-        "loads": len(loads),
-        "128-bit loads": sum(".128" in line or line.startswith("LDSM") for line in loads),
-        "divisions": sum(re.match(_DIVISION, line) is not None for line in loop),
-        "local memory": count(loop, "LDL", "STL"),
-    }
-
-
-def nvdisasm() -> str | None:
-    """The disassembler: in PATH, in CUDA_HOME, or in NVIDIA's Python package."""
-    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
-    places = [shutil.which("nvdisasm"), f"{home}/bin/nvdisasm"]
-    if package := importlib.util.find_spec("nvidia"):
-        places += [str(p) for root in package.submodule_search_locations
-                   for p in Path(root).glob("*/bin/nvdisasm")]  # fmt: skip
-    return next((p for p in places if p and os.access(p, os.X_OK)), None)
-
-
-def parse_sass(text: str) -> dict[str, dict]:
-    """{mangled kernel: its hot loop}"""
-    parts = re.split(r"^\s*\.section\s+\.text\.(\S+?),.*$", text, flags=re.MULTILINE)
-    return {
-        name: hot_loop(body.splitlines())
-        for name, body in zip(parts[1::2], parts[2::2], strict=True)
-    }
-
-
 # ---- all of it -----------------------------------------------------------------------------------
 
 WORST = {"registers": max, "spills": max, "stack": max, "shared": max, "occupancy": min,
@@ -266,55 +203,6 @@ def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
         ):
             found[a].update(rows)
     return found
-
-
-# ---- arithmetic: the shortest time that a GPU's data sheet allows --------------------------------
-
-
-class Gpu(NamedTuple):
-    """Data sheet: 10^12 operations a second, dense; 10^9 bytes a second."""
-
-    float32: float
-    float16: float
-    bandwidth: float
-
-
-GPUS = {"H100 SXM": Gpu(67, 989, 3350), "RTX 4060": Gpu(15.1, 60.5, 272)}
-
-
-def roofline() -> dict[str, dict]:
-    """Of each layer of the benchmark, forward: microseconds, and which limit sets them."""
-    from benchmarks.gpu.bench import LAYERS
-
-    found = {}
-    for case in LAYERS:
-        weights = case.weight_size if hasattr(case, "weight_size") else (0,)
-        sizes = [case.input_size, weights, _output(case)]
-        elements = sum(_product(size) for size in sizes)
-        operations = 2 * _product(_output(case)) * _product(weights[1:]) if weights[0] else 0
-        for kind, width in (("float32", 4), ("float16", 2)):
-            row = {}
-            for name, gpu in GPUS.items():
-                products = operations / getattr(gpu, kind) / 1e6
-                memory = elements * width / gpu.bandwidth / 1e3
-                limit = "products" if products > memory else "memory"
-                row[name] = [round(max(products, memory), 2), limit]
-            found[f"{case.name}, batch {case.N}, {kind}"] = row
-    return found
-
-
-def _product(size: tuple) -> int:
-    total = 1
-    for extent in size:
-        total *= extent
-    return total
-
-
-def _output(case) -> tuple:
-    if hasattr(case, "output_size"):
-        return case.output_size
-    spans = zip((case.IH, case.IW), case.kernel, case.stride, case.padding, strict=True)
-    return (case.N, case.C, *((i + 2 * p - k) // s + 1 for i, k, s, p in spans))
 
 
 # ---- the page ------------------------------------------------------------------------------------

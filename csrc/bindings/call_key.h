@@ -1,5 +1,5 @@
-// The key of a kind of call in a hash table: operator, element type, sizes, strides and arguments,
-// as a row of integers. Layer: bindings.
+// The key of a kind of call in a hash table. It is a row of integers: operator, element type,
+// sizes, strides and arguments. Layer: bindings.
 #pragma once
 
 #include <Python.h>

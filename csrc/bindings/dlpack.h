@@ -1,5 +1,5 @@
 // The part of DLPack's C interface by which a library reads addresses, extents and strides of
-// another library's tensors. Neither needs the headers of the other. Layer: bindings. Source: the
+// another library's tensors. It needs no header of the other library. Layer: bindings. Source: the
 // DLPack 1.x standard, `DLPackExchangeAPI` (https://dmlc.github.io/dlpack).
 #pragma once
 

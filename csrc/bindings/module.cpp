@@ -1,5 +1,6 @@
-// Binds the kernels on raw addresses. Every buffer's count is checked against the shape, kernels
-// run without the GIL, and the runtime allocates workspaces. Layer: bindings (pybind11, no torch).
+// Binds the kernels on raw addresses. The bindings check the count of every buffer against the
+// shape and run kernels without the GIL. The runtime allocates workspaces. Layer: bindings
+// (pybind11, no torch).
 #include "module.h"
 
 #include "conv2d.h"

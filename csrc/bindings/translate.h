@@ -1,4 +1,4 @@
-// Turns Python's arguments into those of the runtime, for every bound function. Layer: bindings.
+// Turns Python's arguments into the runtime's, for every bound function. Layer: bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -20,7 +20,7 @@ inline cpu::Context cpu_context(int threads) {
   return context;
 }
 
-// Below this many elementary steps a kernel takes less time than handing over the GIL.
+// A kernel of fewer elementary steps takes less time than releasing the GIL.
 constexpr int64_t GIL_KEPT_STEPS = 4096;
 
 // Releases the GIL during a kernel of many steps. A backward pass may not hold the GIL.

@@ -1,5 +1,6 @@
-// Chooses a path of conv2d: of those that support a shape, are profitable for it and are not disabled,
-// the first that needs no estimate, else the one with the least estimate. Layer: runtime.
+// Chooses a path of conv2d. The first path without an estimate that supports the shape, is
+// profitable for it and is not disabled runs. If there is none, the path with the least estimate
+// runs. Layer: runtime.
 #pragma once
 
 #include <cstdio>

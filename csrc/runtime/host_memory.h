@@ -17,7 +17,7 @@ using Memory = std::unique_ptr<void, Free>;
 Memory allocate(int64_t bytes);
 
 // Asks the system for pages of 2 MiB for memory that is about to be written completely. glibc takes
-// large tensors from the system anew on every call, and page faults of 4 KiB each cost more than
+// large tensors from the system anew on every call, and page faults for 4 KiB each take longer than
 // most kernels (docs/decisions/0010). Below 4 MiB it does nothing.
 void prefer_huge_pages(void* data, int64_t bytes);
 

@@ -1,6 +1,7 @@
-// A table that gives up what was used longest ago. It destroys no value by itself: what leaves it is
-// handed to the caller, who lets it go when the table is whole again and no lock is held (to release
-// a Python object may run any code, in this thread and in others). Layer: runtime.
+// A table that drops the least recently used value. It destroys no value itself, because releasing
+// a Python object may run any code, in this thread and in others. The caller gets each value that
+// leaves the table, and releases it when the table is whole again and no lock is held. Layer:
+// runtime.
 #pragma once
 
 #include <cstddef>

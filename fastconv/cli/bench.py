@@ -1,5 +1,5 @@
-"""``fastconv bench MODULE:FACTORY --input 8x3x224x224``: a model of the user's own, ours beside
-torch's.
+"""``fastconv bench MODULE:FACTORY --input 8x3x224x224``: times a user's own model with fastconv's
+layers beside torch's.
 
 Layer: a command; what needs an optional package is imported only when it runs.
 """

@@ -1,6 +1,6 @@
-"""What a run says on the terminal: a bar, a line per epoch, a table at the end.
+"""Reports a run on the terminal: a bar, a line per epoch, a table at the end.
 
-Layer: beside train, whose Observer it is; needs tqdm and tabulate.
+Layer: beside train. It is an Observer of train and needs tqdm and tabulate.
 """
 
 import statistics

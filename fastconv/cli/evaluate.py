@@ -1,4 +1,4 @@
-"""``fastconv evaluate``: how good a trained model is, class by class.
+"""``fastconv evaluate``: the accuracy of a trained model, class by class.
 
 Layer: a command; what needs an optional package is imported only when it runs.
 """

@@ -23,9 +23,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "explain",
         help="tell which kernel runs each layer of a net, and why",
-        description="Run a net, or a model of your own, once and tell, layer by layer and "
-        "direction by direction, which kernel runs it, why the kernels before it do not, workspace "
-        "and multiply-adds; with --measure the time beside torch's, and the share of the roofline.",
+        description="Run a net, or a model of your own, once. Print a row for each direction of "
+        "each layer: which kernel runs it, why the others do not, workspace and multiply-adds. "
+        "--measure adds the time beside torch's, and the share of the roofline.",
     )
     parser.set_defaults(run=run)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""``fastconv filters``: a hand-made kernel over a picture, drawn, with the arithmetic of its size.
+"""``fastconv filters``: draws what a kernel makes of a picture, and prints how the size follows.
 
 Layer: a command.
 """

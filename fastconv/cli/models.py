@@ -15,9 +15,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     models = commands.add_parser(
         "models",
         help="list the nets with input shape, parameters and multiply-adds",
-        description="List the nets with the shape of an image they are made for (channels x height "
-        "x width), the number of trainable parameters, and the multiply-adds of their "
-        "convolutions and linear layers for one image, biases not counted.",
+        description="List the nets with three figures: the shape of an image that the net is made "
+        "for (channels x height x width), the number of trainable parameters, and the "
+        "multiply-adds of its convolutions and linear layers for one image, without biases.",
     )
     models.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""``fastconv show``: what a trained model sees in an image, layer by layer, and its answer.
+"""``fastconv show``: draws what each layer of a trained model makes of an image, and the answer.
 
 Layer: a command; what needs an optional package is imported only when it runs.
 """

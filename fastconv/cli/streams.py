@@ -1,4 +1,4 @@
-"""stdout and stderr of a command: letters they lack, a pipe that nobody reads, a disk that is full.
+"""stdout and stderr of a command: letters that they lack, a pipe without a reader, a full disk.
 
 Layer: below the command line; standard library only.
 """

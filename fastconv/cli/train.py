@@ -1,4 +1,4 @@
-"""``fastconv train``: a net learns, with fastconv's layers, torch.nn's, or both side by side.
+"""``fastconv train``: trains a net with fastconv's layers, with torch.nn's, or with both in turns.
 
 Layer: a command; what needs an optional package is imported only when it runs.
 """
@@ -41,9 +41,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         description="Train a net with fastconv's layers and with torch.nn's from the same seed,\n"
         "epochs taking turns, and compare accuracy and speed. Several processes:"
         "\n  torchrun --nproc-per-node 2 -m fastconv train ...\n"
-        "A training that diverges ends with an error, and the epochs before stay in the\n"
-        "checkpoint: the loss is no longer finite, or its median over the second half of an\n"
-        f"epoch is more than {DIVERGED} times that of the first step and of guessing.",
+        "A training that diverges ends with an error. The epochs before it stay in the\n"
+        "checkpoint. It diverges if the loss is not finite, or if the median loss over the\n"
+        f"second half of an epoch is more than {DIVERGED} times the loss of the first step\n"
+        "and the loss of guessing.",
         epilog=_recipes(),
     )
     train.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""What autocast makes of a tensor. Layer: core, below functional.
+"""Casts tensors as autocast does. Layer: core, below functional.
 
 torch's autocast casts a weight once in a block, and keeps the result until the outermost block
 ends. fastconv._torch uses the same cache; without it every call casts.

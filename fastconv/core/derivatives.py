@@ -1,9 +1,9 @@
-"""What the operators do where a derivative may be asked for: apply the Functions. Layer: autograd,
-over autograd.py and autograd_pool.py.
+"""Applies the Functions where an operator may have to record a derivative. Layer: autograd, over
+autograd.py and autograd_pool.py.
 
-Eager calls apply a Function themselves (functional.py), and inside it the operators record nothing
-more. An operator met alone, in an exported or traced graph or by its name, comes through here.
-fastconv._torch, where it is in use, comes here only for what is recorded
+Eager calls apply a Function themselves (functional/), and inside it the operators record nothing
+more. An operator that is met alone, in an exported or traced graph or by its name, comes through
+here. Where fastconv._torch is in use, it comes here only if a derivative is recorded
 (csrc/torch/recording.cpp).
 """
 

@@ -3,7 +3,7 @@ multiply-adds. Layer: operators.
 """
 
 import torch
-from torch.utils.flop_counter import register_flop_formula
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from fastconv.core import inductor
 from fastconv.core.ops import code_dtype
@@ -119,3 +119,8 @@ def _(grad_y_size, w_size, *_, **__):
 @register_flop_formula(_ops.conv2d_backward_weight)
 def _(grad_y_size, x_size, w_size, *_, **__):
     return _flops(grad_y_size, w_size)
+
+
+# torch 2.4 files a formula under an overload, and looks for it under the operator.
+for _operator in (_ops.conv2d, _ops.conv2d_backward_input, _ops.conv2d_backward_weight):
+    flop_registry.setdefault(_operator, flop_registry.get(_operator.default))

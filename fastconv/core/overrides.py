@@ -1,9 +1,10 @@
-"""Modes, tensor subclasses and whatever else overrides functions (`__torch_function__`): they see
-torch's own function, as with torch.nn. Layer: functional.
+"""Shows torch's own function to modes, tensor subclasses and other overrides of functions
+(`__torch_function__`), as torch.nn does. Layer: functional.
 
-So a table keyed on F.conv2d works, and so does a wrapper that knows nothing of fastconv. One that
-falls back to torch's function (by `super().__torch_function__`, or with tensors unwrapped) comes
-back to ours, where the kernels take the call or hand it over, counted.
+A table keyed on F.conv2d therefore works, and so does a wrapper that knows nothing of fastconv. If
+an override falls back to torch's function (by `super().__torch_function__`, or with unwrapped
+tensors), the call comes back to fastconv's function. The kernels then take it, or it is left to
+torch and counted.
 """
 
 from collections.abc import Callable

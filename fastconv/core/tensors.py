@@ -1,5 +1,5 @@
-"""Tensors as the operators take and make them: whether somebody watches, memory formats, sizes of
-results. Layer: operators, below ops.py.
+"""What the operators ask of tensors: whether somebody watches, memory formats, sizes of results.
+Layer: operators, below ops.py.
 
 The sizes are those of csrc/core/shape.h, written again because here extents may be symbols.
 """

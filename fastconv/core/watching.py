@@ -1,4 +1,4 @@
-"""Sees every convolution and pool of a model's forward run, for explain. Layer: over arguments."""
+"""Records each convolution and pool of a model's forward run for explain. Layer: over arguments."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

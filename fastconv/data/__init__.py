@@ -1,4 +1,4 @@
-"""The data sets: uint8 images (N, IC, IH, IW), int64 labels, and the numbers to normalise them.
+"""The data sets: uint8 images (N, IC, IH, IW), int64 labels, and the numbers that normalise them.
 
 Layer: beside the models; torch, and other packages where a data set needs them.
 """

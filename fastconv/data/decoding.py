@@ -1,7 +1,7 @@
-"""Picture files: which formats are read, what stands for transparency, and what is wrong with some.
+"""Decodes picture files: which formats are read, how transparency shows, and what errors say.
 
-Layer: below the folders of pictures, ``filters`` and ``show``, which all see a file as
-``decoded`` has it; Pillow where a picture is decoded.
+Layer: below the folders of pictures, ``filters`` and ``show``, which all get a file from
+``decoded``; Pillow where a picture is decoded.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Fetching the files of a data set: whole, checked by md5, or not at all.
+"""Fetches the files of a data set: a file is complete and checked by md5, or is not there.
 
 Layer: below the data sets; the standard library, tqdm where something is fetched.
 """

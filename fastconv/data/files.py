@@ -1,4 +1,4 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of one.
+"""Writes a file so that a reader sees the old file or the new one, never a part.
 
 Layer: below data, train and plots; standard library only.
 """

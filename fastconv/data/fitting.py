@@ -1,4 +1,4 @@
-"""Images as a model wants them: some classes only, another size, another number of channels.
+"""Fits images to a model: some classes only, another size, another number of channels.
 
 Layer: between the data sets and ``load``; torch only.
 """

@@ -1,6 +1,6 @@
-"""A picture file as it is: uint8 (C, IH, IW), C = 1 for grey and 3 for colour.
+"""Reads a picture file: uint8 (C, IH, IW), C = 1 for grey and 3 for colour.
 
-Layer: above the data sets, whose decoder it is that reads the file.
+Layer: above the data sets, whose decoder reads the file.
 """
 
 from dataclasses import dataclass

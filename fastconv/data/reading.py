@@ -1,4 +1,4 @@
-"""Opening the files of data sets: whatever is wrong becomes one sentence that names the file.
+"""Opens the files of data sets. Each error is one sentence that names the file.
 
 Layer: below the data sets, above ``dataset``; standard library only.
 """

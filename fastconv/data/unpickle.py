@@ -1,4 +1,4 @@
-"""Reading pickles without running them: dicts, lists, text, numbers and uint8 arrays, no more.
+"""Reads pickles without running them: dicts, lists, text, numbers and uint8 arrays only.
 
 Layer: below cifar; the standard library and numpy. A pickle is a program for a stack machine.
 This machine knows the instructions that plain data and numpy's uint8 arrays need; it imports

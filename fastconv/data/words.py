@@ -1,4 +1,4 @@
-"""Values from elsewhere in a sentence: on one line, and no longer than one reads.
+"""Shortens values for the sentences of errors: one line, of a length that can be read.
 
 Layer: the lowest; standard library only.
 """

@@ -2,8 +2,8 @@
 core.
 
 The kernels are two-dimensional. dim2.py calls them; dim1.py, dim3.py, dim3_pool.py,
-transposed.py and lp.py make calls of dim2.py, or of its operators; others.py has what is left to
-torch, counted.
+transposed.py and lp.py make calls of dim2.py, or of its operators. others.py leaves calls to torch
+and counts them.
 """
 
 from fastconv.functional.dim1 import (

@@ -1,5 +1,5 @@
-"""Convolution and pooling of rows, with the signatures of torch.nn.functional: a row is an image of
-height 1, and a window of K is one of 1 x K. Layer: functional, over dim2.py.
+"""Convolution and pooling of rows, with the signatures of torch.nn.functional. A row is an image of
+height 1, and a window of K is a window of 1 x K. Layer: functional, over dim2.py.
 """
 
 from collections.abc import Callable

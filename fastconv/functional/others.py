@@ -1,4 +1,4 @@
-"""What fastconv has no kernels for: torch's own functions, counted as "not covered" in
+"""Functions without kernels: they call torch's own, counted as "not covered" in
 `fastconv.fallbacks()`. Layer: functional.
 """
 

@@ -1,4 +1,4 @@
-"""Small nets for 32 x 32 colour images: a convolutional one and its dense rival.
+"""Small nets for 32 x 32 colour images: a convolutional net and a dense one.
 
 Layer: a user of fastconv.modules.
 """

@@ -1,4 +1,6 @@
-"""How much a model holds and computes. Layer: over the registry's models; torch only."""
+"""Counts the parameters and multiply-adds of a model.
+
+Layer: over the registry's models; torch only."""
 
 from typing import Any, NamedTuple
 

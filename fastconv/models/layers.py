@@ -1,4 +1,4 @@
-"""The layers a model takes from outside, so that one definition serves fastconv and torch.nn.
+"""The layer classes that a model is built from. One definition serves fastconv and torch.nn.
 
 Layer: a user of fastconv.modules.
 """

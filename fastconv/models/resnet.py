@@ -1,4 +1,4 @@
-"""ResNet: blocks of convolutions with a way past them, for 224 x 224 or 32 x 32 images.
+"""ResNet: blocks of convolutions with shortcuts, for 224 x 224 or 32 x 32 images.
 
 Layer: a user of fastconv.modules.
 """

@@ -1,6 +1,6 @@
-"""matplotlib whatever MPLBACKEND says: importing it dies where that names a module that is missing.
+"""Imports matplotlib whatever MPLBACKEND says. The import would fail if it named a missing module.
 
-Layer: the lowest of the pictures, which draw on a canvas of their own and need no backend.
+Layer: the lowest of the pictures. They draw on a canvas of their own and need no backend.
 """
 
 import os

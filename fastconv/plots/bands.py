@@ -1,4 +1,4 @@
-"""A kernel over a large picture, band by band of its rows: what of it is drawn, and no more.
+"""Applies a kernel to a large picture in bands of rows, and keeps only the pixels that are drawn.
 
 Layer: between ``filters``, which computes, and the picture that is drawn.
 """

@@ -1,4 +1,4 @@
-"""What is inside a model: learned filters, what each layer makes of an image, and the answer.
+"""Pictures of the inside of a model: learned filters, each layer's output, and the answer.
 
 Layer: beside train.
 """

@@ -1,4 +1,4 @@
-"""What a run has come to: curves of loss and accuracy, and which classes are taken for which.
+"""Pictures of a run: curves of loss and accuracy, and the confusion matrix.
 
 Layer: beside train.
 """

@@ -1,6 +1,6 @@
 """Training: the same net with fastconv's layers and with torch.nn's, side by side, epoch by epoch.
 
-Layer: a user of models and data. Start with ``train``; ``Trainer`` is a run one can look into.
+Layer: a user of models and data. Start with ``train``. ``Trainer`` is a run that can be inspected.
 """
 
 from collections.abc import Sequence

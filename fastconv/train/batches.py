@@ -1,7 +1,7 @@
-"""The batches of an epoch: which images, changed how, and dealt out to the processes.
+"""The batches of an epoch: which images, with which random changes, for which process.
 
-Layer: below the learner. All that is random comes from (seed, epoch) alone, so that both layer
-sets, any number of processes, and a run that was resumed see the same batches.
+Layer: below the learner. All random numbers depend on (seed, epoch) alone. Both layer sets, any
+number of processes, and a resumed run therefore see the same batches.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""What a run is made of: model, data, layers and the numbers of the optimiser, with defaults.
+"""The settings of a run: model, data, layers and the numbers of the optimiser, with defaults.
 
 Layer: below train and the command line; knows the names of the models.
 """

@@ -1,4 +1,4 @@
-"""How good a model is: the confusion matrix, from which every accuracy follows.
+"""Evaluates a model: the confusion matrix, from which every accuracy follows.
 
 Layer: below the learner.
 """

@@ -1,7 +1,7 @@
-"""Several processes that train one model: torch's own engine, started by ``torchrun``.
+"""Several processes train one model with torch's own engine, started by ``torchrun``.
 
-Layer: below the learner. Every batch is dealt out, gradients are averaged by
-DistributedDataParallel, and sums over the processes give the figures of one.
+Layer: below the learner. Each batch is divided among the processes, DistributedDataParallel
+averages the gradients, and sums over the processes give the figures that one process would give.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""What a run reports, and to whom.
+"""What a run reports, and the Observers that it reports to.
 
 Layer: the lowest of train; standard library only.
 """

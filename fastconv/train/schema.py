@@ -1,4 +1,4 @@
-"""What the checkpoint of a run holds, name by name: a file is checked here, where it enters.
+"""What the checkpoint of a run holds, name by name. A file is checked here when it is read.
 
 Layer: beside ``checkpoint``, which imports it when it reads; needs msgspec.
 """

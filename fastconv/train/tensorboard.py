@@ -1,6 +1,6 @@
 """The curves of a run for TensorBoard.
 
-Layer: beside the trainer, whose Observer it is; needs the package tensorboard.
+Layer: beside the trainer. It is an Observer and needs the package tensorboard.
 """
 
 from pathlib import Path

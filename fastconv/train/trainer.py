@@ -1,6 +1,6 @@
 """A run in a folder: epochs of all layer sets in turn, and the files that keep them.
 
-Layer: the top of train. Nothing here prints; an Observer sees what happens.
+Layer: the top of train. It prints nothing; Observers get reports of the run.
 """
 
 import csv

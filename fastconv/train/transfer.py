@@ -1,4 +1,4 @@
-"""Transfer learning: weights from elsewhere as far as they fit, and parts that stay as they are.
+"""Transfer learning: loads weights as far as they fit, and freezes parts of a model.
 
 Layer: below the learner.
 """

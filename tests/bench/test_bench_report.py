@@ -151,7 +151,8 @@ def test_report_renders_a_result(made, tmp_path, capsys):
     drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {"kinds", "nets", "roofline"}
     full = (tmp_path / "bench-made.md").read_text()
-    assert full.count("lenet5.conv1") == 3 and "effective" in full
+    # Three directions, each in two layouts.
+    assert full.count("| lenet5.conv1 ") == 6 and "effective" in full
     assert report.main(arguments) == 0 and readme.read_text() == text
     readme.write_text("no comments")
     assert report.main(arguments) == 1

@@ -1,6 +1,6 @@
-"""The table of docs/surface.md, from what torch and fastconv have.
+"""The table of docs/surface.md: which convolutions and pools of torch fastconv computes, and tests.
 
-`python tests/support/surface.py` writes it.
+`python tests/support/surface.py` writes the table from what torch and fastconv have.
 """
 
 import re
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 WORDS = re.compile(r"conv|pool", re.IGNORECASE)
 
 _LEFT = "test_surface.py::test_{}_left_to_torch_are_counted"
-# Symbols -> the test that computes them beside torch's, the first pattern that fits.
+# The test that compares a symbol with torch's: the first pattern that matches the symbol has it.
 _TESTS = [
     (r"nn\.(Conv2d|MaxPool2d|AvgPool2d|AdaptiveAvgPool2d|Conv1d)$",
      "test_modules.py::test_forward_and_backward_equal_torchs"),
@@ -41,7 +41,7 @@ _TESTS = [
 
 
 def symbols() -> list[str]:
-    """Names in torch of every convolution and pool of torch.nn and torch.nn.functional."""
+    """Returns the names of every convolution and pool of torch.nn and torch.nn.functional."""
     names = [f"nn.{n}" for n in vars(nn) if WORDS.search(n) or "Unpool" in n]
     names += [f"nn.functional.{n}" for n in vars(nn.functional) if WORDS.search(n)]
     public = [n for n in names if not n.rpartition(".")[2].startswith("_")]
@@ -54,13 +54,13 @@ def _found(name: str) -> object:
 
 
 def status(name: str) -> str:
-    """ "native", "handed over and reported" or "torch's, not counted"."""
+    """ "native", "left to torch and counted" or "torch's, not counted"."""
     short = name.rpartition(".")[2].removesuffix("_with_indices")
     if not name.startswith("nn.functional."):
-        return "native" if _found(name) in conversion.TWINS else "handed over and reported"
+        return "native" if _found(name) in conversion.TWINS else "left to torch and counted"
     if not hasattr(fastconv.functional, short):
         return "torch's, not counted"
-    return "handed over and reported" if hasattr(others, short) else "native"
+    return "left to torch and counted" if hasattr(others, short) else "native"
 
 
 def test_of(name: str, state: str) -> str:

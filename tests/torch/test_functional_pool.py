@@ -1,4 +1,4 @@
-"""What all pools of fastconv.functional share: views, layouts, modes, what is handed over.
+"""What all pools of fastconv.functional share: views, layouts, modes, what is left to torch.
 
 Wrong arguments are test_errors_pool.py's.
 """

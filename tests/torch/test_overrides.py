@@ -1,5 +1,5 @@
 """Modes, subclasses and wrappers that override torch's functions see those of our layers, too; what
-falls back ends in our kernels, or is handed over and counted.
+falls back ends in our kernels, or is left to torch and counted.
 """
 
 import pytest

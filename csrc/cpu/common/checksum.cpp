@@ -1,11 +1,11 @@
 // checksum = sum over blocks j of mixed(keyed_sum(block j) + j * GOLDEN), modulo 2^64, so that
 // threads may take them in any order. Layer: cpu/common, driver.
 //
-// keyed_sum (../simd/rows.inl) is a universal hash: it is proved that of random keys at most one in
-// 2^32 gives two different blocks the same sum. The keys here are fixed, but no weight is made with
-// them in mind. The mixing is one to one, so that a change of one sum always shows, and scatters
-// sums over 64 bits, so that changes of several cancel by chance alone; this is not proved but well
-// tried.
+// keyed_sum (../simd/rows.inl) is a universal hash. With random keys two different blocks have the
+// same sum in at most one of 2^32 cases, which is proved. The keys here are fixed, but no program
+// makes weights to fit them. The mixing is one to one, so a change of a single sum always shows. It
+// scatters the sums over 64 bits, so changes of several sums cancel by chance alone. This is
+// tested, not proved.
 #include "checksum.h"
 
 #include <atomic>

@@ -37,7 +37,7 @@ constexpr Correlation forward_correlation(const Conv2dShape& s) {
 }
 
 // The same correlation without the taps at either end of an axis that see nothing but padding, and
-// how far its weights lie behind those of the other.
+// the distance of its first weight from the first weight of the whole correlation.
 struct ClippedCorrelation {
   Correlation correlation;
   int64_t weight_offset;
@@ -69,7 +69,7 @@ struct PhaseCorrelation {
   int64_t weight_offset, x_offset;
 };
 
-// `ws` are the strides of the filters, those of s or of a copy.
+// `ws` are the strides of the filters of s, or of a copy of them.
 constexpr PhaseCorrelation phase_correlation(const Conv2dShape& s, const Strides& ws, int64_t r_h,
                                              int64_t r_w) {
   const Phase h = phase_axis(r_h, s.IH, s.OH(), s.KH, s.stride_h, s.pad_top, s.dilation_h);

@@ -1,6 +1,6 @@
-// Moving channels into lanes and back. The leaf kernels want the channels of a pixel as neighbours, a
-// vector of them at least. Tensors that lie so are used in place. Bands of other tensors are packed
-// as [pixel][width] with `width` channels, one for each lane. Layer: cpu, for drivers.
+// Moves channels into lanes and back. The leaf kernels need the channels of a pixel as neighbours,
+// and at least a vector of channels. Tensors of this form are used in place. Bands of other tensors
+// are packed as [pixel][width] with `width` channels, one for each lane. Layer: cpu, for drivers.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // parallel_jobs(threads, jobs, f) calls f(job, thread) once for every job in [0, jobs). Only this
-// file knows the thread runtime: GNU OpenMP, which torch has loaded. It is called by its entry
-// points, so that no compiler links a second runtime. Layer: cpu, for drivers.
+// file knows the thread runtime, GNU OpenMP, which torch has loaded. It calls the entry points of
+// the runtime itself, so that no compiler links a second one. Layer: cpu, for drivers.
 #pragma once
 
 #include <atomic>

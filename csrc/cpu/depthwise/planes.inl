@@ -56,7 +56,7 @@ FASTCONV_LEAF void plane_tile(const DepthwisePlane<T>& t, int64_t i0, int64_t j0
   }
 }
 
-// The last tiles overlap those before them, which gives the same sums again.
+// The last tile overlaps the tile before it, and computes the same sums again.
 template <class T, int KH>
 void depthwise_plane(const DepthwisePlane<T>& t) {
   for (int64_t next = t.begin; next < t.end; next += PLANE_ROWS) {

@@ -1,5 +1,5 @@
-// GEMM convolution: one matrix product over a patch matrix that is packed piece by piece. Layer:
-// cpu/gemm, drivers.
+// GEMM convolution: one matrix product over a patch matrix. Jobs pack the patch matrix piece by
+// piece. Layer: cpu/gemm, drivers.
 #pragma once
 
 #include "../common/context.h"
@@ -7,7 +7,7 @@
 
 namespace fastconv::cpu {
 
-// The formula is that of Correlation. bias may be null.
+// Formula: Correlation. bias may be null.
 template <class T>
 int64_t gemm_workspace_bytes(const Correlation&, int threads);
 template <class T>

@@ -1,4 +1,4 @@
-// Rows into packed panels, and finished rows out of them. Layer: cpu/gemm, leaf kernels.
+// Copies rows into packed panels, and finished rows out of results. Layer: cpu/gemm, leaf kernels.
 
 // out[c][piece] = x[c][piece], widened, for C channels and the pieces of one panel. Pieces lie in order and are
 // written in whole vectors where the room of the panel allows it: the next piece overwrites the lanes

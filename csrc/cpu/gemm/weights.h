@@ -1,4 +1,4 @@
-// Weights as the products read them: rows [m][k] in place or packed, or packed panels [k][panel].
+// Prepares weights for the products: rows [m][k] in place or packed, or packed panels [k][panel].
 // Layer: cpu/gemm, for drivers.
 #pragma once
 

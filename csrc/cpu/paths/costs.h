@@ -1,5 +1,5 @@
-// The time of each kind of work, from which the paths are estimated (estimates.h): nanoseconds of
-// one thread, fitted by `python -m benchmarks.studies.paths --fit` to the measured times of random
+// The nanoseconds of each kind of work with one thread. Estimates of paths are sums of them
+// (estimates.h). `python -m benchmarks.studies.paths --fit` fits them to measured times of random
 // layers of every kind. Layer: cpu/paths.
 //
 // Measured on AVX2 (EPYC of the first generation, float32 and float64, 2026-11-28). What a vector
@@ -16,8 +16,8 @@ struct Cost {
   double nanoseconds;
 };
 
-// A slot is one multiply-add of a vector in a full register tile. Tiles with fewer sums than a
-// multiply-add has steps take as many slots as those.
+// A slot is one multiply-add of a vector in a full register tile. A tile with fewer sums than a
+// multiply-add has steps takes as many slots as there are steps.
 
 namespace gemm_work {
 enum {

@@ -18,7 +18,7 @@ struct DirectCounts {
   const Machine m = Machine::of<T>();
   const DirectKernels<Sum>& k = direct_kernels<Sum>(isa());
 
-  // Slots of one term of a register tile: multiply-adds, or loads where those are more.
+  // Slots of one term of a register tile: its multiply-adds, or its loads if there are more loads.
   double slots(double broadcasts, int64_t vectors) const {
     constexpr double BROADCAST = 0.75;  // of the time of a multiply-add
     const double sums = broadcasts * vectors, loads = BROADCAST * broadcasts + vectors;

@@ -126,7 +126,7 @@ struct GemmCounts {
     const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
     const bool pixels_inner = s.x.c != 1;
     const Terms terms{s.C, s.h.taps * s.w.taps, pixels_inner};
-    constexpr int64_t TERMS = 96, JOBS = 8;  // of weight.cpp
+    constexpr int64_t TERMS = 96;  // of weight.cpp
     const int64_t blocks = max64(1, TermChunks(terms, TERMS).count());
     const int64_t chunk = min64(longest, round_up(pixels, m.lanes));
     const int64_t chunks = ceil_div(pixels, chunk), vectors = ceil_div(s.M, m.lanes);

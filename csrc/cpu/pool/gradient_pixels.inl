@@ -1,6 +1,6 @@
-// Gradients of pooling on NHWC images, a row of grad_x at a time: lanes are the channels of one
-// pixel (formulas: gradient_rows.inl). Each pixel gathers from the outputs whose windows hold it, in
-// their order, which is torch's.
+// Gradients of pooling on NHWC images, a row of grad_x at a time (formulas: gradient_rows.inl).
+// Lanes are the channels of one pixel. Each pixel gathers from the outputs whose windows hold it,
+// in the order of the outputs, as torch does.
 
 // An output over a pixel: where it is, and what the gradient needs of the pixel's place in it.
 template <class T>

@@ -1,9 +1,9 @@
 // Gradients of pooling on NCHW planes in vectors along a row (windows: ../../core/shape.h):
 //   max   grad_x[ih,iw] = grad_y[oh,ow] of the 2 x 2 window whose maximum, by its code, is there
 //   avg   grad_x[ih,iw] = sum of grad_y[oh,ow] / divisor over the windows that hold (ih, iw)
-// Pixels gather, so no two threads meet: for each vector of pixels, over the output rows above it
-// and the window columns that reach it, worked out once per column of vectors for all rows.
-// Loads and stores are whole, as in rows.inl.
+// Each vector of pixels gathers from the output rows over it and the window columns that reach it,
+// so no two threads write the same element. The window columns are found once for each column of
+// vectors, for all rows. Loads and stores are whole, as in rows.inl.
 
 // What window element (kh, k) adds to the pixels under a vector of outputs. `at`: of lane 0, counted
 // from the first plane.

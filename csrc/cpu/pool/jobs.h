@@ -1,4 +1,4 @@
-// How the pools share their work out, the same for max and average. Layer: cpu, for drivers.
+// How the pools divide their work into jobs, the same for max and average. Layer: cpu, for drivers.
 //
 // NCHW: a job is some rows of one plane, large enough to be worth handing out. NHWC: a row of one
 // image.
@@ -19,7 +19,7 @@ inline int pool_threads(const Pool2dShape& s, int threads) {
   return threads_for(8 * max64(s.x_count(), s.y_count()), threads);
 }
 
-// Adaptive windows of equal extent tile the image, as those of a plain pool do.
+// Adaptive windows of equal extent tile the image, as the windows of a plain pool can.
 inline Pool2dShape tiled(Pool2dShape s) {
   if (!s.adaptive || s.OH == 0 || s.OW == 0 || s.IH % s.OH != 0 || s.IW % s.OW != 0) return s;
   s.KH = s.stride_h = s.IH / s.OH;

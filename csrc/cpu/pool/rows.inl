@@ -1,14 +1,16 @@
-// Pooling of NCHW planes in vectors along a row (formulas: ../../core/shape.h). Max follows torch: a
-// later element wins if it is greater or NaN, so the first maximum and the last NaN win.
+// Pooling of NCHW planes in vectors along a row (formulas: ../../core/shape.h). As in torch, a
+// later element replaces the maximum if it is greater or NaN. The result is the first maximum, or
+// the last NaN.
 //
-// A vector of outputs at column j reads, for window column k, every stride_w-th element from j *
-// stride_w - pad_w + k * dilation_w on: one load at stride 1, two loads and a shuffle at stride 2,
-// single elements beyond. Loads are whole: what they read beyond a row is another row's, and a mask
-// of lanes replaces it where a lane counts. Masks depend on columns alone, so they are made once for
-// all rows and planes. Only rows at the ends of the tensor load within bounds.
+// For window column k a vector of outputs at column j reads every stride_w-th element from j *
+// stride_w - pad_w + k * dilation_w on. Stride 1 takes one load, stride 2 takes two loads and a
+// shuffle, and larger strides load single elements. Loads are whole. Beyond its row a load reads
+// elements of another row, and a mask replaces them in the lanes that hold outputs. Masks depend on
+// columns alone, so they are made once for all rows and planes. Only rows at the ends of the tensor
+// load within bounds.
 //
-// Columns of vectors go from right to left, rows and planes from first to last. So a whole store may
-// write beyond its row: what is there is written later.
+// Columns of vectors go from right to left, rows and planes from first to last. A whole store may
+// therefore write beyond its row, because the elements there are written later.
 
 constexpr int64_t KEPT_MASKS = 16;  // for this many window columns; more are made anew
 
@@ -116,8 +118,9 @@ FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns
   return best;
 }
 
-// Columns of vectors jump from row to row, which the hardware does not foresee: each vector fetches
-// what the next job, behind this one in memory, reads and writes at its place.
+// The hardware does not predict a column of vectors, which jumps from row to row. Each vector
+// therefore fetches the data that the next job, which follows in memory, reads and writes at the
+// same place.
 template <class T>
 FASTCONV_LEAF void fetch_next_job(const Pool2dShape& s, const PoolPlanes<T>& p, int64_t from,
                                   int64_t to) {

@@ -1,8 +1,9 @@
 // The gradient of max pooling by scattering, for windows that overlap much and for adaptive ones:
-//   grad_x[place of codes[oh,ow]] += grad_y[oh,ow], outputs in their order, which is torch's
+//   grad_x[place of codes[oh,ow]] += grad_y[oh,ow], in the order of the outputs, as torch does
 // Layer: cpu/pool, for drivers.
 //
-// A job is some NCHW planes, or channels of one NHWC image, so no two threads meet.
+// A job is some NCHW planes, or some channels of one NHWC image, so no two threads write the same
+// element.
 #pragma once
 
 #include <algorithm>

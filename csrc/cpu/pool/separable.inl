@@ -1,16 +1,17 @@
-// Max pooling of stride 1 without dilation, rows first and then columns, so that its time grows with
-// the logarithm of the window's extents:
+// Max pooling of stride 1 without dilation, rows first and then columns. Its time grows with the
+// logarithm of the window's extents:
 //   h[ih,ow] = max over kw of x[ih,ow+kw-pad_w],  y[oh,ow] = max over kh of h[oh+kh-pad_h,ow]
-// A maximum over 2 n elements is that of two maxima over n; one over n + m <= 2 n elements overlaps
-// them. The earlier of the two stays unless the later is greater or NaN, so the first maximum and the
-// last NaN win, as in a scan of rows.
+// The maximum of 2 n elements is the greater of two maxima of n elements. For fewer than 2 n
+// elements the two overlap. The earlier one stays unless the later one is greater or NaN. The
+// result is the first maximum, or the last NaN, as in a scan of rows.
 //
 // A block is the padded rows under some output rows, of one NCHW plane (a pixel is an element) or of
 // LANES channels of an NHWC image (a pixel is a vector): PITCH = OW + KW - 1 pixels a row.
 //
 //   values   -inf -inf  x00  x01 ... -inf      in place, so a maximum stands where its window begins
-//   places     2    2    2    3  ...           row * KW + column of the maximum; that of padding is the
-//                                              first pixel inside: windows of -inf name it, as torch does
+//   places     2    2    2    3  ...           row * KW + column of the maximum. Padding has the
+//                                              place of the first pixel inside: for windows
+//                                              of -inf torch gives this place
 
 template <class T>  // of lanes
 struct SeparableBlock {

@@ -1,5 +1,5 @@
-// Max pooling of 2 x 2 windows that tile small NCHW maps, whose rows of outputs are shorter than a
-// vector and divide it: the elements of all planes are one stream, in which rows are blocks of lanes.
+// Max pooling of 2 x 2 windows that tile small NCHW maps. A vector holds a whole number of rows of
+// outputs. The elements of all planes are one stream, in which rows are blocks of lanes.
 //
 //   four vectors of x        even and odd lanes: columns     blocks of OW lanes in turns: rows
 //   t0 t1 t2 t3 b0 b1 ... -> max(t0,t1) max(t2,t3) max(b0,b1) ... -> y0 y1 ...

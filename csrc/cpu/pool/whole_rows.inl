@@ -1,6 +1,6 @@
-// Pooling of NCHW planes with stride 2 and windows of 2 or 3 neighbouring columns, at least a vector
-// of which are whole in a row (formulas: ../../core/shape.h). No lane needs a mask, and rows are read
-// and written in their order in memory.
+// Pooling of NCHW planes with stride 2 and windows of 2 or 3 neighbouring columns (formulas:
+// ../../core/shape.h). Each row has at least a vector of windows that no side cuts off. No lane
+// needs a mask, and rows are read and written in their order in memory.
 //
 //   x:  a b c d e f g h | i j ...      even lanes  a c e g    window column 0
 //                                      odd lanes   b d f h    window column 1
@@ -52,7 +52,7 @@ FASTCONV_LEAF bool has_whole_rows(const Pool2dShape& s) {
          whole.end - whole.first >= LANES<T>;
 }
 
-// The maxima of `outputs` windows of `rows` rows; `code` is that of the first element.
+// The maxima of `outputs` windows of `rows` rows. `code` is the code of the first element.
 template <class T, class Code, bool CODES, int KW>
 FASTCONV_LEAF void max_of_whole(const T* x, int64_t IW, int64_t rows, int64_t code, int64_t outputs,
                                 T* y, Code* codes) {

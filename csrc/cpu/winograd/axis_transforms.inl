@@ -2,9 +2,9 @@
 // Layer: cpu/winograd, leaf kernels.
 
 // A 1-D convolution of n = OUT + K - 1 = 6 samples is a product of polynomials. It is found from
-// their values at 6 points p: 0, a, -a, b, -b and infinity, where a = 5/8 and b = 3/2: a^2 and b^2
-// are exact, and errors are a third of those of the usual 1 and 2. With N(p) = product of (p - q)
-// over the other finite points q, and N(infinity) = 1:
+// their values at 6 points p: 0, a, -a, b, -b and infinity, where a = 5/8 and b = 3/2. a^2 and b^2
+// are exact, and errors are a third as large as with the usual points 1 and 2. With N(p) = product
+// of (p - q) over the other finite points q, and N(infinity) = 1:
 //
 //   evaluate<n>   E[p][i] = p^i, E[infinity] picks the last       (6 x n)
 //   input         B^T[p] = coefficients of the product of (x - q) over the other finite points

@@ -1,5 +1,5 @@
-// Results of Winograd that see only padding. They are sums of no products, so they are exactly 0
-// (or the bias), but the transforms would leave rounding errors. Layer: cpu/winograd, for drivers.
+// Results of Winograd that see only padding. They are sums of no products, so they must be exactly
+// 0 (or the bias). The transforms would leave rounding errors. Layer: cpu/winograd, for drivers.
 #pragma once
 
 #include "../../core/shape.h"

@@ -14,7 +14,7 @@ constexpr int WINOGRAD_POINTS = 6;
 constexpr int outputs_of_tile(int64_t K) { return static_cast<int>(WINOGRAD_POINTS + 1 - K); }
 
 // `count` neighbouring tiles; lanes = channels. Pixel (r, q) of a tile is at r * pixel_row + q *
-// lanes, point xi at xi * point. The pixels are those of x or grad_y, or the taps of a filter.
+// lanes, point xi at xi * point. The pixels belong to x or grad_y, or are the taps of a filter.
 template <class T>
 struct WinogradTiles {
   int64_t count;

@@ -89,7 +89,8 @@ struct FilterGradient {
     return {u, u_point, slab_index * slab, min64(c.C, (slab_index + 1) * slab), add};
   }
 
-  // Adds a chunk of dU of the other shares, `u_share` elements apart, to that of the first share.
+  // Adds a chunk of dU of the other shares, `u_share` elements apart, to the same chunk of the
+  // first share.
   void sum_shares(T* u, int64_t u_share, int64_t shares, int64_t chunk) const {
     const int64_t count = min64(CHUNK, slab - chunk * CHUNK) * panel;
     for (int64_t share = 1; share < shares; ++share)

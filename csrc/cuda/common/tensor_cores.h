@@ -132,9 +132,9 @@ constexpr bool tensor_cores_have() {
 
 // What a tensor core takes of an element: float loses 13 bits, to nearest, ties away from zero.
 template <class T>
-float tensor_element(T x) {
-  if constexpr (std::is_same_v<T, float>) return bits_float((float_bits(x) + 0x1000) & ~0x1fffu);
-  return float(widen(x));
+inline float tensor_element(const T* x) {
+  if constexpr (std::is_same_v<T, float>) return bits_float((float_bits(*x) + 0x1000) & ~0x1fffu);
+  return float(widen(*x));
 }
 
 // Lane l of the warp holds elements l, l + 32, ... of a tile's 16 * K; element e is (e / K, e % K).
@@ -148,7 +148,8 @@ struct TileA {
     for (int i = 0; i < OF_LANE<T>; ++i) {
       const int e = simt::lane() + simt::WARP * i;
       const int across = e / TILE_DEPTH<T>, k = e % TILE_DEPTH<T>;
-      at[i] = tensor_element(from[k_neighbours ? across * step + k : k * step + across]);
+      const T* element = &from[k_neighbours ? across * step + k : k * step + across];
+      at[i] = tensor_element(element);
     }
   }
 };
