@@ -30,6 +30,7 @@ CPP_DOORS = {
 }
 # Headers in angle brackets besides the standard library's.
 FOREIGN_HEADERS = {
+    "cpu/common": r"cpuid\.h",
     "cpu/simd": r"immintrin\.h",
     "cuda/common": r"cuda_[a-z_0-9]+\.h|mma\.h",
     "cuda/bindings": r"pybind11/.*",
