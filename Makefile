@@ -1,6 +1,7 @@
 # make train   .venv, dependencies, build, then LeNet-5 on real handwritten digits, fastconv beside torch.nn
 # make test    the same set-up, then every test; pass more by ARGS="-k conv2d -x"
 # make test-cuda-sweep  the CUDA kernels on the CPU, every case in every type: docs/cuda.md
+# make test-isa-sweep   every test of kernels on every instruction set of this CPU; make test runs a third of them
 # make gpu-check  on a machine with an NVIDIA GPU: build, check and measure the CUDA kernels, 8 minutes: docs/cuda.md
 # make lint    clang-format and ruff
 # make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts
@@ -12,7 +13,7 @@ DOCS_VENV ?= build/docs-venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc -path csrc/cuda -prune -o \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) -print) setup.py pyproject.toml
 
-.PHONY: train test test-cuda-sweep gpu-check lint bench bench-quick docs docs-serve report build clean
+.PHONY: train test test-cuda-sweep test-isa-sweep gpu-check lint bench bench-quick docs docs-serve report build clean
 
 train: build
 	$(BIN)/fastconv train $(ARGS)
@@ -27,6 +28,9 @@ test-cuda-sweep: build
 # With the Python and the torch that are here: no environment is made, nothing is downloaded.
 gpu-check:
 	$(PYTHON) -m benchmarks.gpu $(ARGS)
+
+test-isa-sweep: build
+	FASTCONV_ISA_SWEEP=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 tests/kernels/test_isa.py $(ARGS)
 
 lint: $(VENV)/.requirements
 	$(BIN)/ruff check .

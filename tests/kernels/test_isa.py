@@ -1,5 +1,5 @@
-"""The tests of kernels once more for each instruction set that this CPU has, forced by FASTCONV_ISA
-in a fresh process."""
+"""A third of the tests of kernels once more for each instruction set that this CPU has, forced by
+FASTCONV_ISA in a fresh process. FASTCONV_ISA_SWEEP=1 runs all of them (make test-isa-sweep)."""
 
 import os
 import subprocess
@@ -33,10 +33,13 @@ OTHERS = [
 ]
 
 
+EVERY = "1" if os.environ.get("FASTCONV_ISA_SWEEP") else "3"
+
+
 def run(isa: str, *command: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *command],
-        env=os.environ | {"FASTCONV_ISA": isa},
+        env=os.environ | {"FASTCONV_ISA": isa, "FASTCONV_TESTS_EVERY": EVERY},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -34,15 +34,15 @@ def kernels_of_cuda(tensor_cores: int = 80) -> Iterator[cuda_shim.Shim]:
     """Plain calls on CPU tensors run the CUDA operators; at the end the shim has found no error."""
     queue = library().Queue(0, tensor_cores, False)
     operators = cuda.Operators(library(), lambda t: queue, lambda t: contextlib.nullcontext())
-    before = {call: call.plains["cpu"] for call in ops.operators.values()}
+    before = {name: operator.plains["cpu"] for name, operator in ops.operators.items()}
     shim().reset(counting=True)
     eager.use(None)
-    for call in ops.operators.values():
-        call.plains["cpu"] = getattr(operators, call.kernel)
+    for operator in ops.operators.values():
+        operator.plains["cpu"] = getattr(operators, operator.kernel)
     try:
         yield shim()
     finally:
         eager.use(next(iter(eager.hosts), None))
-        for call, plain in before.items():
-            call.plains["cpu"] = plain
+        for name, plain in before.items():
+            ops.operators[name].plains["cpu"] = plain
     assert shim().errors() == []
