@@ -178,6 +178,7 @@ def test_second_derivatives_forward_mode_and_vmap():
 
 
 @pytest.mark.parametrize("transposed", [True, False])
+@fastconv.flags(winograd=False)  # its transforms round; plain sums of small integers are exact
 def test_channels_last(transposed: bool):
     for weight_too in (False, True):
         if transposed:
