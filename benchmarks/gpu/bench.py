@@ -123,14 +123,15 @@ def milliseconds(call: Callable, device: str) -> float:
     return begin.elapsed_time(end) / CALLS
 
 
-def measure(ours: Callable, torchs: Callable, device: str, rounds: int) -> dict:
+def measure(ours: Callable, torchs: Callable, device: str, rounds: int, tf32: bool) -> dict:
     """Medians, and the median ratio torch / ours: above 1 fastconv is faster."""
     sides: dict[str, list[float]] = {"fastconv": [], "cudnn": [], "cudnn.benchmark": []}
     with torch.no_grad(), fastconv.flags(cuda="fastconv"):
         for round_ in range(-1, rounds):  # the first warms up, and lets cuDNN choose
             for side, times in sides.items():
-                torch.backends.cudnn.benchmark = side == "cudnn.benchmark"
-                took = milliseconds(ours if side == "fastconv" else torchs, device)
+                search = side == "cudnn.benchmark"
+                with torch.backends.cudnn.flags(enabled=True, benchmark=search, allow_tf32=tf32):
+                    took = milliseconds(ours if side == "fastconv" else torchs, device)
                 if round_ >= 0:
                     times.append(took)
     row = {f"ms {side}": round(statistics.median(times), 5) for side, times in sides.items()}
@@ -153,7 +154,7 @@ def main(given: list[str] | None = None) -> int:
             for name, layout in LAYOUTS.items():
                 if isinstance(case, PoolCase) and kind == "tf32":
                     continue
-                torch.backends.cudnn.allow_tf32 = kind == "tf32"
+                tf32 = kind == "tf32"
                 calls_of = pool_calls if isinstance(case, PoolCase) else conv_calls
                 key = f"{case.name}, batch {case.N}, {kind}, {name}"
                 if f"{key}, {LAST_DIRECTION[calls_of]}" in rows.rows:
@@ -161,7 +162,9 @@ def main(given: list[str] | None = None) -> int:
                 for direction, pair in calls_of(case, dtype, layout, chosen.device).items():
                     rows.add(
                         f"{key}, {direction}",
-                        lambda pair=pair: measure(*pair, chosen.device, chosen.rounds),
+                        lambda pair=pair, tf32=tf32: measure(
+                            *pair, chosen.device, chosen.rounds, tf32
+                        ),
                     )
     return 0
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from cases import ConvCase
-from raw_kernels import DIRECTIONS, DTYPES, Conv, supporting
+from raw_kernels import DIRECTIONS, NUMBERS, Conv, supporting
 from reference import dot_bound
 
 from fastconv.core.extension import _C
@@ -20,7 +20,7 @@ EXTENTS = [((1, 1), 1), ((2, 3), 2), ((5, 6), 3), ((3, 7), 5), ((4, 8), 4), ((3,
 
 def check(conv: Conv, directions=DIRECTIONS) -> None:
     for direction in directions:
-        assert "grouped" in supporting(direction, conv.shape, DTYPES[conv.dtype])
+        assert "grouped" in supporting(direction, conv.shape, NUMBERS[conv.dtype])
         for name, result in conv.run(direction, "grouped").items():
             bound = dot_bound(conv.terms(direction), conv.magnitude[name], conv.dtype)
             error = (result.double() - conv.exact[name]).abs()
