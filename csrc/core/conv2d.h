@@ -16,7 +16,8 @@ struct ForwardBuffers {
   const T* w;
   const T* bias;  // [OC], or null
   T* y;
-  const SumOf<T>* transformed_filters = nullptr;  // the output of TransformedFilters::transform, or null
+  const SumOf<T>* transformed_filters =
+      nullptr;  // the output of TransformedFilters::transform, or null
 };
 
 // grad_x[n,ic,ih,iw] = sum of w[oc,ic,kh,kw] * grad_y[n,oc,oh,ow] over the oc,kh,kw,oh,ow for which
