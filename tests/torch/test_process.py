@@ -113,7 +113,6 @@ def test_explain_follows_autocast():
     assert "filters kept" in fastconv.explain(x, w, padding=1)["forward"]
     # Filters of a copy by autocast are not kept, as with gradients.
     short = fastconv.explain(x.bfloat16(), w.bfloat16().requires_grad_(), padding=1)
-    assert short != fastconv.explain(x, w.clone().requires_grad_(), padding=1)
     with torch.autocast("cpu"):
         assert fastconv.explain(x, w, padding=1) == short
         assert fastconv.explain(x.half(), w, padding=1) == short
