@@ -65,17 +65,6 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
   return true;
 }
 
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return depthwise_weight_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  depthwise_weight(s, b, workspace, context.threads);
-  return true;
-}
-
 }  // namespace
 
 template <class T>
@@ -89,8 +78,8 @@ Path<BackwardInputBuffers<T>> depthwise_backward_input_path() {
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> depthwise_backward_weight_path() {
-  return {"depthwise", supports_forward, is_profitable, backward_weight_bytes<T>,
-          run_backward_weight<T>};
+  return weight_path<T, depthwise_weight_bytes<T>, depthwise_weight<T>>(
+      "depthwise", supports_forward, is_profitable);
 }
 
 #define INSTANTIATE(T)                                                    \

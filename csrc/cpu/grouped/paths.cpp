@@ -77,17 +77,6 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
   return true;
 }
 
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return grouped_weight_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  grouped_weight(s, b, workspace, context.threads);
-  return true;
-}
-
 }  // namespace
 
 template <class T>
@@ -111,8 +100,8 @@ Path<BackwardWeightBuffers<T>> grouped_backward_weight_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardWeightBuffers<T>>("grouped");
   else
-    return {"grouped", supports_forward<T>, is_profitable, backward_weight_bytes<T>,
-            run_backward_weight<T>};
+    return weight_path<T, grouped_weight_bytes<T>, grouped_weight<T>>(
+        "grouped", supports_forward<T>, is_profitable);
 }
 
 #define INSTANTIATE(T)                                                  \

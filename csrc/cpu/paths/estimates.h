@@ -10,6 +10,9 @@
 
 namespace fastconv::cpu {
 
+constexpr double L2_BYTES = 512 * 1024;
+constexpr int64_t PAGE_BYTES = 4096;
+
 // What an estimate needs to know of the machine.
 struct Machine {
   int64_t lanes;  // of the type of sums
