@@ -24,8 +24,7 @@ WhyNot supports_shape(const Conv2dShape& s) {
 WhyNot supports_forward(const Conv2dShape& s) {
   if (const WhyNot why_not = supports_shape(s)) return why_not;
   const PhasedAxis h = forward_axis(rows_axis(s));
-  return rows_fit(h.most_source_rows(1), s.IW + s.OW()) ? HOLDS
-                                                        : "a few rows are too large to pack";
+  return rows_fit(h.most_source_rows(1), s.IW + s.OW()) ? HOLDS : "its rows are too long";
 }
 WhyNot supports_backward_input(const Conv2dShape& s) {
   if (const WhyNot why_not = supports_shape(s)) return why_not;
@@ -33,8 +32,7 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
       min64(s.stride_w, s.IW) > PhasedAxis::MOST_PHASES)
     return "the stride is above 16";
   const DepthwiseCorrelation c = depthwise_backward_input(s);
-  return rows_fit(c.h.most_source_rows(1), s.IW + s.OW()) ? HOLDS
-                                                          : "a few rows are too large to pack";
+  return rows_fit(c.h.most_source_rows(1), s.IW + s.OW()) ? HOLDS : "its rows are too long";
 }
 
 WhyNot is_profitable(const Conv2dShape& s) {

@@ -5,7 +5,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
+constexpr WhyNot TOO_LARGE = "a row, its padding or the filter is too large";
 
 WhyNot supports_forward(const Conv2dShape& s) {
   return direct_supports(forward_correlation(s)) ? HOLDS : TOO_LARGE;

@@ -29,7 +29,7 @@ WhyNot supports_small_map(const Conv2dShape& s) {
       !product_below(MOST_PIXELS + 1, s.OH(), s.OW(), 1))
     return "the map has more than 256 pixels";
   const bool few = s.N * max64(s.IC * s.IH * s.IW, s.OC * s.OH() * s.OW()) <= MOST_ELEMENTS;
-  return few ? HOLDS : "the maps have too many elements together";
+  return few ? HOLDS : "the maps of the batch have more than 2^23 elements";
 }
 // The two engines as template arguments.
 template <class T>

@@ -14,14 +14,14 @@ bool rows_fit(int64_t source_rows, int64_t columns, int64_t inputs) {
   constexpr int64_t LANES = 16;
   return product_below(MOST_ELEMENTS, source_rows + 1, columns, max64(LANES, inputs));
 }
-constexpr WhyNot TOO_LARGE = "a few rows are too large to pack";
+constexpr WhyNot TOO_LARGE = "its rows are too long";
 
 template <class T>
 WhyNot supports_channels(const Conv2dShape& s, int64_t inputs, int64_t outputs) {
   if (s.x_count() == 0 || s.y_count() == 0 || s.w_count() == 0) return "a tensor is empty";
   if (s.x_channels_last != s.y_channels_last) return "x and y have different layouts";
   if (GroupChannels<T>(s.groups, inputs, outputs).kind < 0)
-    return "groups do not divide vectors, or vectors groups";
+    return "a group has not 2, 4 or 8 channels in and out, and does not fill vectors";
   return HOLDS;
 }
 template <class T>
