@@ -14,6 +14,7 @@ from torch import nn
 import fastconv
 from fastconv.cli import main
 from fastconv.core.extension import _C
+from fastconv.core.fallbacks import REASONS
 
 
 class Odd(nn.Module):
