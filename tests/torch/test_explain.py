@@ -14,7 +14,6 @@ from torch import nn
 import fastconv
 from fastconv.cli import main
 from fastconv.core.extension import _C
-from fastconv.core.fallbacks import REASONS
 
 
 class Odd(nn.Module):
@@ -65,9 +64,7 @@ def test_every_layer_and_direction_has_a_row_with_its_reason(memory_format):
 
 def test_a_type_without_kernels_is_said_in_words():
     (row,) = fastconv.explain(fastconv.MaxPool2d(2), torch.ones(1, 1, 4, 4).int()).rows
-    assert (
-        row.path == "torch" and row.why == "the tensors have several types, or one without kernels"
-    )
+    assert row.path == "torch" and "one without kernels" in row.why
 
 
 def test_a_disabled_path_is_the_reason():
