@@ -21,7 +21,7 @@ _depth = torch._C._len_torch_function_stack
 
 
 class _Return(TorchFunctionMode):
-    """Calls `ours` for torch's function, once nobody is left who overrides it."""
+    """Calls `ours` in the place of torch's function, after all overrides."""
 
     def __init__(self, torchs: Callable, ours: Callable) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class _Return(TorchFunctionMode):
 
 
 def overridden(ours: Callable, tensors: tuple, *args: Any, **kwargs: Any) -> Any:
-    """What those who override torch's function of the same name make of a call of `ours`. Arguments
-    of `tensors` are among `args`.
+    """Hands a call of `ours` to the overrides of torch's function of the same name, and returns
+    their result. `tensors` are the arguments among `args` that may override.
 
     torch.fx, whose proxies stand for tensors, and torch.compile record `ours`: what they record
     runs later, when nobody would bring torch's function back.
@@ -50,8 +50,8 @@ def overridden(ours: Callable, tensors: tuple, *args: Any, **kwargs: Any) -> Any
 
 
 def with_indices(pool: Callable) -> Callable:
-    """A max pool that always returns indices, which torch has under a name of its own. It is to be
-    a name of the pool's module, where torch.fx looks for it."""
+    """A max pool that always returns indices, for which torch has a second name. The module of
+    `pool` must hold it under that name, because torch.fx looks for it there."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
         return pool(*args, **{**kwargs, "return_indices": True})

@@ -28,8 +28,8 @@ struct Machine {
   }
 };
 
-// The phases of backward_input, or some of them and how many times as many there are: thousands take
-// too long to look at.
+// Calls f(r_h, r_w, weight) for at most 8 x 8 phases of backward_input, because thousands would take
+// too long. Each stands for `weight` phases.
 template <class F>
 void for_some_phases(const Conv2dShape& s, const F& f) {
   constexpr int64_t MOST = 8;  // of an axis
