@@ -2,6 +2,7 @@
 // (../../core/half.h). Layer: cpu/simd.
 
 typedef uint16_t HalfBits __attribute__((vector_size(VECTOR_BYTES / 2)));
+typedef uint64_t HalfPieces __attribute__((vector_size(VECTOR_BYTES / 2)));  // of 4 elements
 
 #if defined(__x86_64__) && REGISTER_BYTES >= 32
 constexpr int TO_NEAREST = 0;  // ties to even, whatever the mode of the CPU
@@ -30,43 +31,69 @@ FASTCONV_LEAF Vec<T> widen(HalfBits bits) {
 #endif
 }
 
-template <class T>
-FASTCONV_LEAF HalfBits narrow(Vec<T> v) {
-#if REGISTER_BYTES == 64
-  if constexpr (__is_same(T, Half)) return (HalfBits)_mm512_cvtps_ph((__m512)v, TO_NEAREST);
-#elif REGISTER_BYTES == 32
+// The lower halves of lanes whose upper halves are 0.
+FASTCONV_LEAF HalfBits pack_halves(Vec<uint32_t> lanes) {
+#if REGISTER_BYTES == 32
   constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
   __m256i from[PARTS];
   __m128i to[PARTS];
-  if constexpr (__is_same(T, Half)) {
-    __builtin_memcpy(from, &v, sizeof v);
-#pragma GCC unroll 2
-    for (int i = 0; i < PARTS; ++i) to[i] = _mm256_cvtps_ph((__m256)from[i], TO_NEAREST);
-    HalfBits bits;
-    __builtin_memcpy(&bits, to, sizeof bits);
-    return bits;
-  }
-#else
-  if constexpr (__is_same(T, Half)) {
-    HalfBits bits;
-    for (int i = 0; i < LANES<T>; ++i) bits[i] = round_to_half(v[i]);
-    return bits;
-  }
-#endif
-  const auto bits = (Vec<uint32_t>)v;
-  const auto rounded = bits + (0x7fff + (bits >> 16 & 1));
-  const auto upper = (v == v ? rounded : bits | 0x400000) >> 16;
-#if REGISTER_BYTES == 32
-  __builtin_memcpy(from, &upper, sizeof upper);
+  __builtin_memcpy(from, &lanes, sizeof lanes);
 #pragma GCC unroll 2
   for (int i = 0; i < PARTS; ++i)
     to[i] = _mm_packus_epi32(_mm256_castsi256_si128(from[i]), _mm256_extracti128_si256(from[i], 1));
-  HalfBits packed;
-  __builtin_memcpy(&packed, to, sizeof packed);
-  return packed;
+  HalfBits bits;
+  __builtin_memcpy(&bits, to, sizeof bits);
+  return bits;
 #else
-  return __builtin_convertvector(upper, HalfBits);
+  return __builtin_convertvector(lanes, HalfBits);
 #endif
+}
+
+template <class T>
+FASTCONV_LEAF HalfBits narrow(Vec<T> v) {
+  if constexpr (__is_same(T, BFloat16)) {
+    const auto bits = (Vec<uint32_t>)v;
+    const auto rounded = bits + (0x7fff + (bits >> 16 & 1));
+    return pack_halves((v == v ? rounded : bits | 0x400000) >> 16);
+  }
+#if REGISTER_BYTES == 64
+  return (HalfBits)_mm512_cvtps_ph((__m512)v, TO_NEAREST);
+#elif REGISTER_BYTES == 32
+  constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
+  __m256 from[PARTS];
+  __m128i to[PARTS];
+  __builtin_memcpy(from, &v, sizeof v);
+#pragma GCC unroll 2
+  for (int i = 0; i < PARTS; ++i) to[i] = _mm256_cvtps_ph(from[i], TO_NEAREST);
+  HalfBits bits;
+  __builtin_memcpy(&bits, to, sizeof bits);
+  return bits;
+#else
+  HalfBits bits;
+  for (int i = 0; i < LANES<T>; ++i) bits[i] = round_to_half(v[i]);
+  return bits;
+#endif
+}
+// The same for values of T, which need no rounding.
+template <class T>
+FASTCONV_LEAF HalfBits narrow_exactly(Vec<T> v) {
+  if constexpr (__is_same(T, BFloat16)) return pack_halves((Vec<uint32_t>)v >> 16);
+  return narrow<T>(v);
+}
+
+// Of 2 * LANES elements. A lane of 32 bits has an even element in its lower and an odd one in its upper
+// half.
+template <class T>
+FASTCONV_LEAF void load_even_and_odd_halves(const T* from, Vec<T>& even, Vec<T>& odd) {
+  Vec<uint32_t> pairs;
+  __builtin_memcpy(&pairs, from, sizeof pairs);
+  if constexpr (__is_same(T, BFloat16)) {
+    even = (Vec<T>)(pairs << 16);
+    odd = (Vec<T>)(pairs & 0xffff0000);
+  } else {
+    even = widen<T>(pack_halves(pairs & 0xffff));
+    odd = widen<T>(pack_halves(pairs >> 16));
+  }
 }
 
 template <class T>
@@ -114,6 +141,17 @@ FASTCONV_LEAF Vec<T> load_first_halves(const T* from, int count) {
 template <class T>
 FASTCONV_LEAF void store_first_halves(T* to, Vec<T> v, int count) {
   store_some(to, narrow<T>(v), count);
+}
+
+// Stores the first `count` lanes, which are values of T: bfloat16 takes no rounding then.
+template <class T>
+FASTCONV_LEAF void store_first_exactly(T* to, Vec<T> v, int count) {
+  if constexpr (!IS_HALF<T>) return store_first(to, v, count);
+  const HalfBits bits = narrow_exactly<T>(v);
+  if (count == LANES<T>)
+    __builtin_memcpy(to, &bits, sizeof bits);
+  else
+    store_some(to, bits, count);
 }
 
 template <class T>
