@@ -146,7 +146,9 @@ struct GemmCounts {
       t[COPY] += double(G) * pixels * ceil_div(vectors, 3);
     }
     t[PACKED] += double(G) * terms.count() * s.M;
-    if (far(s)) t[FAR] += double(G) * s.M * (s.weight.c == 1 ? terms.taps : s.C);
+    // Runs of weights that are written at once.
+    const int64_t runs = s.weight.c == 1 ? terms.taps : ceil_div(s.C, max64(1, TERMS / terms.taps));
+    if (far(s)) t[FAR] += double(G) * s.M * runs;
   }
   // Whether neighbouring output channels of w lie on pages of their own, more than a core knows.
   bool far(const Correlation& s) const {
