@@ -82,7 +82,7 @@ FASTCONV_LEAF HalfBits narrow_exactly(Vec<T> v) {
 }
 
 // Of 2 * LANES elements. A lane of 32 bits has an even element in its lower and an odd one in its upper
-// half.
+// half: each is a bfloat16 in place.
 template <class T>
 FASTCONV_LEAF void load_even_and_odd_halves(const T* from, Vec<T>& even, Vec<T>& odd) {
   Vec<uint32_t> pairs;
@@ -90,10 +90,29 @@ FASTCONV_LEAF void load_even_and_odd_halves(const T* from, Vec<T>& even, Vec<T>&
   if constexpr (__is_same(T, BFloat16)) {
     even = (Vec<T>)(pairs << 16);
     odd = (Vec<T>)(pairs & 0xffff0000);
-  } else {
-    even = widen<T>(pack_halves(pairs & 0xffff));
-    odd = widen<T>(pack_halves(pairs >> 16));
+    return;
   }
+#if REGISTER_BYTES == 32
+  const __m128i split = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+  constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
+  __m128i in[2 * PARTS], even_bits[PARTS], odd_bits[PARTS];
+  __builtin_memcpy(in, &pairs, sizeof in);
+#pragma GCC unroll 2
+  for (int i = 0; i < PARTS; ++i) {
+    const __m128i low = _mm_shuffle_epi8(in[2 * i], split);
+    const __m128i high = _mm_shuffle_epi8(in[2 * i + 1], split);
+    even_bits[i] = _mm_unpacklo_epi64(low, high);
+    odd_bits[i] = _mm_unpackhi_epi64(low, high);
+  }
+  HalfBits bits;
+  __builtin_memcpy(&bits, even_bits, sizeof bits);
+  even = widen<T>(bits);
+  __builtin_memcpy(&bits, odd_bits, sizeof bits);
+  odd = widen<T>(bits);
+#else
+  even = widen<T>(pack_halves(pairs & 0xffff));
+  odd = widen<T>(pack_halves(pairs >> 16));
+#endif
 }
 
 template <class T>
