@@ -138,3 +138,12 @@ class Conv:
                                   buffer(grad_w), buffer(grad_bias), threads, path)  # fmt: skip
         return {"backward_weight": from_memory(grad_w, case.weight_size, w_last, self.dtype),
                 "bias": torch.from_numpy(grad_bias).view(self.dtype)}  # fmt: skip
+
+
+def multiplies_pairs() -> bool:
+    """Whether GEMM convolution multiplies pairs of bfloat16, where denormals count as zero
+    (csrc/cpu/simd/pairs.inl)."""
+    conv = Conv(ConvCase("", 1, 1, 1, 1, 1, 1, 1), torch.bfloat16, "nchw")
+    conv.x[:], conv.w[:] = (array(torch.tensor([2.0**e], dtype=conv.dtype))[0] for e in (-130, 60))
+    conv.bias[:] = 0
+    return conv.run("forward", "gemm")["forward"].item() == 0

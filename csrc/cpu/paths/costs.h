@@ -67,6 +67,10 @@ constexpr Cost GEMM_COSTS[gemm_work::KINDS] = {
     {"weight turned, beyond L2", 0.823},
 };
 
+// Of a slot, where an instruction adds the products of two terms of bfloat16 (gemm/pairs). Not measured:
+// no machine with AVX512_BF16 was at hand. It is the throughput that vendors state.
+constexpr double PAIRED_SLOT = 0.5;
+
 namespace small_map_work {
 enum { CALL, PRODUCT, SLOT, RESULT, PACKED, TURNED, IN, FAR, BEGUN, FAR_TURNED, KINDS };
 }

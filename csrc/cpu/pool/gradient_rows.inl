@@ -133,8 +133,9 @@ struct CoveringOutputs {
       const int64_t row = plane + oh * OW;
       Vec<T> of_row{};
       for (int i = 0; i < taps; ++i)
-        of_row += gradient.template read<READS>({row + kept[i].j0, kept[i].range, kept[i].counted},
-                                                kept[i].factors)
+        of_row += gradient
+                      .template read<READS>({row + kept[i].j0, kept[i].range, kept[i].counted},
+                                            kept[i].factors)
                       .g;
       if (window > KEPT_MASKS) of_row = sum_of_wide_row<READS>(s, gradient, row);
       total += of_row / broadcast(static_cast<Lane<T>>(row_divisor(s, oh)));

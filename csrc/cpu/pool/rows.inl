@@ -100,8 +100,8 @@ struct WindowColumns {
 // `rows`: input rows of the window that begins at row_start; `best` has the first element's code.
 template <Reads READS, class T, int STRIDE, int KW>
 FASTCONV_LEAF Best<T> best_of_reads(const WindowColumns<T, STRIDE, KW>& columns,
-                                     const Pool2dShape& s, const T* x, Window rows, int64_t code,
-                                     Best<T> best) {
+                                    const Pool2dShape& s, const T* x, Window rows, int64_t code,
+                                    Best<T> best) {
   using Integer = LaneInteger<T>;
   constexpr Lane<T> LOWEST = -__builtin_inf();
   for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {

@@ -77,8 +77,7 @@ struct MaxPoolKernels {
                     Codes codes);
   // 2 x 2 windows that tile NCHW maps of OW = 1, 2, 4 ... < lanes outputs a row.
   void (*tiles)(int64_t OW, int64_t outputs, const T* x, T* y, Codes codes);
-  void (*gradient_tiles)(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes,
-                         T* grad_x);
+  void (*gradient_tiles)(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes, T* grad_x);
 };
 
 // Elements of the values, and of the places, of a block of separable.inl; pixels of `pixel` elements.

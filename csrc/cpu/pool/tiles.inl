@@ -85,8 +85,7 @@ void max_pool_tiles(int64_t OW, int64_t outputs, const T* x, T* y, Codes codes) 
 }
 
 template <class T>
-void max_gradient_tiles(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes,
-                        T* grad_x) {
+void max_gradient_tiles(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes, T* grad_x) {
   if (OW == 1) return max_gradient_tiles_of<T, 1>(outputs, grad_y, codes, grad_x);
   if constexpr (LANES<T> > 2)
     if (OW == 2) return max_gradient_tiles_of<T, 2>(outputs, grad_y, codes, grad_x);

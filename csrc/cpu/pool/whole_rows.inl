@@ -60,8 +60,8 @@ FASTCONV_LEAF void max_of_whole(const T* x, int64_t IW, int64_t rows, int64_t co
 
 // The maximum of output (oh, j), whose window has the rows `rows` of plane `x`. A call: there are few.
 template <class T>
-__attribute__((noinline)) void max_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t oh, int64_t j,
-                              T* y, Codes code) {
+__attribute__((noinline)) void max_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t oh,
+                                          int64_t j, T* y, Codes code) {
   const Window columns = s.columns(j);
   Lane<T> best = x[rows.first * s.IW + columns.first];
   int64_t ih_best = rows.first, iw_best = columns.first;
@@ -92,9 +92,8 @@ FASTCONV_LEAF void max_pool_whole_rows(const Pool2dShape& shape, const PoolPlane
       const Window rows = s.rows(oh);
       const T* from = x + rows.first * s.IW + 2 * whole.first - s.pad_w;
       const int64_t code = (rows.first - s.row_start(oh)) * KW;
-      max_of_whole<T, CODES, KW>(from, s.IW, rows.end - rows.first, code,
-                                       whole.end - whole.first, y + whole.first,
-                                       CODES ? at + whole.first : codes);
+      max_of_whole<T, CODES, KW>(from, s.IW, rows.end - rows.first, code, whole.end - whole.first,
+                                 y + whole.first, CODES ? at + whole.first : codes);
       for (int64_t j = 0; j < whole.first; ++j)
         max_of_one(s, x, rows, oh, j, y + j, CODES ? at + j : codes);
       for (int64_t j = whole.end; j < s.OW; ++j)
@@ -120,8 +119,8 @@ FASTCONV_LEAF void mean_of_whole(const T* x, int64_t IW, int64_t rows, Lane<T> d
   }
 }
 template <class T>
-__attribute__((noinline)) Lane<T> mean_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t by_rows,
-                                  int64_t j) {
+__attribute__((noinline)) Lane<T> mean_of_one(const Pool2dShape& s, const T* x, Window rows,
+                                              int64_t by_rows, int64_t j) {
   const Window columns = s.columns(j);
   Lane<T> sum = 0;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
