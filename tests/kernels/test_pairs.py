@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from cases import ConvCase
-from raw_kernels import DIRECTIONS, Conv, array, multiplies_pairs
+from raw_kernels import DIRECTIONS, Conv, multiplies_pairs
 from reference import assert_rounded_once, dot_bound
 
 from fastconv import _debug
@@ -85,9 +85,8 @@ def test_bits_are_those_of_the_instruction():
     assert (want != float_sums(w, x, list(range(K))).bfloat16()).float().mean() > 0.5
     for layout in ("nchw", "nhwc"):
         conv = Conv(ConvCase("", 1, K, 1, P, M, 1, 1), torch.bfloat16, layout)
-        conv.w[:] = array(w.bfloat16().contiguous()).reshape(conv.w.shape)
-        lies = x if layout == "nchw" else x.T
-        conv.x[:] = array(lies.bfloat16().contiguous()).reshape(conv.x.shape)
+        conv.w[:] = w.reshape(conv.w.shape)
+        conv.x[:] = (x if layout == "nchw" else x.T).reshape(conv.x.shape)
         conv.bias[:] = 0
         got = conv.run("forward", "gemm")["forward"].reshape(M, P)
         assert torch.equal(got, want), layout
@@ -100,9 +99,7 @@ def test_denormal_numbers_count_as_zero():
     # exponents of x, w and y: a denormal factor, a normal one, a denormal product
     for x, w, y in ((-127, 40, None), (-126, 40, -86), (-80, -60, None)):
         for at in range(3):
-            for raw, value in ((conv.x, x), (conv.w, w)):
-                values = torch.zeros(3, dtype=torch.bfloat16)
-                values[at] = 2.0**value
-                raw[:] = array(values).reshape(raw.shape)
+            for tensor, exponent in ((conv.x, x), (conv.w, w)):
+                tensor.zero_().flatten()[at] = 2.0**exponent
             got = conv.run("forward", "gemm")["forward"].item()
             assert got == (2.0**y if y else 0), (x, w, at)

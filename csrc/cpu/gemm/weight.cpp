@@ -4,6 +4,7 @@
 
 #include "../../core/dtype.h"
 #include "../common/parallel.h"
+#include "../common/weight_bands.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
 #include "gemm.h"
@@ -22,9 +23,7 @@ namespace {
 //           register tile                4 or 8 terms k times 3 vectors of output channels
 // Each slice has a c of its own. They are added in a fixed order, so the bits do not depend on the
 // thread count. grad_bias is one more term, whose patches are ones.
-constexpr int64_t TERMS = 96;                       // of a job
 constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;  // of packed grad_y
-constexpr int64_t SLICES_BYTES = 32 * 1024 * 1024;  // of every c together
 constexpr int64_t JOBS = 8;                         // enough for a few threads to share evenly
 
 template <class T>
@@ -53,7 +52,7 @@ struct GemmWeightSchedule {
         panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS),
         pixels_inner(s.x.c != 1),
         terms{s.C, s.h.taps * s.w.taps, pixels_inner},
-        blocks(terms, TERMS) {
+        blocks(terms, WEIGHT_TERMS) {
     threads = threads_for(of.multiply_adds(), wanted_threads);
     pixels = s.N * s.h.outputs * s.w.outputs;
     chunk = min64(min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel),
@@ -61,8 +60,8 @@ struct GemmWeightSchedule {
     chunks = ceil_div(pixels, chunk);
     stretch =
         clamp64(STRETCH_BYTES / int64_t(sizeof(Sum)) / (chunk * s.groups * width()), 1, chunks);
-    const int64_t room = SLICES_BYTES / int64_t(sizeof(Sum)) / max64(1, s.groups * c_count());
-    slices = clamp64(ceil_div(JOBS, s.groups * blocks.count()), 1, max64(1, min64(stretch, room)));
+    const int64_t bytes = s.groups * c_count() * int64_t(sizeof(Sum));
+    slices = shares_of(stretch, ceil_div(JOBS, s.groups * blocks.count()), bytes);
   }
   int64_t width() const { return panels.first(panels.panels); }  // channels in whole vectors
   int64_t c_count() const { return (terms.count() + 1) * width(); }
@@ -70,7 +69,7 @@ struct GemmWeightSchedule {
   // Parts of the channels that are written by one job each, and the output channels of a line of c.
   // The channels of a part are neighbours in grad_w, or their taps are.
   int64_t finish_parts() const {
-    return ceil_div(s.C, s.weight.c == 1 ? TERMS : max64(1, TERMS / terms.taps));
+    return ceil_div(s.C, s.weight.c == 1 ? WEIGHT_TERMS : max64(1, WEIGHT_TERMS / terms.taps));
   }
   int64_t line() const { return CACHE_LINE / int64_t(sizeof(Sum)); }
 };
@@ -81,7 +80,7 @@ struct GemmWeightArrays {
   Sum* c;        // [slices][groups][k + 1][width]
   Sum* grad_y;   // [chunks of a stretch][groups][panels][pixel][width of the panel]
   Sum* ones;     // [chunk]
-  Sum* patches;  // [threads][TERMS * chunk]; at the end [threads][terms of a job][line]
+  Sum* patches;  // [threads][WEIGHT_TERMS * chunk]; at the end [threads][terms of a job][line]
   int64_t patch_count;
   PatchTables tables;
   int64_t bytes;
@@ -93,8 +92,8 @@ struct GemmWeightArrays {
     c = workspace.take<Sum>(p.slices * p.s.groups * p.c_count());
     grad_y = workspace.take<Sum>(p.stretch * p.s.groups * p.width() * p.chunk);
     ones = workspace.take<Sum>(p.chunk);
-    const int64_t turned = max64(TERMS, p.terms.taps) * p.line();  // of write_terms
-    patch_count = round_up(max64(TERMS * p.chunk, turned), CACHE_LINE);
+    const int64_t turned = max64(WEIGHT_TERMS, p.terms.taps) * p.line();  // of write_terms
+    patch_count = round_up(max64(WEIGHT_TERMS * p.chunk, turned), CACHE_LINE);
     patches = workspace.take<Sum>(p.threads * patch_count);
     bytes = workspace.bytes();
   }
