@@ -145,7 +145,8 @@ struct GemmCounts {
     }
     t[PACKED] += double(G) * terms.count() * s.M;
     // Runs of weights that are written at once.
-    const int64_t runs = s.weight.c == 1 ? terms.taps : ceil_div(s.C, max64(1, TERMS / terms.taps));
+    const int64_t runs =
+        s.weight.c == 1 ? terms.taps : ceil_div(s.C, max64(1, WEIGHT_TERMS / terms.taps));
     if (far(s)) t[FAR] += double(G) * s.M * runs;
   }
   // Whether neighbouring output channels of w lie on pages of their own, more than a core knows.
