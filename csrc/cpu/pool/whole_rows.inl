@@ -63,17 +63,17 @@ template <class T>
 __attribute__((noinline)) void max_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t oh,
                                           int64_t j, T* y, Codes code) {
   const Window columns = s.columns(j);
-  Lane<T> best = x[rows.first * s.IW + columns.first];
+  Lane<T> best = widen_one(x[rows.first * s.IW + columns.first]);
   int64_t ih_best = rows.first, iw_best = columns.first;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
     for (int64_t iw = columns.first; iw < columns.end; ++iw) {
-      const Lane<T> other = x[ih * s.IW + iw];
+      const Lane<T> other = widen_one(x[ih * s.IW + iw]);
       if (!(other > best || other != other)) continue;
       best = other;
       ih_best = ih;
       iw_best = iw;
     }
-  *y = best;
+  *y = round_one<T>(best);
   if (code) code.put((ih_best - s.row_start(oh)) * s.KW + iw_best - s.column_start(j));
 }
 
@@ -124,8 +124,7 @@ __attribute__((noinline)) Lane<T> mean_of_one(const Pool2dShape& s, const T* x, 
   const Window columns = s.columns(j);
   Lane<T> sum = 0;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
-    for (int64_t iw = columns.first; iw < columns.end; ++iw)
-      sum += static_cast<Lane<T>>(x[ih * s.IW + iw]);
+    for (int64_t iw = columns.first; iw < columns.end; ++iw) sum += widen_one(x[ih * s.IW + iw]);
   return sum / static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(j)));
 }
 
@@ -144,8 +143,10 @@ FASTCONV_LEAF void avg_pool_whole_rows(const Pool2dShape& shape, const PoolPlane
                            rows.end - rows.first,
                            static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : KW)),
                            whole.end - whole.first, y + whole.first);
-      for (int64_t j = 0; j < whole.first; ++j) y[j] = mean_of_one(s, x, rows, by_rows, j);
-      for (int64_t j = whole.end; j < s.OW; ++j) y[j] = mean_of_one(s, x, rows, by_rows, j);
+      for (int64_t j = 0; j < whole.first; ++j)
+        y[j] = round_one<T>(mean_of_one(s, x, rows, by_rows, j));
+      for (int64_t j = whole.end; j < s.OW; ++j)
+        y[j] = round_one<T>(mean_of_one(s, x, rows, by_rows, j));
     }
 }
 

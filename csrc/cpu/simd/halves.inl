@@ -7,13 +7,16 @@ typedef uint64_t HalfPieces __attribute__((vector_size(VECTOR_BYTES / 2)));  // 
 #if defined(__x86_64__) && REGISTER_BYTES >= 32
 constexpr int TO_NEAREST = 0;  // ties to even, whatever the mode of the CPU
 #endif
+#if REGISTER_BYTES == 64
+constexpr __mmask16 EVERY_LANE = 0xffff;  // g++ 12 warns of conversions without a mask
+#endif
 
 template <class T>
 FASTCONV_LEAF Vec<T> widen(HalfBits bits) {
   if constexpr (__is_same(T, BFloat16))
     return (Vec<T>)(__builtin_convertvector(bits, Vec<uint32_t>) << 16);
 #if REGISTER_BYTES == 64
-  return (Vec<T>)_mm512_cvtph_ps((__m256i)bits);
+  return (Vec<T>)_mm512_maskz_cvtph_ps(EVERY_LANE, (__m256i)bits);
 #elif REGISTER_BYTES == 32
   constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
   __m128i from[PARTS];
@@ -57,7 +60,7 @@ FASTCONV_LEAF HalfBits narrow(Vec<T> v) {
     return pack_halves((v == v ? rounded : bits | 0x400000) >> 16);
   }
 #if REGISTER_BYTES == 64
-  return (HalfBits)_mm512_cvtps_ph((__m512)v, TO_NEAREST);
+  return (HalfBits)_mm512_maskz_cvtps_ph(EVERY_LANE, (__m512)v, TO_NEAREST);
 #elif REGISTER_BYTES == 32
   constexpr int PARTS = VECTOR_BYTES / REGISTER_BYTES;
   __m256 from[PARTS];
@@ -79,6 +82,28 @@ template <class T>
 FASTCONV_LEAF HalfBits narrow_exactly(Vec<T> v) {
   if constexpr (__is_same(T, BFloat16)) return pack_halves((Vec<uint32_t>)v >> 16);
   return narrow<T>(v);
+}
+
+// A single element, by an instruction where there is one.
+template <class T>
+FASTCONV_LEAF Lane<T> widen_one(T value) {
+#if defined(__x86_64__) && REGISTER_BYTES >= 32
+  if constexpr (__is_same(T, Half))
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(value.bits)));
+#endif
+  return static_cast<Lane<T>>(value);
+}
+template <class T>
+FASTCONV_LEAF T round_one(Lane<T> value) {
+#if defined(__x86_64__) && REGISTER_BYTES >= 32
+  if constexpr (__is_same(T, Half)) {
+    Half half;
+    half.bits =
+        static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(value), TO_NEAREST)));
+    return half;
+  }
+#endif
+  return T(value);
 }
 
 // Of 2 * LANES elements. A lane of 32 bits has an even element in its lower and an odd one in its upper
