@@ -24,10 +24,18 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
     const T* from = weight + group * s.weight_group + m * s.weight.n;
     const int64_t row = p.channel_lanes ? p.terms.count() : p.weight_row();
     SumOf<T>* to = b.weights + group * p.weight_count() + m * row;
+    const int64_t width = p.panels.width(share), count = min64(M_ALIGNMENT, s.M - m);
     if (p.channel_lanes)
       pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
-      pack_weight_rows(p.rows, s, p.terms, from, min64(M_ALIGNMENT, s.M - m), to, p.weight_row());
+      pack_weight_rows(p.rows, s, p.terms, from, count, to, p.weight_row());
+    for (int64_t i = 0; i < p.chunks.count() && p.product.in_pairs(); ++i) {
+      const TermChunk chunk = p.chunks[i];
+      if (p.channel_lanes)
+        p.product.pair_rows(chunk.count, width, width, to + chunk.k * width);
+      else
+        p.product.pair_columns(count, chunk.count, p.weight_row(), to + chunk.k);
+    }
   });
 }
 
@@ -66,6 +74,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
                        bool with_bias) {
   const Correlation& s = p.s;
   pack_pixel_rows(p.rows, s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
+  p.product.pair_columns(job.count, chunk.count, chunk.count, patches);
   const SumOf<T>* weights = b.weights + job.group * p.weight_count();
   const int64_t first = job.share * p.panels.panels / p.m_shares;
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
@@ -82,7 +91,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
                                      chunk.k > 0};
     if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
     if (!p.direct_to_y()) {
-      multiply_strided(p.k, width / p.lanes, job.count, product);
+      p.product.multiply(width / p.lanes, job.count, product);
       continue;
     }
     if constexpr (!IS_WIDENED<T>) {
@@ -90,7 +99,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
       for_each_span(s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
         product.a = patches + at * chunk.count;
         product.c = y + span.n * s.y.n + span.i * s.y.h + span.j * s.y.w + job.group * s.M + m;
-        multiply_strided(p.k, width / p.lanes, span.count, product);
+        p.product.multiply(width / p.lanes, span.count, product);
       });
     }
   }
@@ -105,6 +114,7 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
     const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
     pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
                    patches + at * chunk.count, thread);
+    p.product.pair_rows(chunk.count, padded, padded, patches + at * chunk.count);
   }
   const int64_t a_row = p.weight_row();
   const SumOf<T>* a = b.weights + job.group * p.weight_count();
@@ -124,7 +134,7 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
                                        p.c_row(),
                                        chunk.k > 0};
       if (bias) product.row_start = bias + job.group * p.s.M + job.m + at_m;
-      multiply_strided(p.k, vectors, min64(M_BLOCK, job.M - at_m), product);
+      p.product.multiply(vectors, min64(M_BLOCK, job.M - at_m), product);
     }
 }
 

@@ -65,6 +65,10 @@ constexpr Cost GEMM_COSTS[gemm_work::KINDS] = {
     {"line of weights beyond L2", 2.23},
 };
 
+// Of a slot, where an instruction adds the products of two terms of bfloat16 (gemm/pairs). Not measured:
+// no machine with AVX512_BF16 was at hand. It is the throughput that vendors state.
+constexpr double PAIRED_SLOT = 0.5;
+
 namespace small_map_work {
 enum { PRODUCT, SLOT, RESULT, PACKED, TURNED, IN, FAR, BEGUN, FAR_LINE, APART, KINDS };
 }

@@ -1,6 +1,7 @@
 // How long GEMM convolution takes: counts of what csrc/cpu/gemm/correlate.cpp and weight.cpp do, in
 // their own cuts of terms and panels. Layer: cpu/paths.
 #include "../common/correlation.h"
+#include "../gemm/pairs/table.h"
 #include "../gemm/patches.h"
 #include "../gemm/product.h"
 #include "../gemm/schedule.h"
@@ -178,6 +179,7 @@ Estimate estimate_gemm(const Conv2dShape& s) {
     });
     if (s.stride_w > 1 && !s.x_channels_last) t[ALTERNATE] += s.x_count();
   }
+  if (GemmProduct<T>().in_pairs()) t[SLOT] *= PAIRED_SLOT;
   return estimate_of(GEMM_COSTS, t);
 }
 
