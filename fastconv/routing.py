@@ -202,6 +202,13 @@ def _forward(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return type(model).forward(model, *args, **kwargs)
 
 
+def _no_script(model: nn.Module) -> nn.Module:
+    raise NotImplementedError(
+        "torch.jit.script cannot compile a model in functions mode: script fastconv.revert(model),"
+        " or use torch.jit.trace or torch.export"
+    )
+
+
 def is_routed(model: nn.Module) -> bool:
     return getattr(vars(model).get("forward"), "func", None) is _forward
 
@@ -212,6 +219,7 @@ def route(model: nn.Module) -> nn.Module:
         if "forward" in vars(model):
             raise ValueError("convert(mode='functions'): the model's forward was replaced already")
         model.forward = functools.partial(_forward, model)
+        model.__prepare_scriptable__ = functools.partial(_no_script, model)
     return model
 
 
@@ -220,4 +228,5 @@ def unroute(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if is_routed(module):
             del module.forward
+            vars(module).pop("__prepare_scriptable__", None)
     return model

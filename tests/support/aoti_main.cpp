@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     const std::string path = line.find('/') == line.npos ? "" : line.substr(line.rfind('/') + 1);
-    for (const char* name : {"python", "gomp", "iomp", "libomp"})
+    for (const char* name : {"libpython", "torch_python", "gomp", "iomp", "libomp"})
       if (path.find(name) != path.npos) seen.insert(path);
   }
   for (const std::string& library : seen) std::cout << library << "\n";

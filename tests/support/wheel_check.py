@@ -2,7 +2,7 @@
 (pyproject.toml), and tries it in new environments without a compiler: `make wheel-check`.
 
     python tests/support/wheel_check.py --torch 2.13.0 --torch 2.14.1
-    python tests/support/wheel_check.py --torch /folder/of/site-packages    which has torch
+    python tests/support/wheel_check.py --torch /folder/of/site-packages    or folders, with torch
 
 It needs Python 3.11 or newer and the packages of requirements-wheel.txt.
 """
@@ -67,10 +67,12 @@ def smoke(wheel: Path, torch: str) -> None:
     venv.create(folder, clear=True, with_pip=True)
     python = folder / "bin" / "python"
     if os.sep in torch:
-        only(folder / "lib", "python*/site-packages").joinpath("more.pth").write_text(torch)
+        only(folder / "lib", "python*/site-packages").joinpath("more.pth").write_text(
+            torch.replace(os.pathsep, "\n")
+        )
     else:
-        run(python, "-m", "pip", "install", "-q", f"torch=={torch}")
-    run(python, "-m", "pip", "install", "-q", f"{wheel}[train]")
+        run(python, "-m", "pip", "install", "-q", "--no-compile", f"torch=={torch}")
+    run(python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel}[train]")
     # Only this environment's programs are in PATH: no compiler.
     run(
         python,
@@ -85,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--torch", action="append", help="a version, or a folder that has torch")
+    parser.add_argument("--torch", action="append", help="a version, or folders that have it")
     parser.add_argument("--wheel", type=Path, help="a wheel that is built already")
     args = parser.parse_args()
     wheel = repaired(args.wheel or build())

@@ -129,6 +129,11 @@ def test_power_averages(name: str, no_handovers):
     if not hasattr(F, function):
         pytest.skip("this torch is older than the function")
     x = randn(*size).abs() + 1
+    if (
+        math.isinf(args[0])
+        and F.lp_pool1d(x[:1, :1].flatten(1), math.inf, 1).sum() != x[:1, :1].sum()
+    ):
+        pytest.skip("this torch computes no maximum for an infinite power")
     got, want = (
         gradients(lambda t, f=f: f(t, *args, **kwargs), x)
         for f in (getattr(functional, function), getattr(F, function))

@@ -17,6 +17,13 @@ def model():
     return fastconv.convert(net(), mode="functions")
 
 
+def test_script_is_refused_in_one_sentence(model):
+    with pytest.raises(NotImplementedError, match="script fastconv.revert"):
+        torch.jit.script(model)
+    scripted = torch.jit.script(fastconv.revert(copy.deepcopy(model)))
+    torch.testing.assert_close(scripted(X), model(X))
+
+
 def test_fuse_modules(model):
     from torch.ao.quantization import fuse_modules
 
