@@ -67,9 +67,8 @@ def smoke(wheel: Path, torch: str) -> None:
     venv.create(folder, clear=True, with_pip=True)
     python = folder / "bin" / "python"
     if os.sep in torch:
-        only(folder / "lib", "python*/site-packages").joinpath("more.pth").write_text(
-            torch.replace(os.pathsep, "\n")
-        )
+        packages = only(folder / "lib", "python*/site-packages")
+        (packages / "more.pth").write_text(torch.replace(os.pathsep, "\n"))
     else:
         run(python, "-m", "pip", "install", "-q", "--no-compile", f"torch=={torch}")
     run(python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel}[train]")
