@@ -91,9 +91,9 @@ for _dims in (1, 2, 3):
         _route_aten(_name.format(_dims), getattr(functional, _name.format(_dims)))
     _max = getattr(functional, f"max_pool{_dims}d")
     _route_aten(f"max_pool{_dims}d", _max)
-    _route_aten(f"max_pool{_dims}d_with_indices", _with_indices(_max))
+    _route_aten(f"max_pool{_dims}d_with_indices", with_indices(_max))
     _adaptive = getattr(functional, f"adaptive_max_pool{_dims}d")
-    _route_aten(f"adaptive_max_pool{_dims}d", _with_indices(_adaptive))
+    _route_aten(f"adaptive_max_pool{_dims}d", with_indices(_adaptive))
 for _dims in (2, 3):
     _route_aten(f"_adaptive_avg_pool{_dims}d", getattr(functional, f"adaptive_avg_pool{_dims}d"))
 _route_aten("convolution", _convolution)
