@@ -3,7 +3,9 @@
 
 #include <pybind11/stl.h>
 
+#include <limits>
 #include <set>
+#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -18,14 +20,30 @@ using runtime::checked;
 using runtime::checked_dtype;
 using runtime::checked_output;
 
-void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer bias, Buffer y,
-                    int threads, const std::string& path, bool cache_filters) {
+namespace {
+
+// A bound as the tensor's type holds it, as torch's clamp takes it.
+template <class T>
+SumOf<T> checked_bound(double bound) {
+  if (bound != bound) throw std::invalid_argument("a bound of the result is not a number");
+  return static_cast<SumOf<T>>(T(static_cast<SumOf<T>>(bound)));
+}
+
+}  // namespace
+
+void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w,
+                    const EpilogueBuffers& epilogue, Buffer y, int threads, const std::string& path,
+                    bool cache_filters) {
   const cpu::Context context = cpu_context(threads);
   with_element(checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
-    const ForwardBuffers<T> io{
-        checked<const T>("x", x, s.x_count()), checked<const T>("w", w, s.w_count()),
-        checked<const T>("bias", bias, s.OC, true), checked_output<Cpu, T>("y", y, s.y_count())};
+    const ForwardBuffers<T> io{checked<const T>("x", x, s.x_count()),
+                               checked<const T>("w", w, s.w_count()),
+                               {checked<const T>("bias", epilogue.bias, s.OC, true),
+                                checked<const T>("addend", epilogue.addend, s.y_count(), true),
+                                checked_bound<T>(epilogue.lowest),
+                                checked_bound<T>(epilogue.highest)},
+                               checked_output<Cpu, T>("y", y, s.y_count())};
     const ReleaseGil nogil(s.multiply_adds());
     runtime::run_conv2d<Cpu>("conv2d forward", s, io, context, path, cache_filters);
   });
@@ -141,9 +159,18 @@ void bind_filter_cache(py::module_& m) {
 
 void bind_conv2d(py::module_& m) {
   using runtime::PathAnswer;
-  m.def("conv2d_forward", &conv2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
-        py::arg("w"), py::arg("bias"), py::arg("y"), py::arg("threads"), py::arg("path") = "",
-        py::arg("cache_filters") = false);
+  constexpr double INFINITE = std::numeric_limits<double>::infinity();
+  m.def(
+      "conv2d_forward",
+      [](int dtype, const Conv2dShape& shape, Buffer x, Buffer w, Buffer bias, Buffer y,
+         int threads, const std::string& path, bool cache_filters, Buffer addend, double lowest,
+         double highest) {
+        conv2d_forward(dtype, shape, x, w, {bias, addend, lowest, highest}, y, threads, path,
+                       cache_filters);
+      },
+      py::arg("dtype"), py::arg("shape"), py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("y"),
+      py::arg("threads"), py::arg("path") = "", py::arg("cache_filters") = false,
+      py::arg("addend") = py::none(), py::arg("lowest") = -INFINITE, py::arg("highest") = INFINITE);
   m.def("conv2d_backward_input", &conv2d_backward_input, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("w"), py::arg("grad_x"), py::arg("threads"),
         py::arg("path") = "");
