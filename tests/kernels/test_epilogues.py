@@ -1,11 +1,22 @@
-"""The end of a convolution in every path: y = clamp(sum + bias + addend), where the sum itself is that
-of test_kernels.py and test_winograd.py. Run once per instruction set by test_isa.py."""
+"""The end of a convolution in every path: y = clamp(sum + bias + addend). The sum itself is tested
+by test_kernels.py and test_winograd.py. Run once per instruction set by test_isa.py."""
 
 import pytest
 import torch
 from cases import CONV_CASES, ConvCase
-from raw_kernels import DTYPES, HALVES, NUMBERS, Conv, buffer, supporting, unwritten
-from reference import WINOGRAD, assert_rounded_once, dot_bound, plain_bound_paths
+from raw_kernels import (
+    DTYPES,
+    HALVES,
+    NUMBERS,
+    Conv,
+    array,
+    buffer,
+    in_memory,
+    plain_sums,
+    supporting,
+    unwritten,
+)
+from reference import WINOGRAD, assert_rounded_once, dot_bound
 
 from fastconv.core.extension import _C
 
@@ -25,6 +36,7 @@ CASES = [case for case in CONV_CASES if case.name in NAMES] + [
     ConvCase("1x1, 32 channels", 2, 19, 9, 11, 32, 1, 1),
     ConvCase("filters private by parts", 1, 260, 8, 8, 260, 3, 3, padding=(1, 1, 1, 1)),
 ]
+PLAIN = plain_sums("forward")
 EPILOGUES = {  # with an addend, bounds
     "relu": (False, {"lowest": 0.0}),
     "add": (True, {}),
@@ -41,8 +53,9 @@ def clamped(y: torch.Tensor, lowest: float | None = None, highest: float | None 
 
 
 def test_the_cases_are_there():
-    assert NAMES == {case.name for case in CONV_CASES} & NAMES
-    paths = {p for case in CASES for p in supporting("forward", Conv(case, DTYPES[0], "nchw").shape)}
+    assert len(CASES) == len(NAMES) + 3
+    shapes = [Conv(case, DTYPES[0], "nchw").shape for case in CASES]
+    paths = {path for shape in shapes for path in supporting("forward", shape)}
     assert paths == set(_C.conv2d_paths("forward"))
 
 
@@ -80,21 +93,70 @@ def test_16_bit_types_are_rounded_once(case, layout, dtype):
             exact, size = conv.exact["forward"], conv.magnitude["forward"]
             if added:
                 exact, size = exact + addend.double(), size + addend.double().abs()
-            if path not in plain_bound_paths():
+            if path not in PLAIN:
                 size = WINOGRAD * size.amax()
             bound = dot_bound(conv.terms("forward") + 1, size, torch.float32)
             assert_rounded_once(fused, clamped(exact, **bounds), bound, f"{path}: {name}")
 
 
-@pytest.mark.parametrize("path", ["gemm", "small-map", "winograd", "depthwise", "reference"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_a_bit_that_the_stored_type_has_not_reaches_the_addend(dtype, path):
-    """1 + 2^p - 2^p, with 2^p + 1 between two numbers of the type."""
-    large = 2.0 ** (1 - torch.finfo(dtype).eps.hex().__len__() * 0) / torch.finfo(dtype).eps
-    groups = 16 if path == "depthwise" else 1
-    case = ConvCase("", 3, 16, 9, 9, 16, 3, 3, padding=(1, 1, 1, 1), groups=groups)
-    for layout in ("nchw", "nhwc"):
+def test_a_bit_that_the_stored_type_has_not_reaches_the_addend(dtype, layout):
+    """large + 1 lies between two numbers of the type; large + 1 - large is 1."""
+    large = 2 / torch.finfo(dtype).eps
+    for groups in (1, 16):
+        case = ConvCase("", 3, 16, 9, 9, 16, 3, 3, padding=(1, 1, 1, 1), groups=groups)
         conv = Conv(case, dtype, layout)
         w = torch.zeros(case.weight_size, dtype=dtype)
         w[range(16), range(16) if groups == 1 else 0, 1, 1] = 1
-        raise NotImplementedError(large)
+        conv.x[:], conv.w = (
+            in_memory(torch.ones(1, 1, 1, 1, dtype=dtype), False),
+            in_memory(w, layout == "nhwc"),
+        )
+        conv.bias[:] = array(torch.tensor([large], dtype=dtype))[0]
+        addend = torch.full(conv.y_size, -large, dtype=dtype)
+        for path in supporting("forward", conv.shape, NUMBERS[dtype]):
+            assert (conv.run("forward", path, addend=addend)["forward"] == 1).all(), path
+
+
+def test_winograd_looks_at_sums_before_they_are_clamped():
+    """A result beyond the range of Winograd's transforms spoils the others of its tile. A ReLU6
+    must not hide it."""
+    case = ConvCase("", 1, 3, 12, 12, 4, 3, 3, padding=(1, 1, 1, 1))
+    for layout in ("nchw", "nhwc"):
+        conv = Conv(case, torch.float32, layout)
+        conv.x.reshape(-1)[100] = 1e30
+        plain = conv.run("forward", "direct")["forward"]
+        fused = conv.run("forward", "winograd", lowest=0.0, highest=6.0)["forward"]
+        assert torch.equal(fused, plain.clamp(0, 6))
+
+
+def test_depthwise_past_the_caches():
+    """Outputs of 4 MB and more, whose stores pass the caches."""
+    case = ConvCase("", 1, 64, 136, 136, 64, 3, 3, padding=(1, 1, 1, 1), groups=64)
+    conv = Conv(case, torch.float32, "nhwc")
+    addend = torch.randn(conv.y_size)
+    y = conv.run("forward", "depthwise")["forward"]
+    assert y.numel() * 4 >= 4 << 20
+    fused = conv.run("forward", "depthwise", addend=addend, lowest=0.0)["forward"]
+    assert torch.equal(fused, (y + addend).relu())
+
+
+def test_wrong_epilogues_are_refused():
+    conv = Conv(CASES[1], torch.float32, "nchw")
+    y, more = unwritten(conv.y_size, conv.dtype), unwritten((10_000,), conv.dtype)
+
+    def run(**epilogue):
+        _C.conv2d_forward(NUMBERS[conv.dtype], conv.shape, buffer(conv.x), buffer(conv.w), None,
+                          buffer(y), 1, **epilogue)  # fmt: skip
+
+    run(addend=buffer(y.copy()))
+    with pytest.raises(
+        ValueError, match=f"addend holds 10000 elements, but the shape has {y.size}"
+    ):
+        run(addend=buffer(more))
+    for name in ("lowest", "highest"):
+        with pytest.raises(ValueError, match="not a number"):
+            run(**{name: float("nan")})
+    run(lowest=2.0, highest=1.0)  # as torch: the highest wins
+    assert (y == 1).all()

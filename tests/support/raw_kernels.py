@@ -126,10 +126,11 @@ class Conv:
         dtype, shape = NUMBERS[self.dtype], self.shape
         if direction == "forward":
             y = unwritten(self.y_size, self.dtype)
-            added = None if addend is None else in_memory(addend, y_last)
+            if addend is not None:
+                added = in_memory(addend, y_last)
+                bounds["addend"] = buffer(added)
             _C.conv2d_forward(dtype, shape, buffer(self.x), buffer(self.w), buffer(self.bias),
-                              buffer(y), threads, path,
-                              addend=None if added is None else buffer(added), **bounds)  # fmt: skip
+                              buffer(y), threads, path, **bounds)  # fmt: skip
             return {"forward": from_memory(y, self.y_size, y_last, self.dtype)}
         if direction == "backward_input":
             grad_x = unwritten(case.input_size, self.dtype)
