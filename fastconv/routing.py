@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from fastconv import functional
 from fastconv.core.fallbacks import F
+from fastconv.core.overrides import with_indices
 
 _NAMES = [name for name in functional.__all__ if hasattr(F, name)]
 # torch's function -> ours, which takes the same arguments.
@@ -29,17 +30,9 @@ ROUTES: dict[Callable, Callable] = {
 }
 
 
-def _with_indices(ours: Callable) -> Callable:
-    @functools.wraps(ours)
-    def function(*args: Any, **kwargs: Any) -> Any:
-        return ours(*args, **{**kwargs, "return_indices": True})
-
-    return function
-
-
 for _name in _NAMES:  # functions that give indices, too, have a second name
     if hasattr(F, f"{_name}_with_indices"):
-        ROUTES[getattr(F, f"{_name}_with_indices")] = _with_indices(getattr(functional, _name))
+        ROUTES[getattr(F, f"{_name}_with_indices")] = with_indices(getattr(functional, _name))
 ROUTES[torch.max_pool1d_with_indices] = ROUTES[F.max_pool1d_with_indices]
 ROUTES[torch.adaptive_max_pool1d] = ROUTES[F.adaptive_max_pool1d_with_indices]
 

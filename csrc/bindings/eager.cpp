@@ -35,9 +35,9 @@ struct Table {
   runtime::Recent<CallKey, py::object, CallKey::Hash> plans;
 };
 
-// While a Lock is held no Python code runs and no Python object is released: either may give the GIL
-// to a thread that would find the table half changed. The GIL is thus the lock, where there is one; a
-// mutex would cost 40 of 2,000 ns.
+// While a Lock is held, no Python code runs and no Python object is released, because both may give the
+// GIL to another thread, which would find the table half changed. So the GIL serves as the lock where
+// there is one. A mutex would cost 40 of 2,000 ns.
 #ifdef Py_GIL_DISABLED
 using Mutex = std::mutex;
 #else
@@ -97,7 +97,7 @@ py::object find_plan(Kernel kernel, int32_t op, const CallKey& key, PyObject* co
     if (const py::object* known = setup.table.plans.find(key)) return *known;
     planner = setup.table.planners.at(op);
   }
-  // Meanwhile other threads may plan the same call, or bring other planners.
+  // While the planner runs, another thread may plan the same call or replace the planners.
   py::object plan =
       make_plan(kernel, op, owned(PyObject_Vectorcall(planner.ptr(), args, n, nullptr)));
   py::object oldest;  // released after the lock

@@ -34,8 +34,8 @@ def _tuples(args: tuple) -> tuple:
     return tuple(tuple(a) if isinstance(a, list) else a for a in args)
 
 
-# What the operators of a kernel do where a derivative is recorded, by the kernel's name. None: they
-# have no derivative.
+# Kernel's name -> the function that its operators call where a derivative is recorded, or None if
+# they have no derivative.
 _functions: dict[str, Callable | None] = {"max_pool2d_indices": None}
 
 
@@ -53,7 +53,7 @@ def _register(operator: ops.Operator, function: Callable) -> None:
         if recorded(*tensors):
             return function(*_tuples(args))
         if unwatched(*tensors) and all(t.is_cpu for t in tensors):
-            return plain(*_tuples(args))  # as the dispatcher would, for half the time
+            return plain(*_tuples(args))  # half the time of a call through the dispatcher
         with torch._C._AutoDispatchBelowAutograd():
             return operator.overload.redispatch(keys & torch._C._after_autograd_keyset, *args)
 

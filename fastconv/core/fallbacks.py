@@ -24,6 +24,15 @@ F = SimpleNamespace(
        if hasattr(torch.nn.functional, name)}
 )  # fmt: skip
 
+# Reason -> what it means, for a reader of fastconv.explain. fallbacks() says it of every reason.
+REASONS = {
+    "dtype": "the tensors have several types, or one without kernels",
+    "device": "the tensors lie on several devices, or on one without kernels",
+    "cuDNN": "fastconv.flags(cuda=...) leaves such CUDA calls to torch",
+    "layout": "a tensor is sparse or nested",
+    "arguments": "torch may accept these arguments, the kernels do not",
+    "export": "torch.onnx is tracing",
+}
 _counts: Counter[tuple[str, str]] = Counter()
 
 

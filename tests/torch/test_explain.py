@@ -62,6 +62,11 @@ def test_every_layer_and_direction_has_a_row_with_its_reason(memory_format):
     assert found.as_dicts()[0]["layer"] == "first" and found.as_dicts()[0]["ratio"] is None
 
 
+def test_a_type_without_kernels_is_said_in_words():
+    (row,) = fastconv.explain(fastconv.MaxPool2d(2), torch.ones(1, 1, 4, 4).int()).rows
+    assert row.path == "torch" and "one without kernels" in row.why
+
+
 def test_a_disabled_path_is_the_reason():
     conv, x = fastconv.Conv2d(16, 16, 3), torch.randn(1, 16, 8, 8)
     with fastconv.flags(disabled_paths={"winograd"}):

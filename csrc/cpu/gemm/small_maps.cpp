@@ -22,8 +22,6 @@ namespace {
 //       visible tap, chunk of c        x of the panel and q, in L2
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
 //   then y of the block is turned back
-constexpr int64_t M_BLOCK = 24;              // divided by the register tiles of each width
-constexpr int64_t BLOCK_BYTES = 256 * 1024;  // of packed weights: half of a 512 KiB L2
 
 template <class T>
 struct SmallMapSchedule {
@@ -47,8 +45,7 @@ struct SmallMapSchedule {
         sources(of.h.source * of.w.source),
         pixels(of.h.outputs * of.w.outputs),
         in_place(of.weight.c == 1 && !IS_WIDENED<T>) {
-    const bool fits = M_BLOCK * terms.count() * int64_t(sizeof(Sum)) <= BLOCK_BYTES;
-    block = min64(fits || in_place ? M_BLOCK : M_BLOCK / 2, s.M);
+    block = small_map_block(s.M, terms.count() * int64_t(sizeof(Sum)), !in_place);
     blocks = ceil_div(s.M, block);
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
   }

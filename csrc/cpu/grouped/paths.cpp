@@ -14,14 +14,14 @@ bool rows_fit(int64_t source_rows, int64_t columns, int64_t inputs) {
   constexpr int64_t LANES = 16;
   return product_below(MOST_ELEMENTS, source_rows + 1, columns, max64(LANES, inputs));
 }
-constexpr WhyNot TOO_LARGE = "a few rows are too large to pack";
+constexpr WhyNot TOO_LARGE = "its rows are too long";
 
 template <class T>
 WhyNot supports_channels(const Conv2dShape& s, int64_t inputs, int64_t outputs) {
   if (s.x_count() == 0 || s.y_count() == 0 || s.w_count() == 0) return "a tensor is empty";
   if (s.x_channels_last != s.y_channels_last) return "x and y have different layouts";
   if (GroupChannels<T>(s.groups, inputs, outputs).kind < 0)
-    return "groups do not divide vectors, or vectors groups";
+    return "a group has not 2, 4 or 8 channels in and out, and does not fill vectors";
   return HOLDS;
 }
 template <class T>
@@ -77,17 +77,6 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
   return true;
 }
 
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return grouped_weight_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  grouped_weight(s, b, workspace, context.threads);
-  return true;
-}
-
 }  // namespace
 
 template <class T>
@@ -111,8 +100,8 @@ Path<BackwardWeightBuffers<T>> grouped_backward_weight_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardWeightBuffers<T>>("grouped");
   else
-    return {"grouped", supports_forward<T>, is_profitable, backward_weight_bytes<T>,
-            run_backward_weight<T>};
+    return weight_path<T, grouped_weight_bytes<T>, grouped_weight<T>>(
+        "grouped", supports_forward<T>, is_profitable);
 }
 
 #define INSTANTIATE(T)                                                  \

@@ -4,7 +4,7 @@
 //
 // Measured on AVX2 (EPYC of the first generation, float32 and float64, 2026-11-28). What a vector
 // takes does not depend on its length there, so one column serves every element type. The choice
-// compares paths with each other: on a machine that is twice as fast in everything it is the same.
+// compares paths with each other, so a machine that does everything twice as fast chooses alike.
 #pragma once
 
 #include "../../core/conv2d.h"

@@ -12,9 +12,7 @@ namespace {
 
 using namespace gemm_work;
 using Times = double[KINDS];
-constexpr int64_t PAGE_BYTES = 4096;
 constexpr double RUN = 16;  // weights that are copied at once
-constexpr double L2_BYTES = 512 * 1024;
 
 template <class T>
 struct GemmCounts {
@@ -126,8 +124,7 @@ struct GemmCounts {
     const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
     const bool pixels_inner = s.x.c != 1;
     const Terms terms{s.C, s.h.taps * s.w.taps, pixels_inner};
-    constexpr int64_t TERMS = 96;  // of weight.cpp
-    const int64_t blocks = max64(1, TermChunks(terms, TERMS).count());
+    const int64_t blocks = max64(1, TermChunks(terms, WEIGHT_TERMS).count());
     const int64_t chunk = min64(longest, round_up(pixels, m.lanes));
     const int64_t chunks = ceil_div(pixels, chunk), vectors = ceil_div(s.M, m.lanes);
     const int64_t of_block = ceil_div(terms.count(), blocks);
@@ -139,14 +136,16 @@ struct GemmCounts {
       pack_rows(s, terms.count(), terms.taps, pixels, chunk, G, t);
       t[GRAD_TURNED] += double(G) * pixels * s.M;
     } else {
-      const bool whole_rows = s.C <= TERMS && s.w.step * s.x.w == s.C;
+      const bool whole_rows = s.C <= WEIGHT_TERMS && s.w.step * s.x.w == s.C;
       t[COPY] += double(G) * pixels * (whole_rows ? s.h.taps : terms.taps) *
-                 (whole_rows ? 1 : ceil_div(s.C, TERMS));
+                 (whole_rows ? 1 : ceil_div(s.C, WEIGHT_TERMS));
       t[COPIED] += double(G) * pixels * ceil_div(terms.count(), m.lanes);
       t[COPY] += double(G) * pixels * ceil_div(vectors, 3);
     }
     t[PACKED] += double(G) * terms.count() * s.M;
-    if (far(s)) t[FAR] += double(G) * s.M * (s.weight.c == 1 ? terms.taps : s.C);
+    // Runs of weights that are written at once.
+    const int64_t runs = s.weight.c == 1 ? terms.taps : ceil_div(s.C, max64(1, TERMS / terms.taps));
+    if (far(s)) t[FAR] += double(G) * s.M * runs;
   }
   // Whether neighbouring output channels of w lie on pages of their own, more than a core knows.
   bool far(const Correlation& s) const {
@@ -164,14 +163,10 @@ Estimate estimate_gemm(const Conv2dShape& s) {
   if (DIRECTION == Direction::forward) counts.correlation(forward_correlation(s), 1, t);
   if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
   if (DIRECTION == Direction::backward_input) {
-    // Filters whose taps are neighbours are turned first.
-    const int64_t OC = s.group_OC();
-    const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
-    const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
     const double weights = double(s.w_count());
-    if (turns) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
+    if (turns_filters(s)) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
-      counts.correlation(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
+      counts.correlation(phase_correlation(s, turned_strides(s), r_h, r_w).correlation, weight, t);
     });
     if (s.stride_w > 1 && !s.x_channels_last) t[ALTERNATE] += s.x_count();
   }

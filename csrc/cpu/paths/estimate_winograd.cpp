@@ -1,8 +1,8 @@
 // How long Winograd takes: counts of transformed vectors and of products
 // (docs/kernels/winograd.md). Layer: cpu/paths.
 #include "../gemm/product.h"
-#include "../winograd/tiles.h"
-#include "../winograd/winograd.h"
+#include "../winograd/across_channels.h"
+#include "../winograd/across_tiles.h"
 #include "estimates.h"
 
 namespace fastconv::cpu {
@@ -52,21 +52,19 @@ void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
                m_vectors = double(ceil_div(c.M, m.lanes));
   constexpr int64_t MOST = ProductKernels<Sum>::TILE_VECTORS, CHANNEL_MOST = MOST - 1;
   if (lanes_are_tiles(c, m.lanes, backward_weight)) {
-    constexpr int64_t BLOCK_TILES = 48;
     const double vectors = double(ceil_div(tiles, m.lanes));
     if (backward_weight)
       t[SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, MOST);
     else
       t[SLOT] += G * points * c.C * c.M * vectors;
-    t[TILE_BLOCK] += backward_weight ? 0 : G * ceil_div(tiles, BLOCK_TILES);
+    t[TILE_BLOCK] += backward_weight ? 0 : G * ceil_div(tiles, AcrossTiles<T>::BLOCK_TILES);
     t[backward_weight ? WEIGHT_IN : IN] += G * points * c.C * vectors;
     t[backward_weight ? WEIGHT_OUT : OUT] +=
         G * points * (backward_weight ? m_vectors * tiles : c.M * vectors);
     t[ROW] += G * (c.C + c.M) * tile_rows;
     t[FILTER] += G * points * c.C * c.M / m.lanes;
   } else {
-    constexpr int64_t BLOCK_TILES = 42;
-    const TileGrid grid(c, BLOCK_TILES);
+    const TileGrid grid(c, AcrossChannels<T>::BLOCK_TILES);
     if (backward_weight)
       t[CHANNEL_SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, CHANNEL_MOST);
     else

@@ -10,6 +10,9 @@
 
 namespace fastconv::cpu {
 
+constexpr double L2_BYTES = 512 * 1024;
+constexpr int64_t PAGE_BYTES = 4096;
+
 // What an estimate needs to know of the machine.
 struct Machine {
   int64_t lanes;  // of the type of sums
@@ -25,8 +28,8 @@ struct Machine {
   }
 };
 
-// The phases of backward_input, or some of them and how many times as many there are: thousands take
-// too long to look at.
+// Calls f(r_h, r_w, weight) for at most 8 x 8 phases of backward_input, because thousands would take
+// too long. Each stands for `weight` phases.
 template <class F>
 void for_some_phases(const Conv2dShape& s, const F& f) {
   constexpr int64_t MOST = 8;  // of an axis
