@@ -9,7 +9,7 @@ from raw_kernels import (
     HALVES,
     NUMBERS,
     Conv,
-    array,
+    assert_same,
     buffer,
     in_memory,
     plain_sums,
@@ -44,10 +44,6 @@ EPILOGUES = {  # with an addend, bounds
 }
 
 
-def same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())
-
-
 def clamped(y: torch.Tensor, lowest: float | None = None, highest: float | None = None):
     return y if lowest is None and highest is None else y.clamp(lowest, highest)
 
@@ -60,7 +56,7 @@ def test_the_cases_are_there():
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("layout", ["nchw", "nhwc", "mixed weight"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_fused_is_bit_for_bit_what_follows_one_another(case, layout, dtype):
     """The sum of float32 and float64 is stored as it is summed, so that nothing is rounded between.
@@ -68,16 +64,16 @@ def test_fused_is_bit_for_bit_what_follows_one_another(case, layout, dtype):
     for extreme in (False, True):
         conv = Conv(case, dtype, layout)
         addend = torch.randn(conv.y_size, dtype=dtype)
-        if extreme and addend.numel() and conv.x.size:
+        if extreme and addend.numel() and conv.x.numel():
             addend.view(-1)[::7], addend.view(-1)[::11] = float("nan"), -float("inf")
-            conv.x.reshape(-1)[conv.x.size // 2] = -1e30
-            conv.x.reshape(-1)[-1] = float("nan")
+            conv.x.view(-1)[conv.x.numel() // 2] = -1e30
+            conv.x.view(-1)[-1] = float("nan")
         for path in supporting("forward", conv.shape, NUMBERS[dtype]):
             sums = conv.run("forward", path)["forward"]
-            for name, (added, bounds) in EPILOGUES.items():
+            for added, bounds in EPILOGUES.values():
                 fused = conv.run("forward", path, 3, addend if added else None, **bounds)
                 want = clamped(sums + addend if added else sums, **bounds)
-                assert same(fused["forward"], want), f"{path}: {name}"
+                assert_same(fused["forward"], want)
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
@@ -109,11 +105,9 @@ def test_a_bit_that_the_stored_type_has_not_reaches_the_addend(dtype, layout):
         conv = Conv(case, dtype, layout)
         w = torch.zeros(case.weight_size, dtype=dtype)
         w[range(16), range(16) if groups == 1 else 0, 1, 1] = 1
-        conv.x[:], conv.w = (
-            in_memory(torch.ones(1, 1, 1, 1, dtype=dtype), False),
-            in_memory(w, layout == "nhwc"),
-        )
-        conv.bias[:] = array(torch.tensor([large], dtype=dtype))[0]
+        conv.x.fill_(1)
+        conv.w = in_memory(w, layout == "nhwc")
+        conv.bias.fill_(large)
         addend = torch.full(conv.y_size, -large, dtype=dtype)
         for path in supporting("forward", conv.shape, NUMBERS[dtype]):
             assert (conv.run("forward", path, addend=addend)["forward"] == 1).all(), path
@@ -125,8 +119,8 @@ def test_winograd_looks_at_sums_before_they_are_clamped():
     case = ConvCase("", 1, 3, 12, 12, 4, 3, 3, padding=(1, 1, 1, 1))
     for layout in ("nchw", "nhwc"):
         conv = Conv(case, torch.float32, layout)
-        conv.x.reshape(-1)[100] = 1e30
-        plain = conv.run("forward", "direct")["forward"]
+        conv.x.view(-1)[100] = 1e30
+        plain = conv.run("forward", "gemm")["forward"]  # which runs instead
         fused = conv.run("forward", "winograd", lowest=0.0, highest=6.0)["forward"]
         assert torch.equal(fused, plain.clamp(0, 6))
 
@@ -150,9 +144,9 @@ def test_wrong_epilogues_are_refused():
         _C.conv2d_forward(NUMBERS[conv.dtype], conv.shape, buffer(conv.x), buffer(conv.w), None,
                           buffer(y), 1, **epilogue)  # fmt: skip
 
-    run(addend=buffer(y.copy()))
+    run(addend=buffer(y.clone()))
     with pytest.raises(
-        ValueError, match=f"addend holds 10000 elements, but the shape has {y.size}"
+        ValueError, match=f"addend holds 10000 elements, but the shape has {len(y)}"
     ):
         run(addend=buffer(more))
     for name in ("lowest", "highest"):

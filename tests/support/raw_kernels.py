@@ -107,7 +107,11 @@ class Conv:
         return case.N * shape.OH * shape.OW
 
     def run(
-        self, direction: str, path: str, threads: int = 2, addend: torch.Tensor | None = None,
+        self,
+        direction: str,
+        path: str,
+        threads: int = 2,
+        addend: torch.Tensor | None = None,
         **bounds: float,
     ) -> dict[str, torch.Tensor]:
         """`addend`, and the bounds lowest and highest: the epilogue of forward."""
