@@ -5,7 +5,6 @@
 
 #include <limits>
 #include <set>
-#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -16,65 +15,10 @@ namespace py = pybind11;
 
 namespace fastconv::bindings {
 
-using runtime::checked;
 using runtime::checked_dtype;
-using runtime::checked_output;
-
-namespace {
-
-// A bound as the tensor's type holds it, as torch's clamp takes it.
-template <class T>
-SumOf<T> checked_bound(double bound) {
-  if (bound != bound) throw std::invalid_argument("a bound of the result is not a number");
-  return static_cast<SumOf<T>>(T(static_cast<SumOf<T>>(bound)));
-}
-
-}  // namespace
-
-void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w,
-                    const EpilogueBuffers& epilogue, Buffer y, int threads, const std::string& path,
-                    bool cache_filters) {
-  const cpu::Context context = cpu_context(threads);
-  with_element(checked_dtype(dtype), [&](auto zero) {
-    using T = decltype(zero);
-    const ForwardBuffers<T> io{checked<const T>("x", x, s.x_count()),
-                               checked<const T>("w", w, s.w_count()),
-                               {checked<const T>("bias", epilogue.bias, s.OC, true),
-                                checked<const T>("addend", epilogue.addend, s.y_count(), true),
-                                checked_bound<T>(epilogue.lowest),
-                                checked_bound<T>(epilogue.highest)},
-                               checked_output<Cpu, T>("y", y, s.y_count())};
-    const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d forward", s, io, context, path, cache_filters);
-  });
-}
-
-void conv2d_backward_input(int dtype, const Conv2dShape& s, Buffer grad_y, Buffer w, Buffer grad_x,
-                           int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
-  with_element(checked_dtype(dtype), [&](auto zero) {
-    using T = decltype(zero);
-    const BackwardInputBuffers<T> io{checked<const T>("grad_y", grad_y, s.y_count()),
-                                     checked<const T>("w", w, s.w_count()),
-                                     checked_output<Cpu, T>("grad_x", grad_x, s.x_count())};
-    const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d backward_input", s, io, context, path);
-  });
-}
-
-void conv2d_backward_weight(int dtype, const Conv2dShape& s, Buffer grad_y, Buffer x, Buffer grad_w,
-                            Buffer grad_bias, int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
-  with_element(checked_dtype(dtype), [&](auto zero) {
-    using T = decltype(zero);
-    const BackwardWeightBuffers<T> io{checked<const T>("grad_y", grad_y, s.y_count()),
-                                      checked<const T>("x", x, s.x_count()),
-                                      checked_output<Cpu, T>("grad_w", grad_w, s.w_count()),
-                                      checked_output<Cpu, T>("grad_bias", grad_bias, s.OC, true)};
-    const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d backward_weight", s, io, context, path);
-  });
-}
+using runtime::conv2d_backward_input;
+using runtime::conv2d_backward_weight;
+using runtime::conv2d_forward;
 
 namespace {
 
@@ -113,7 +57,7 @@ std::vector<runtime::PathAnswer> explain(const std::string& direction, int dtype
 
 int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dShape& shape,
                         int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
+  const cpu::Context context = checked_context(threads);
   return with_direction(direction, dtype, [&](auto buffers) {
     return runtime::workspace_bytes<Cpu, Pointed<decltype(buffers)>>(shape, context, path);
   });
@@ -121,7 +65,7 @@ int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dSha
 
 std::pair<int64_t, int64_t> bytes_with_cached_filters(int dtype, const Conv2dShape& shape,
                                                       int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
+  const cpu::Context context = checked_context(threads);
   return with_element(checked_dtype(dtype), [&](auto zero) {
     return runtime::bytes_with_cached_filters<Cpu, decltype(zero)>(shape, context, path);
   });

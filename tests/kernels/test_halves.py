@@ -17,6 +17,7 @@ from raw_kernels import (
     buffer,
     from_memory,
     in_memory,
+    multiplies_pairs,
     plain_sums,
     supporting,
     unwritten,
@@ -74,8 +75,12 @@ def test_every_value_is_widened_and_rounded_to_nearest_even(dtype, path):
     """A product of two short numbers is exact in float32, so that torch rounds what we round: ties,
     denormals, what becomes infinite, and NaN."""
     every = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(dtype)
+    flushes = dtype is torch.bfloat16 and path == "gemm" and multiplies_pairs()
+    normal = torch.finfo(torch.float32).smallest_normal if flushes else 0
     for factor in (1.0, -1.5, 1 + torch.finfo(dtype).eps, 2.0**-9, 3e-3, 300.0):
-        exact = every.double() * torch.tensor(factor, dtype=dtype).double()
+        x = torch.where(every.abs() < normal, 0, every)
+        exact = x.double() * torch.tensor(factor, dtype=dtype).double()
+        exact = torch.where(exact.abs() < normal, 0, exact)
         assert_same(product(dtype, every, factor, path), exact.float().to(dtype))
     zeros = torch.tensor([0.0, -0.0], dtype=dtype)
     assert torch.equal(product(dtype, zeros, -1.0, path), -zeros)

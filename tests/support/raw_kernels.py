@@ -136,3 +136,11 @@ class Conv:
                                   buffer(grad_w), buffer(grad_bias), threads, path)  # fmt: skip
         return {"backward_weight": from_memory(grad_w, case.weight_size, w_last),
                 "bias": grad_bias}  # fmt: skip
+
+
+def multiplies_pairs() -> bool:
+    """Whether GEMM convolution multiplies pairs of bfloat16, where denormals count as zero
+    (csrc/cpu/simd/pairs.inl)."""
+    conv = Conv(ConvCase("", 1, 1, 1, 1, 1, 1, 1), torch.bfloat16, "nchw")
+    conv.x[:], conv.w[:], conv.bias[:] = 2.0**-130, 2.0**60, 0
+    return conv.run("forward", "gemm")["forward"].item() == 0

@@ -61,7 +61,8 @@ class Finishing {
     const bool dense = s.h == columns * s.w;  // rows follow each other
     if (s.w == 1)
       for (int64_t c = 0; c < channels; ++c)
-        dense ? matrix(1, rows * columns, 0, to + c * s.c) : matrix(rows, columns, s.h, to + c * s.c);
+        dense ? matrix(1, rows * columns, 0, to + c * s.c)
+              : matrix(rows, columns, s.h, to + c * s.c);
     else if (dense)
       matrix(rows * columns, channels, s.w, to);
     else

@@ -278,9 +278,9 @@ void depthwise_correlate(const DepthwiseCorrelation& s, const T* in, const T* w,
   });
 }
 
-#define INSTANTIATE(T)                                                                 \
-  template int64_t depthwise_correlate_bytes<T>(const DepthwiseCorrelation&, int);     \
-  template void depthwise_correlate(const DepthwiseCorrelation&, const T*, const T*,   \
+#define INSTANTIATE(T)                                                               \
+  template int64_t depthwise_correlate_bytes<T>(const DepthwiseCorrelation&, int);   \
+  template void depthwise_correlate(const DepthwiseCorrelation&, const T*, const T*, \
                                     const Epilogue<T>&, T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

@@ -36,7 +36,7 @@ struct DepthwiseRow {
   int64_t start_column;  // 0: the same for every column
   T* y;
   int64_t y_column;
-  Finish<T> finish;  // beside y
+  Finish<T> finish;          // beside y
   bool past_caches;          // non-temporal stores; y and y_column are aligned to the vector
   int64_t x_ahead, y_ahead;  // distances to what is prefetched while the row runs; 0: nothing is
 };
@@ -57,7 +57,7 @@ struct DepthwisePlane {
   int64_t w_row, w_column;
   Sum bias;
   T* y;
-  Finish<T> finish;  // beside y
+  Finish<T> finish;     // beside y
   bool between_planes;  // there are planes of the tensor before and after x
   int64_t ahead;        // rows to what is prefetched; 0: nothing is
 };

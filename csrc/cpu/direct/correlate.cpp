@@ -261,8 +261,8 @@ void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue
   });
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template int64_t correlate_workspace_bytes<T>(const Correlation&, int);                       \
+#define INSTANTIATE(T)                                                                           \
+  template int64_t correlate_workspace_bytes<T>(const Correlation&, int);                        \
   template void correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*, void*, \
                           int);
 FASTCONV_FOR_EACH_SUM(INSTANTIATE)

@@ -25,10 +25,18 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
     const T* from = weight + group * s.weight_group + m * s.weight.n;
     const int64_t row = p.channel_lanes ? p.terms.count() : p.weight_row();
     SumOf<T>* to = b.weights + group * p.weight_count() + m * row;
+    const int64_t width = p.panels.width(share), count = min64(M_ALIGNMENT, s.M - m);
     if (p.channel_lanes)
       pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
-      pack_weight_rows(p.rows, s, p.terms, from, min64(M_ALIGNMENT, s.M - m), to, p.weight_row());
+      pack_weight_rows(p.rows, s, p.terms, from, count, to, p.weight_row());
+    for (int64_t i = 0; i < p.chunks.count() && p.product.in_pairs(); ++i) {
+      const TermChunk chunk = p.chunks[i];
+      if (p.channel_lanes)
+        p.product.pair_rows(chunk.count, width, width, to + chunk.k * width);
+      else
+        p.product.pair_columns(count, chunk.count, p.weight_row(), to + chunk.k);
+    }
   });
 }
 
@@ -76,6 +84,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
                        const Finishing<T>& finishing, bool with_bias) {
   const Correlation& s = p.s;
   pack_pixel_rows(p.rows, s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
+  p.product.pair_columns(job.count, chunk.count, chunk.count, patches);
   const SumOf<T>* weights = b.weights + job.group * p.weight_count();
   const int64_t first = job.share * p.panels.panels / p.m_shares;
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
@@ -92,7 +101,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
                                      chunk.k > 0};
     if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
     if (!p.direct_to_y()) {
-      multiply_strided(p.k, width / p.lanes, job.count, product);
+      p.product.multiply(width / p.lanes, job.count, product);
       continue;
     }
     if constexpr (!IS_WIDENED<T>) {
@@ -100,7 +109,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
       for_each_span(s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
         product.a = patches + at * chunk.count;
         product.c = y + span.n * s.y.n + span.i * s.y.h + span.j * s.y.w + job.group * s.M + m;
-        multiply_strided(p.k, width / p.lanes, span.count, product);
+        p.product.multiply(width / p.lanes, span.count, product);
         finishing.in_place(p.rows, width, 1, span.count, product.c, s.y);
       });
     }
@@ -116,6 +125,7 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
     const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
     pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
                    patches + at * chunk.count, thread);
+    p.product.pair_rows(chunk.count, padded, padded, patches + at * chunk.count);
   }
   const int64_t a_row = p.weight_row();
   const SumOf<T>* a = b.weights + job.group * p.weight_count();
@@ -135,7 +145,7 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
                                        p.c_row(),
                                        chunk.k > 0};
       if (bias) product.row_start = bias + job.group * p.s.M + job.m + at_m;
-      multiply_strided(p.k, vectors, min64(M_BLOCK, job.M - at_m), product);
+      p.product.multiply(vectors, min64(M_BLOCK, job.M - at_m), product);
     }
 }
 
@@ -228,8 +238,10 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   const Finishing<T> none({}, y);
   parallel_jobs(threads, even.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(even, i);
-    const SumOf<T>* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, none, thread);
-    const SumOf<T>* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, none, thread);
+    const SumOf<T>* first =
+        sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, none, thread);
+    const SumOf<T>* second =
+        sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, none, thread);
     const int64_t row = even.c_row();
     T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
     for_each_span(s[0], job.p, job.count, [&](const PixelSpan& span, int64_t at) {
@@ -239,12 +251,12 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   });
 }
 
-#define INSTANTIATE(T)                                                                            \
-  template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                              \
-  template void gemm_correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*,    \
-                               void*, int);                                                       \
-  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);     \
-  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*,  \
+#define INSTANTIATE(T)                                                                           \
+  template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                             \
+  template void gemm_correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*,   \
+                               void*, int);                                                      \
+  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);    \
+  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*, \
                                     void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

@@ -177,8 +177,8 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight,
   });
 }
 
-#define INSTANTIATE(T)                                                                         \
-  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                      \
+#define INSTANTIATE(T)                                                                          \
+  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                       \
   template void small_map_correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, \
                                     T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)

@@ -8,6 +8,7 @@
 #include "../common/workspace.h"
 #include "../simd/table.h"
 #include "gemm.h"
+#include "pairs/table.h"
 #include "patches.h"
 #include "product.h"
 
@@ -32,6 +33,7 @@ struct GemmWeightSchedule {
   const Correlation s;
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
+  const GemmProduct<T> product;
   const RowKernels<Sum>& sums = row_kernels<Sum>(isa());
   int threads;
   int64_t lanes, panel;  // elements of a vector, the most elements of a panel
@@ -127,8 +129,11 @@ void pack_chunk(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b, co
   const int64_t panels = p.panels.panels, at = job / (s.groups * panels);
   const int64_t group = job / panels % s.groups, m = p.panels.first(job % panels);
   const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
+  const int64_t width = p.panels.width(job % panels);
+  SumOf<T>* to = b.grad_y_panel(p, at, group, m);
   pack_grad_y(p, grad_y + (group * s.M + m) * s.y.c, p0, count, p.panels.columns(job % panels),
-              p.panels.width(job % panels), b.grad_y_panel(p, at, group, m));
+              width, to);
+  p.product.pair_rows(count, width, width, to);
 }
 
 // Adds the products of one slice of a stretch to its c.
@@ -147,10 +152,13 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
   for (int64_t at = slice * length / p.slices; at < end; ++at, add = true) {
     const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
     const T* x = io.x + group * s.C * s.x.c;
-    if (p.pixels_inner)
+    if (p.pixels_inner) {
       pack_term_rows(p.k, s, b.tables, terms, x, p0, count, count, p.chunk, patches, thread);
-    else
+      p.product.pair_columns(terms.count, count, p.chunk, patches);
+    } else {
       pack_pixel_rows(p.rows, s, b.tables, terms, x, p0, count, terms.count, patches);
+      p.product.pair_rows(count, terms.count, terms.count, patches);
+    }
     StridedProduct<SumOf<T>> product{count, nullptr, 0, 0, nullptr, 0, nullptr, p.width(), add};
     for (int64_t panel = 0; panel < p.panels.panels; ++panel) {
       const int64_t m = p.panels.first(panel), vectors = p.panels.width(panel) / p.lanes;
@@ -160,13 +168,13 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
       product.a_row = p.pixels_inner ? p.chunk : 1;
       product.a_step = p.pixels_inner ? 1 : terms.count;
       product.c = c + terms.k * p.width() + m;
-      multiply_strided(p.k, vectors, terms.count, product);
+      p.product.multiply(vectors, terms.count, product);
       if (block > 0 || !io.grad_bias) continue;
       product.a = b.ones;
       product.a_row = 0;
       product.a_step = 1;
       product.c = c + p.terms.count() * p.width() + m;
-      multiply_strided(p.k, vectors, 1, product);
+      p.product.multiply(vectors, 1, product);
     }
   }
 }
@@ -238,6 +246,7 @@ void gemm_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void*
   const GemmWeightArrays<T> b(p, workspace);
   b.tables.fill(p.s);
   for (int64_t i = 0; i < p.chunk; ++i) b.ones[i] = 1;
+  p.product.pair_columns(1, p.chunk, p.chunk, b.ones);
   for (int64_t first = 0; first < p.chunks; first += p.stretch) {
     const int64_t length = min64(p.stretch, p.chunks - first);
     parallel_jobs(p.threads, length * p.s.groups * p.panels.panels,

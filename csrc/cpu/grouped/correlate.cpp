@@ -255,10 +255,10 @@ void grouped_correlate(const GroupedCorrelation& s, const T* in, const T* w,
   });
 }
 
-#define INSTANTIATE(T)                                                                              \
-  template int64_t grouped_correlate_bytes<T>(const GroupedCorrelation&, int);                      \
-  template void grouped_correlate(const GroupedCorrelation&, const T*, const T*, const Epilogue<T>&, \
-                                  T*, void*, int);
+#define INSTANTIATE(T)                                                           \
+  template int64_t grouped_correlate_bytes<T>(const GroupedCorrelation&, int);   \
+  template void grouped_correlate(const GroupedCorrelation&, const T*, const T*, \
+                                  const Epilogue<T>&, T*, void*, int);
 FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -153,8 +153,7 @@ void finish_rows(const FinishedRows<T>& f) {
 template <class T>
 void every_second(int64_t count, const T* __restrict__ in, T* __restrict__ out) {
   int64_t i = 0;
-  for (; i + LANES<T> < count; i += LANES<T>)
-    store(out + i, even_lanes<T>(load(in + 2 * i), load(in + 2 * i + LANES<T>)));
+  for (; i + LANES<T> < count; i += LANES<T>) store(out + i, load_even(in + 2 * i));
   for (; i < count; ++i) out[i] = in[2 * i];
 }
 
