@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include <limits>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -102,9 +103,18 @@ void bind_filter_cache(py::module_& m) {
 
 void bind_conv2d(py::module_& m) {
   using runtime::PathAnswer;
-  m.def("conv2d_forward", &conv2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
-        py::arg("w"), py::arg("bias"), py::arg("y"), py::arg("threads"), py::arg("path") = "",
-        py::arg("cache_filters") = false);
+  constexpr double INFINITE = std::numeric_limits<double>::infinity();
+  m.def(
+      "conv2d_forward",
+      [](int dtype, const Conv2dShape& shape, Buffer x, Buffer w, Buffer bias, Buffer y,
+         int threads, const std::string& path, bool cache_filters, Buffer addend, double lowest,
+         double highest) {
+        conv2d_forward(dtype, shape, x, w, {bias, addend, lowest, highest}, y, threads, path,
+                       cache_filters);
+      },
+      py::arg("dtype"), py::arg("shape"), py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("y"),
+      py::arg("threads"), py::arg("path") = "", py::arg("cache_filters") = false,
+      py::arg("addend") = py::none(), py::arg("lowest") = -INFINITE, py::arg("highest") = INFINITE);
   m.def("conv2d_backward_input", &conv2d_backward_input, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("w"), py::arg("grad_x"), py::arg("threads"),
         py::arg("path") = "");

@@ -76,7 +76,7 @@ void run(const std::string& direction, const Conv2dShape& s, T* x, T* w, T* y, i
   } else if (forward || direction == "backward_input") {
     const auto conv = forward ? cpu::winograd_forward(s) : cpu::winograd_backward_input(s);
     void* space = runtime::workspace(cpu::winograd_workspace_bytes<T>(conv, threads, false));
-    const cpu::WinogradBuffers<T> buffers{forward ? x : y, w, nullptr, forward ? y : x, nullptr};
+    const cpu::WinogradBuffers<T> buffers{forward ? x : y, w, {}, forward ? y : x, nullptr};
     cpu::winograd<T>(conv, buffers, space, threads, seconds.data());
   } else {
     throw std::invalid_argument("no direction is named '" + direction + "'");

@@ -33,9 +33,9 @@ const EntryPoints& entry_points() {
       [](const int64_t* x, const int64_t* output, bool last) {
         return runtime::make_adaptive_shape(quad(x), pair(output), last);
       },
-      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
+      [](const Call& c, Buffer x, Buffer w, const EpilogueBuffers& epilogue, Buffer y, int threads,
          bool cache_filters) {
-        runtime::conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", cache_filters);
+        runtime::conv2d_forward(number(c), c.conv, x, w, epilogue, y, threads, "", cache_filters);
       },
       [](const Call& c, Buffer grad_y, Buffer w, Buffer grad_x, int threads) {
         runtime::conv2d_backward_input(number(c), c.conv, grad_y, w, grad_x, threads, "");

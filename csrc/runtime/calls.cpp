@@ -5,6 +5,8 @@
 #include "conv2d.h"
 #include "verbose.h"
 
+#include <stdexcept>
+
 namespace fastconv::runtime {
 namespace {
 
@@ -29,18 +31,30 @@ class LongCall {
   void* begun;
 };
 
+// A bound as the tensor's type holds it, as torch's clamp takes it.
+template <class T>
+SumOf<T> checked_bound(double bound) {
+  if (bound != bound) throw std::invalid_argument("a bound of the result is not a number");
+  return static_cast<SumOf<T>>(T(static_cast<SumOf<T>>(bound)));
+}
+
 }  // namespace
 
 void set_around_long_calls(AroundLongCalls functions) { around_long_calls = functions; }
 
-void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer bias, Buffer y,
-                    int threads, const std::string& path, bool cache_filters) {
+void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w,
+                    const EpilogueBuffers& epilogue, Buffer y, int threads, const std::string& path,
+                    bool cache_filters) {
   const cpu::Context context = checked_context(threads);
   with_element(checked_dtype(dtype), [&](auto zero) {
     using T = decltype(zero);
     const ForwardBuffers<T> io{
-        checked<const T>("x", x, s.x_count()), checked<const T>("w", w, s.w_count()),
-        checked<const T>("bias", bias, s.OC, true), checked_output<Cpu, T>("y", y, s.y_count())};
+        checked<const T>("x", x, s.x_count()),
+        checked<const T>("w", w, s.w_count()),
+        {checked<const T>("bias", epilogue.bias, s.OC, true),
+         checked<const T>("addend", epilogue.addend, s.y_count(), true),
+         checked_bound<T>(epilogue.lowest), checked_bound<T>(epilogue.highest)},
+        checked_output<Cpu, T>("y", y, s.y_count())};
     const LongCall running(s.multiply_adds());
     run_conv2d<Cpu>("conv2d forward", s, io, context, path, cache_filters);
   });
