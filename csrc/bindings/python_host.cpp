@@ -70,7 +70,8 @@ int thread_count() {
 
 py::object run_conv2d(const Plan& plan, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
-  entry_points().conv2d(plan.call, x, w, bias, buffer_of(y.ptr()), thread_count(), cache_filters);
+  entry_points().conv2d(plan.call, x, w, {bias, {}}, buffer_of(y.ptr()), thread_count(),
+                        cache_filters);
   return y;
 }
 

@@ -22,6 +22,8 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     MaxPool2dBackward,
 )
+from fastconv.core.cpu import check_addend
+from fastconv.core.decompositions import end_of_fused
 from fastconv.core.extension import torch_library
 from fastconv.core.tensors import unwatched
 
@@ -61,6 +63,13 @@ def _register(operator: ops.Operator, function: Callable) -> None:
 @_differentiable
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     return Conv2d.apply(x, w, bias, (stride, padding, dilation, groups))
+
+
+@_differentiable
+def conv2d_fused(x, w, bias, addend, lowest, highest, *args_and_cache):
+    y = Conv2d.apply(x, w, bias, args_and_cache[:4])
+    check_addend(addend, y.shape)
+    return end_of_fused(y, addend, lowest, highest)
 
 
 @_differentiable

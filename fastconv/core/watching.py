@@ -42,6 +42,8 @@ class _Watch(TorchDispatchMode):
         if namespace == "fastconv" and name in _OURS:
             count = _OURS[name].tensors
             self._add(name, args[:count], args[count:])
+        elif namespace == "fastconv" and name == "conv2d_fused":
+            self._add("conv2d", args[:3], args[6:])
         elif namespace == "fastconv" and name == "conv2d_backward_input":
             self._add_transposed(*args[:3], args[3:7], args[7])
         elif ours := _ATEN.get(f"{namespace}::{name}"):

@@ -106,13 +106,24 @@ class Conv:
             return case.OC // case.groups * case.KH * case.KW
         return case.N * shape.OH * shape.OW
 
-    def run(self, direction: str, path: str, threads: int = 2) -> dict[str, torch.Tensor]:
+    def run(
+        self,
+        direction: str,
+        path: str,
+        threads: int = 2,
+        addend: torch.Tensor | None = None,
+        **bounds: float,
+    ) -> dict[str, torch.Tensor]:
+        """`addend`, and the bounds lowest and highest: the epilogue of forward."""
         case, (x_last, w_last, y_last) = self.case, self.last
         dtype, shape = NUMBERS[self.dtype], self.shape
         if direction == "forward":
             y = unwritten(self.y_size, self.dtype)
+            if addend is not None:
+                added = in_memory(addend, y_last)
+                bounds["addend"] = buffer(added)
             _C.conv2d_forward(dtype, shape, buffer(self.x), buffer(self.w), buffer(self.bias),
-                              buffer(y), threads, path)  # fmt: skip
+                              buffer(y), threads, path, **bounds)  # fmt: skip
             return {"forward": from_memory(y, self.y_size, y_last)}
         if direction == "backward_input":
             grad_x = unwritten(case.input_size, self.dtype)

@@ -47,7 +47,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  depthwise_correlate(depthwise_forward(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  depthwise_correlate(depthwise_forward(s), b.x, b.w, b.epilogue, b.y, workspace, context.threads);
   return true;
 }
 
@@ -58,7 +58,7 @@ int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  depthwise_correlate<T>(depthwise_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace,
+  depthwise_correlate<T>(depthwise_backward_input(s), b.grad_y, b.w, {}, b.grad_x, workspace,
                          context.threads);
   return true;
 }

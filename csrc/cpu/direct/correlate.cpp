@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
@@ -219,12 +220,13 @@ int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
 }
 
 template <class T>
-void correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
+void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue<T>& epilogue, T* y,
                void* workspace, int threads) {
   if (s.M * s.h.outputs * s.w.outputs == 0) return;
   const CorrelationSchedule<T> p(s, threads);
   const CorrelationArrays<T> b(p, workspace);
-  pack_weights(p, weight, bias, b);
+  const Finishing<T> finishing(epilogue, y);
+  pack_weights(p, weight, epilogue.bias, b);
   fill_tap_offsets(p.band, b.tap);
   if (!p.by_channel) fill_vector_tables(p, b);
 
@@ -254,13 +256,15 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
                    PixelTile<T>{taps, b.tap, w, panel_bias, packed, nullptr, panel_y, nullptr,
                                 nullptr, 0, channels, 0},
                    rows, scratch);
+      finishing.in_place(p.k, channels, rows, s.w.outputs, panel_y, s.y);
     }
   });
 }
 
-#define INSTANTIATE(T)                                                    \
-  template int64_t correlate_workspace_bytes<T>(const Correlation&, int); \
-  template void correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int);
+#define INSTANTIATE(T)                                                                           \
+  template int64_t correlate_workspace_bytes<T>(const Correlation&, int);                        \
+  template void correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*, void*, \
+                          int);
 FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -17,7 +17,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  correlate(forward_correlation(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  correlate(forward_correlation(s), b.x, b.w, b.epilogue, b.y, workspace, context.threads);
   return true;
 }
 
@@ -40,7 +40,7 @@ template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
   for_each_phase(s, [&](const PhaseCorrelation& p) {
-    correlate<T>(p.correlation, b.grad_y, b.w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
+    correlate<T>(p.correlation, b.grad_y, b.w + p.weight_offset, {}, b.grad_x + p.x_offset,
                  workspace, context.threads);
   });
   return true;

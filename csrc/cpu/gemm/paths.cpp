@@ -35,8 +35,8 @@ WhyNot supports_small_map(const Conv2dShape& s) {
 template <class T>
 struct Engine {
   int64_t (*bytes)(const Correlation&, int threads);
-  void (*run)(const Correlation&, const T* x, const T* weight, const T* bias, T* y, void* workspace,
-              int threads);
+  void (*run)(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
+              void* workspace, int threads);
   bool pairs;  // phases of backward_input may run in pairs
 };
 template <class T>
@@ -52,7 +52,8 @@ template <class T, const Engine<T>& ENGINE>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
   const ClippedCorrelation c = clipped(forward_correlation(s));
-  ENGINE.run(c.correlation, b.x, b.w + c.weight_offset, b.bias, b.y, workspace, context.threads);
+  ENGINE.run(c.correlation, b.x, b.w + c.weight_offset, b.epilogue, b.y, workspace,
+             context.threads);
   return true;
 }
 
@@ -120,7 +121,7 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
   for_each_call(
       s, ENGINE.pairs,
       [&](const PhaseCorrelation& p) {
-        ENGINE.run(p.correlation, b.grad_y, w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
+        ENGINE.run(p.correlation, b.grad_y, w + p.weight_offset, {}, b.grad_x + p.x_offset,
                    workspace, context.threads);
       },
       [&](const PhaseCorrelation& even, const PhaseCorrelation& odd) {

@@ -40,20 +40,6 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
   return rows_fit(rows, s.IW + s.OW(), s.group_OC()) ? HOLDS : TOO_LARGE;
 }
 
-// A matrix product of one group fills vectors from 16 channels on.
-WhyNot is_profitable(const Conv2dShape& s) {
-  constexpr int64_t MOST_CHANNELS = 8;  // in and out of a group
-  if (s.groups < 2) return "there are no groups";
-  return max64(s.group_IC(), s.group_OC()) <= MOST_CHANNELS ? HOLDS
-                                                            : "groups have more than 8 channels";
-}
-// The first layer of a net: its few channels are read where they lie, and nothing is packed.
-WhyNot is_forward_profitable(const Conv2dShape& s) {
-  constexpr int64_t FEW_INPUTS = 4;
-  const bool first_layer = s.groups == 1 && s.IC <= FEW_INPUTS && s.x_channels_last;
-  return first_layer && s.stride_w > 1 ? HOLDS : is_profitable(s);
-}
-
 template <class T>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
   return grouped_correlate_bytes<T>(grouped_forward(s), context.threads);
@@ -61,7 +47,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  grouped_correlate(grouped_forward(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  grouped_correlate(grouped_forward(s), b.x, b.w, b.epilogue, b.y, workspace, context.threads);
   return true;
 }
 
@@ -72,7 +58,7 @@ int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  grouped_correlate<T>(grouped_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace,
+  grouped_correlate<T>(grouped_backward_input(s), b.grad_y, b.w, {}, b.grad_x, workspace,
                        context.threads);
   return true;
 }
@@ -84,15 +70,14 @@ Path<ForwardBuffers<T>> grouped_forward_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<ForwardBuffers<T>>("grouped");
   else
-    return {"grouped", supports_forward<T>, is_forward_profitable, forward_bytes<T>,
-            run_forward<T>};
+    return {"grouped", supports_forward<T>, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> grouped_backward_input_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardInputBuffers<T>>("grouped");
   else
-    return {"grouped", supports_backward_input<T>, is_profitable, backward_input_bytes<T>,
+    return {"grouped", supports_backward_input<T>, always, backward_input_bytes<T>,
             run_backward_input<T>};
 }
 template <class T>
@@ -100,8 +85,8 @@ Path<BackwardWeightBuffers<T>> grouped_backward_weight_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardWeightBuffers<T>>("grouped");
   else
-    return weight_path<T, grouped_weight_bytes<T>, grouped_weight<T>>(
-        "grouped", supports_forward<T>, is_profitable);
+    return weight_path<T, grouped_weight_bytes<T>, grouped_weight<T>>("grouped",
+                                                                      supports_forward<T>, always);
 }
 
 #define INSTANTIATE(T)                                                  \

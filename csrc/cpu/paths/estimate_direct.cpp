@@ -60,7 +60,8 @@ struct DirectCounts {
         s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
     const double weights = double(s.groups) * s.M * terms;
     t[flat ? PACKED : GATHERED] += weight * weights;
-    if (flat && weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weight * weights;
+    t[FAR_LINE] += weight * far_lines(weight_bytes(s, m.bytes));
+    t[READ_AGAIN] += weight * far_lines(weights * m.bytes, double(s.N) * band.bands());
     const bool by_channel = channel_lanes(s, k, m.lanes);
     if (by_channel)
       channel_tiles(s, images * I, terms, t);
@@ -119,6 +120,7 @@ struct DirectCounts {
     else
       t[GRAD_TURNED] += pixels * s.group_OC();
     t[s.w_channels_last ? GATHERED : PACKED] += double(s.w_count());
+    t[FAR_LINE] += far_lines(double(s.w_count()) * m.bytes, 1.0 + shares);  // grad_w, shares
   }
 };
 

@@ -73,8 +73,8 @@ struct GemmCounts {
     const Terms terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1};
     if (pixels == 0) return;
     weight *= G;
-    t[CALL] += weight / G;
     const int64_t chunks = TermChunks(terms, longest).count();
+    const double packed = double(G) * s.M * terms.count() * m.bytes;  // weights
     const int64_t shares = ceil_div(s.M, M_SHARE), blocks = ceil_div(pixels, BLOCK_PIXELS);
     if (channel_lanes) {
       const int64_t vectors = ceil_div(s.M, m.lanes);
@@ -98,6 +98,7 @@ struct GemmCounts {
         t[GATHERED] += weight * shares * pixels * terms.count();
       }
       t[PACKED] += weight * s.M * terms.count();
+      t[FAR_LINE] += weight / G * (far_lines(weight_bytes(s, m.bytes)) + far_lines(packed, blocks));
       if (s.weight.n == 1) t[WEIGHT_RUN] += weight * terms.count() * ceil_div(vectors, 3);
       return;
     }
@@ -112,11 +113,14 @@ struct GemmCounts {
     t[RESULT] += weight * s.M * vectors * chunks;
     pack_rows(s, terms.count(), terms.taps, pixels, panel, weight * shares, t);
     const double weights = weight * s.M * terms.count();
+    const double panels = double(ceil_div(pixels, panel));
     if (!weight_rows_in_place(s, terms)) {
       t[PACKED] += weights;
+      t[FAR_LINE] += weight / G * (far_lines(weight_bytes(s, m.bytes)) + far_lines(packed, panels));
       if (s.weight.n == 1) t[WEIGHT_RUN] += weights / RUN;
-    } else if (s.weight.n * m.bytes % PAGE_BYTES == 0) {
-      t[PAGE_WEIGHT] += weights * ceil_div(pixels, panel);
+    } else {
+      t[FAR_LINE] += weight / G * far_lines(weight_bytes(s, m.bytes), panels);
+      if (s.weight.n * m.bytes % PAGE_BYTES == 0) t[PAGE_WEIGHT] += weights * panels;
     }
   }
 
@@ -129,7 +133,6 @@ struct GemmCounts {
     const int64_t chunk = min64(longest, round_up(pixels, m.lanes));
     const int64_t chunks = ceil_div(pixels, chunk), vectors = ceil_div(s.M, m.lanes);
     const int64_t of_block = ceil_div(terms.count(), blocks);
-    t[CALL] += 1;
     t[SLOT] += double(G) * pixels * terms.count() / of_block * slots_of_panels(of_block, s.M);
     t[PRODUCT] += double(G) * chunks * blocks * ceil_div(vectors, 3);
     t[RESULT] += double(G) * chunks * terms.count() * vectors;
@@ -144,6 +147,7 @@ struct GemmCounts {
       t[COPY] += double(G) * pixels * ceil_div(vectors, 3);
     }
     t[PACKED] += double(G) * terms.count() * s.M;
+    t[FAR_LINE] += far_lines(double(G) * terms.count() * s.M * m.bytes, 2);  // sums, grad_w
     // Runs of weights that are written at once.
     const int64_t runs =
         s.weight.c == 1 ? terms.taps : ceil_div(s.C, max64(1, WEIGHT_TERMS / terms.taps));
@@ -166,7 +170,10 @@ Estimate estimate_gemm(const Conv2dShape& s) {
   if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
   if (DIRECTION == Direction::backward_input) {
     const double weights = double(s.w_count());
-    if (turns_filters(s)) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
+    if (turns_filters(s)) {
+      t[TURNED] += weights;
+      t[FAR_LINE] += far_lines(weights * sizeof(T), 2);
+    }
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
       counts.correlation(phase_correlation(s, turned_strides(s), r_h, r_w).correlation, weight, t);
     });

@@ -50,14 +50,15 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
     of_term += (blocks - 1) * slots(block, width) + slots(s.M - (blocks - 1) * block, width);
   }
   const int64_t sums = ceil_div(s.C, LONGEST_SUM);
-  t[CALL] += weight;
   t[PRODUCT] += G * seen * sums * blocks * images.panels;
   t[SLOT] += G * s.C * seen * of_term;
   t[RESULT] += G * (seen * sums + 2.0 * pixels) * s.M * vectors;
   if (!in_place) t[PACKED] += G * s.M * s.C * taps;
+  t[FAR_LINE] += weight * far_lines(weight_bytes(s, m.bytes), images.panels);
   t[IN] += G * s.C * s.h.source * s.w.source * vectors * m.lanes;
   // Neighbours in a vector of images then fall into the same few lines of every cache.
   const bool rows_apart = s.y.c != 1 && s.y.w != 1;
+  if (s.y.w > 1 && s.y.c > 1) t[APART] += G * s.M * pixels * s.N;
   if (rows_apart && s.y.n * m.bytes % PAGE_BYTES == 0) t[FAR] += G * s.M * pixels * s.N;
 }
 
@@ -71,7 +72,10 @@ Estimate estimate_small_map(const Conv2dShape& s) {
     t[BEGUN] += double(s.OC) * s.OH() * s.OW() * round_up(s.N, Machine::of<T>().lanes);
   } else {
     const double weights = double(s.w_count());
-    if (turns_filters(s)) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
+    if (turns_filters(s)) {
+      t[TURNED] += weights;
+      t[FAR_LINE] += far_lines(weights * sizeof(T), 2);
+    }
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
       count_correlation<T>(phase_correlation(s, turned_strides(s), r_h, r_w).correlation, weight,
                            t);

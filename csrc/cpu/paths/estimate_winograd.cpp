@@ -3,6 +3,7 @@
 #include "../gemm/product.h"
 #include "../winograd/across_channels.h"
 #include "../winograd/across_tiles.h"
+#include "../winograd/weight_across_tiles.h"
 #include "estimates.h"
 
 namespace fastconv::cpu {
@@ -11,12 +12,9 @@ namespace {
 using namespace winograd_work;
 using Times = double[KINDS];
 
-// Whether lanes are tiles (AcrossTiles and WeightAcrossTiles say so of themselves).
-bool lanes_are_tiles(const WinogradConv& c, int64_t lanes, bool backward_weight) {
-  const int64_t out = outputs_of_tile(c.K), columns = ceil_div(c.OW, out);
-  const int64_t tiles = c.N * ceil_div(c.OH, out) * columns;
-  return c.x.w == 1 && c.y.w == 1 && columns > 1 && tiles >= 2 * lanes &&
-         8 * tiles >= 7 * round_up(tiles, lanes) && (!backward_weight || tiles >= WINOGRAD_PART);
+template <class T>
+bool lanes_are_tiles(const WinogradConv& c, bool backward_weight) {
+  return backward_weight ? WeightAcrossTiles<T>::supports(c) : AcrossTiles<T>::supports(c);
 }
 
 // Slots of one term of a product, `rows` rows by panels of at most `most` vectors of `columns`.
@@ -51,7 +49,7 @@ void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
   const double c_vectors = double(ceil_div(c.C, m.lanes)),
                m_vectors = double(ceil_div(c.M, m.lanes));
   constexpr int64_t MOST = ProductKernels<Sum>::TILE_VECTORS, CHANNEL_MOST = MOST - 1;
-  if (lanes_are_tiles(c, m.lanes, backward_weight)) {
+  if (lanes_are_tiles<T>(c, backward_weight)) {
     const double vectors = double(ceil_div(tiles, m.lanes));
     if (backward_weight)
       t[SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, MOST);
