@@ -58,10 +58,12 @@ template <class Fragment, class T>
 __device__ __forceinline__ void load_tile(Fragment& fragment, const T* from, int step) {
   nvcuda::wmma::load_matrix_sync(
       fragment, reinterpret_cast<const typename TensorType<T>::Stored*>(from), step);
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800  // below, mma.h has no TF32
   if constexpr (std::is_same_v<T, float>)
 #pragma unroll
     for (int i = 0; i < fragment.num_elements; ++i)
       fragment.x[i] = nvcuda::wmma::__float_to_tf32(fragment.x[i]);
+#endif
 }
 
 template <bool rows>

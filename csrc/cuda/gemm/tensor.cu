@@ -15,7 +15,7 @@ namespace fastconv::cuda {
 namespace {
 
 template <class T, bool weight_k>
-__global__ void __launch_bounds__(TENSOR_THREADS)
+__global__ void __launch_bounds__(TENSOR_THREADS, TENSOR_BLOCKS)
     tensor_product(Gather g, int64_t tiles_n, const T* __restrict__ in,
                    const T* __restrict__ weight, const T* __restrict__ bias, T* __restrict__ out) {
   FC_BLOCK(TENSOR_THREADS);

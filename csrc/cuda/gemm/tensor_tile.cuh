@@ -11,6 +11,9 @@ namespace fastconv::cuda {
 
 constexpr int TENSOR_THREADS = 128, TENSOR_TILE = 64, WARP_TILE = 32;
 constexpr int SUMS_PITCH = TENSOR_TILE + 4;
+// Blocks that a multiprocessor holds at least, as the shared memory of sm_90 allows: 128 registers.
+// Without a number ptxas aims at 80 there, and spills.
+constexpr int TENSOR_BLOCKS = 4;
 
 // Elements of a 16-byte copy, and of a step along k.
 template <class T>
