@@ -91,8 +91,11 @@ struct TileSums {
   __device__ __forceinline__ void add(const A& a, const B& b) {
     nvcuda::wmma::mma_sync(fragment, a.fragment, b.fragment, fragment);
   }
+  // As to[row][column] or, BY_COLUMNS, as to[column][row].
+  template <bool BY_COLUMNS>
   __device__ __forceinline__ void store(float* to, int step) const {
-    nvcuda::wmma::store_matrix_sync(to, fragment, step, nvcuda::wmma::mem_row_major);
+    nvcuda::wmma::store_matrix_sync(
+        to, fragment, step, BY_COLUMNS ? nvcuda::wmma::mem_col_major : nvcuda::wmma::mem_row_major);
   }
 };
 
@@ -181,10 +184,11 @@ struct TileSums {
     };
     simt::warp_meeting(0xffffffffu, &given, multiply, nullptr, place);
   }
+  template <bool BY_COLUMNS>
   void store(float* to, int step) const {
     for (int i = 0; i < RESULTS; ++i) {
-      const int e = simt::lane() + simt::WARP * i;
-      to[e / 16 * step + e % 16] = at[i];
+      const int e = simt::lane() + simt::WARP * i, row = e / 16, column = e % 16;
+      to[BY_COLUMNS ? column * step + row : row * step + column] = at[i];
     }
   }
 };

@@ -8,7 +8,7 @@
 #include "gemm.h"
 
 #include "../common/partials.cuh"
-#include "pixels.cuh"
+#include "../common/pixels.cuh"
 #include "tensor_tile.cuh"
 
 namespace fastconv::cuda {
