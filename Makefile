@@ -6,14 +6,17 @@
 # make lint    clang-format and ruff
 # make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts
 # make docs    the documentation site in build/site; docs-serve: the same at 127.0.0.1:8000, rebuilt while pages are edited
+# make wheel-check  a source distribution, a wheel from it, repaired, and tried without a compiler; ARGS="--torch 2.13.0 --torch 2.14.1"
+# make test-standalone  builds fastconv._standalone and runs a package of AOTInductor in a program without Python
 # make report  README, tables and pictures from the newest committed result of make bench
 PYTHON ?= python3
 VENV ?= .venv
 DOCS_VENV ?= build/docs-venv
+WHEEL_VENV ?= build/wheel-venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc -path csrc/cuda -prune -o \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) -print) setup.py pyproject.toml
 
-.PHONY: train test test-cuda-sweep test-isa-sweep gpu-check lint bench bench-quick docs docs-serve report build clean
+.PHONY: train test test-cuda-sweep test-isa-sweep test-standalone gpu-check wheel-check lint bench bench-quick docs docs-serve report build clean
 
 train: build
 	$(BIN)/fastconv train $(ARGS)
@@ -31,6 +34,13 @@ gpu-check:
 
 test-isa-sweep: build
 	FASTCONV_ISA_SWEEP=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 tests/kernels/test_isa.py $(ARGS)
+
+test-standalone: build
+	FASTCONV_STANDALONE=1 $(BIN)/python setup.py build_ext --inplace
+	$(BIN)/python -m pytest -q tests/torch/test_standalone.py $(ARGS)
+
+wheel-check: $(WHEEL_VENV)/.requirements
+	$(WHEEL_VENV)/bin/python tests/support/wheel_check.py $(ARGS)
 
 lint: $(VENV)/.requirements
 	$(BIN)/ruff check .
@@ -69,6 +79,11 @@ $(VENV)/.requirements-bench: $(VENV)/.requirements requirements-bench.txt
 $(DOCS_VENV)/.requirements: requirements-docs.txt
 	$(PYTHON) -m venv $(DOCS_VENV)
 	$(DOCS_VENV)/bin/python -m pip install --quiet -r requirements-docs.txt
+	touch $@
+
+$(WHEEL_VENV)/.requirements: requirements-wheel.txt
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet -r requirements-wheel.txt
 	touch $@
 
 $(VENV)/.built: $(VENV)/.requirements $(SOURCES)

@@ -1,6 +1,7 @@
 """Builds fastconv._C from the C++ files under csrc/ (pybind11, libgomp, no torch): new files need
 no edit here. csrc/torch/ is a library of its own, and so is fastconv._debug, with FASTCONV_DEBUG=1:
-fastconv._C once more, with what only tests and benchmarks need.
+fastconv._C once more, with what only tests and benchmarks need. FASTCONV_STANDALONE=1 builds
+fastconv._standalone, the operators for programs without Python (docs/ecosystem.md).
 
 Where torch is importable its BuildExtension drives ninja, with header dependencies and parallel
 jobs, and csrc/torch/ becomes fastconv._torch, which makes small calls cheaper for that version of
@@ -13,6 +14,7 @@ does where both nvcc and a GPU are, for that GPU alone (docs/cuda.md).
 
 import functools
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -40,11 +42,19 @@ SOURCES = sorted(
     for p in (str(q.relative_to(ROOT)) for q in (ROOT / "csrc").rglob("*.cpp"))
     if not p.startswith("csrc/cuda/")
 )
-TORCH_SOURCES = [p for p in SOURCES if p.startswith("csrc/torch/")]
+STANDALONE_SOURCES = [p for p in SOURCES if p.startswith("csrc/torch/standalone/")]
+TORCH_SOURCES = [p for p in SOURCES if p.startswith("csrc/torch/") and p not in STANDALONE_SOURCES]
 DEBUG_NAMES = {"avx2_wide.cpp", "debug.cpp", "_debug.cpp"}  # of fastconv._debug alone
 COMMON_SOURCES = [
-    p for p in SOURCES if p not in TORCH_SOURCES and Path(p).name not in {"_C.cpp", *DEBUG_NAMES}
+    p
+    for p in SOURCES
+    if not p.startswith("csrc/torch/") and Path(p).name not in {"_C.cpp", *DEBUG_NAMES}
 ]
+# Compiled for other libraries, and linked into fastconv._standalone, too: all that knows no Python.
+SHARED_SOURCES = [
+    p for p in COMMON_SOURCES if not p.startswith("csrc/bindings/") or "entry_points" in p
+] + ["csrc/torch/operators.cpp"]
+GENERATED = ROOT / "build" / "generated"
 DEBUG_SOURCES = [p for p in SOURCES if Path(p).name in DEBUG_NAMES]
 HEADERS = sorted(
     str(p.relative_to(ROOT))
@@ -62,8 +72,11 @@ COMPILE_FLAGS = [
 WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized"]
 LINK_FLAGS = ["-lgomp"]
 
+STANDALONE_NAME = "fastconv._standalone"
 CUDA_NAME = "fastconv._C_cuda"
 CUDA_ARCHS = ["75", "80", "86", "89", "90", "100", "120"]
+CUDA_BINDINGS = ["cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/shapes.cpp",
+                 "runtime/verbose.cpp"]  # fmt: skip
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC", "-Xcompiler",
               "-fvisibility=hidden"]  # fmt: skip
 
@@ -183,7 +196,7 @@ def build_cuda(target: Path, temporary: Path) -> None:
         output = temporary / f"{source.parent.name}-{source.stem}.o"
         jobs.append(([nvcc(), *NVCC_FLAGS, *codes, "-c", str(source), "-o", str(output)], output))
     list_of = ",".join(architectures)
-    for name in ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/verbose.cpp"):
+    for name in CUDA_BINDINGS:
         output = temporary / (name.replace("/", "-") + ".o")
         command = [*compilers()[0], "-fPIC", *COMPILE_FLAGS, *(f"-I{i}" for i in includes)]
         command += [f'-DFASTCONV_CUDA_ARCHITECTURES="{list_of}"', "-c", str(ROOT / "csrc" / name)]
@@ -211,10 +224,8 @@ class CheckedBuildExt(BuildExtension or build_ext):
         super().run()
 
     def _define_torch_extension_name(self, extension) -> None:
-        """torch puts each library's name into its flags. Without it the libraries of the kernels
-        share their object files."""
-        if extension.name == "fastconv._torch":
-            super()._define_torch_extension_name(extension)
+        """torch puts each library's name into its flags. Without it the libraries share their
+        object files."""
 
     def build_extension(self, extension) -> None:
         if extension.name == CUDA_NAME:
@@ -227,6 +238,12 @@ class CheckedBuildExt(BuildExtension or build_ext):
                     raise SystemExit(f"{error}\n\n{CUDA_NAME} was not built.") from None
                 print(f"fastconv builds without {CUDA_NAME}. {error}")
             return
+        if extension.name == STANDALONE_NAME:
+            write = runpy.run_path("csrc/torch/standalone/schemas.py")["write"]
+            write(GENERATED / "schemas.inc")
+            extension.extra_objects = self.compiler.object_filenames(
+                SHARED_SOURCES, output_dir=self.build_temp
+            )
         try:
             super().build_extension(extension)
         except Exception as error:  # ninja's failures are RuntimeErrors
@@ -249,7 +266,19 @@ def kernels(name: str, own_sources: list[str]) -> Pybind11Extension:
     )
 
 
+def with_torch(name: str, sources: list[str], optional: bool) -> Extension:
+    return CppExtension(
+        name,
+        sources,
+        depends=HEADERS,
+        include_dirs=[str(GENERATED)],
+        extra_compile_args=["-O1", "-g0", "-fvisibility=hidden"],
+        optional=optional,
+    )
+
+
 def extensions() -> list:
+    standalone = os.environ.get("FASTCONV_STANDALONE", "0") != "0"
     libraries = [kernels("fastconv._C", ["csrc/bindings/_C.cpp"])]
     if os.environ.get("FASTCONV_DEBUG", "0") != "0":
         libraries.append(kernels("fastconv._debug", DEBUG_SOURCES))
@@ -257,15 +286,16 @@ def extensions() -> list:
     if why_not is None:
         libraries.append(Extension(CUDA_NAME, [], optional=True))
     if not CppExtension:
+        if standalone:
+            raise SystemExit("FASTCONV_STANDALONE=1, but torch cannot be imported.")
         return libraries
-    host = CppExtension(
-        "fastconv._torch",
-        TORCH_SOURCES,
-        depends=HEADERS,
-        extra_compile_args=["-O1", "-g0", "-fvisibility=hidden"],
-        optional=True,
-    )
-    return [*libraries, host]
+    libraries.append(with_torch("fastconv._torch", TORCH_SOURCES, not standalone))
+    if standalone:
+        library = with_torch(STANDALONE_NAME, STANDALONE_SOURCES, False)
+        library.libraries.remove("torch_python")
+        library.extra_link_args += LINK_FLAGS
+        libraries.append(library)
+    return libraries
 
 
 if sys.platform != "linux":

@@ -4,11 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastconv import functional, tools
 from fastconv.conversion import Report, ReportRow, convert, report, revert
-from fastconv.core import (  # noqa: F401  (they register what they know)
-    decompositions,
-    derivatives,
-    fakes,
-)
+from fastconv.core import derivatives  # noqa: F401  (it registers them)
 from fastconv.core.fallbacks import fallbacks, handovers
 from fastconv.explain import explain
 from fastconv.flags import clear_filter_cache, flags

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastconv import functional
-from fastconv.core import arguments, ops
+from fastconv.core import ops
 from fastconv.core.extension import _C
 from fastconv.core.tensors import (
     conv2d_output_size,
@@ -19,6 +19,7 @@ from fastconv.core.tensors import (
     is_output_channels_last,
 )
 from fastconv.core.watching import Call, watched_calls
+from fastconv.functional.dim2 import checked_conv2d
 from fastconv.tables import table
 
 DIRECTIONS = ("forward", "backward_input", "backward_weight")
@@ -235,24 +236,17 @@ def _explain_call(
     dilation: functional.IntOrPair = 1,
     groups: int = 1,
 ) -> dict[str, str]:
-    given = (input, weight) if bias is None else (input, weight, bias)
-    reason = arguments.refusal(*given)
-    if reason is not None:
-        return {"torch": reason}
-    x = input.unsqueeze(0) if input.dim() == 3 else input
-    bias_size = None if bias is None else bias.shape
-    args = arguments.conv2d_args(
-        x.shape, weight.shape, bias_size, stride, padding, dilation, groups
-    )
+    (x, w, b), args, reason = checked_conv2d(input, weight, bias, stride, padding, dilation, groups)
     if args is None:
-        return {"torch": "arguments"}
+        return {"torch": reason}
+    x = x.unsqueeze(0) if x.dim() == 3 else x
     number, threads = _dtype_number(x.dtype), torch.get_num_threads()
-    shape = _shape_of(x, weight, args)
+    shape = _shape_of(x, w, args)
     said = {}
     for direction in DIRECTIONS:
         workspace = _C.conv2d_workspace_bytes(direction, number, shape, threads)
         said[direction] = f"{path_and_why(direction, number, shape)[0]}, {workspace} bytes"
-    if not functional.tracked(*given) and ops.caches_filters(weight):
+    if w is weight and not functional.tracked(x, w, b) and ops.caches_filters(w):
         workspace, filters = _C.conv2d_bytes_with_cached_filters(number, shape, threads)
         if filters:
             path, _ = path_and_why("forward", number, shape)

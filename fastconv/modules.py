@@ -4,6 +4,7 @@ Same constructors, initial values from the same seed, state_dict, repr and pickl
 torch.nn parents.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,10 +14,13 @@ from fastconv import functional
 from fastconv.modules_same import SameSize
 
 F = torch.nn.functional
+Pooled = Tensor | tuple[Tensor, Tensor]
 
 
 class Layer:
-    """What all layers share."""
+    """What all layers share. A layer names its function of fastconv.functional."""
+
+    _function: Callable[..., Any]
 
     if TYPE_CHECKING:  # of torch.nn.Module it says Any
 
@@ -30,7 +34,60 @@ class Layer:
         )
 
 
-class Conv1d(Layer, torch.nn.Conv1d):
+class Convolution(Layer):
+    """What Conv1d, Conv2d and Conv3d add to torch.nn's."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            amounts, padding = self._reversed_padding_repeated_twice, 0
+            input = F.pad(input, amounts, mode=self.padding_mode)
+        return self._function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+
+class MaxPool(Layer):
+    """What MaxPool1d, MaxPool2d and MaxPool3d add to torch.nn's."""
+
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
+
+    def forward(self, input: Tensor) -> Pooled:
+        return self._function(
+            input, self.kernel_size, self.stride, self.padding, self.dilation,
+            ceil_mode=self.ceil_mode, return_indices=self.return_indices,
+        )  # fmt: skip
+
+
+class AvgPool(Layer):
+    """What AvgPool2d and AvgPool3d add to torch.nn's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+            self.count_include_pad, self.divisor_override,
+        )  # fmt: skip
+
+
+class AdaptiveMaxPool(Layer):
+    """What AdaptiveMaxPool1d and AdaptiveMaxPool2d add to torch.nn's."""
+
+    if TYPE_CHECKING:  # a Tensor, or two with return_indices
+
+        def __call__(self, input: Tensor) -> Any: ...
+
+    def forward(self, input: Tensor) -> Pooled:
+        return self._function(input, self.output_size, return_indices=self.return_indices)
+
+
+class AdaptiveAvgPool(Layer):
+    """What AdaptiveAvgPool1d, AdaptiveAvgPool2d and AdaptiveAvgPool3d add to torch.nn's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(input, self.output_size)
+
+
+class Conv1d(Convolution, torch.nn.Conv1d):
     """1-D convolution: :class:`torch.nn.Conv1d` with only the computation replaced.
 
     Args:
@@ -66,14 +123,10 @@ class Conv1d(Layer, torch.nn.Conv1d):
         (2, 8, 6)
     """
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = padded(self, input)
-        return functional.conv1d(
-            input, weight, bias, self.stride, padding, self.dilation, self.groups
-        )
+    _function = staticmethod(functional.conv1d)
 
 
-class Conv2d(Layer, torch.nn.Conv2d):
+class Conv2d(Convolution, torch.nn.Conv2d):
     """2-D convolution: :class:`torch.nn.Conv2d` with only the computation replaced.
 
     Args:
@@ -110,18 +163,7 @@ class Conv2d(Layer, torch.nn.Conv2d):
         (2, 8, 6, 6)
     """
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = padded(self, input)
-        return functional.conv2d(
-            input, weight, bias, self.stride, padding, self.dilation, self.groups
-        )
-
-
-def padded(conv: torch.nn.Module, input: Tensor) -> tuple[Tensor, int | str | tuple[int, ...]]:
-    """The input of a convolution layer and the zeros that remain to be put around it."""
-    if conv.padding_mode == "zeros":
-        return input, conv.padding
-    return F.pad(input, conv._reversed_padding_repeated_twice, mode=conv.padding_mode), 0
+    _function = staticmethod(functional.conv2d)
 
 
 class Conv2dSame(SameSize, Conv2d):
@@ -160,10 +202,10 @@ class Conv2dSame(SameSize, Conv2d):
         (2, 8, 6, 6)
     """
 
-    conv2d = staticmethod(functional.conv2d)
+    _function = staticmethod(functional.conv2d)
 
 
-class MaxPool2d(Layer, torch.nn.MaxPool2d):
+class MaxPool2d(MaxPool, torch.nn.MaxPool2d):
     """2-D max pooling: :class:`torch.nn.MaxPool2d` with only the computation replaced.
 
     Args:
@@ -191,23 +233,10 @@ class MaxPool2d(Layer, torch.nn.MaxPool2d):
         (2, 3, 3, 3)
     """
 
-    if TYPE_CHECKING:  # a Tensor, or two with return_indices
-
-        def __call__(self, input: Tensor) -> Any: ...
-
-    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        return functional.max_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            ceil_mode=self.ceil_mode,
-            return_indices=self.return_indices,
-        )
+    _function = staticmethod(functional.max_pool2d)
 
 
-class AvgPool2d(Layer, torch.nn.AvgPool2d):
+class AvgPool2d(AvgPool, torch.nn.AvgPool2d):
     """2-D average pooling: :class:`torch.nn.AvgPool2d` with only the computation replaced.
 
     Args:
@@ -233,19 +262,10 @@ class AvgPool2d(Layer, torch.nn.AvgPool2d):
         (2, 3, 3, 3)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.avg_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
+    _function = staticmethod(functional.avg_pool2d)
 
 
-class AdaptiveMaxPool2d(Layer, torch.nn.AdaptiveMaxPool2d):
+class AdaptiveMaxPool2d(AdaptiveMaxPool, torch.nn.AdaptiveMaxPool2d):
     """2-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool2d`, computation replaced.
 
     Args:
@@ -265,13 +285,10 @@ class AdaptiveMaxPool2d(Layer, torch.nn.AdaptiveMaxPool2d):
         (2, 3, 2, 2)
     """
 
-    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        return functional.adaptive_max_pool2d(
-            input, self.output_size, return_indices=self.return_indices
-        )
+    _function = staticmethod(functional.adaptive_max_pool2d)
 
 
-class AdaptiveAvgPool2d(Layer, torch.nn.AdaptiveAvgPool2d):
+class AdaptiveAvgPool2d(AdaptiveAvgPool, torch.nn.AdaptiveAvgPool2d):
     """2-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool2d`, computation replaced.
 
     Args:
@@ -290,5 +307,4 @@ class AdaptiveAvgPool2d(Layer, torch.nn.AdaptiveAvgPool2d):
         (2, 3, 2, 2)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.adaptive_avg_pool2d(input, self.output_size)
+    _function = staticmethod(functional.adaptive_avg_pool2d)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from fastconv import functional
-from fastconv.modules import Conv1d, Conv2d, Layer, padded
+from fastconv.modules import Conv1d, Conv2d, Convolution, Layer
 
 
-class Conv3d(Layer, nn.Conv3d):
+class Conv3d(Convolution, nn.Conv3d):
     """3-D convolution: :class:`torch.nn.Conv3d` with only the computation replaced.
 
     :func:`fastconv.functional.conv3d` says what it costs.
@@ -51,29 +51,33 @@ class Conv3d(Layer, nn.Conv3d):
         (2, 8, 6, 6, 6)
     """
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        input, padding = padded(self, input)
-        return functional.conv3d(
-            input, weight, bias, self.stride, padding, self.dilation, self.groups
-        )
+    _function = staticmethod(functional.conv3d)
 
 
-def _transposed(layer, input: Tensor, output_size: list[int] | None, function) -> Tensor:
-    if layer.padding_mode != "zeros":
-        raise ValueError(
-            f"Only `zeros` padding mode is supported for {type(layer).__base__.__name__}"
-        )
-    output_padding = layer._output_padding(
-        input, output_size, layer.stride, layer.padding, layer.kernel_size,
-        len(layer.kernel_size), layer.dilation,
-    )  # fmt: skip
-    return function(
-        input, layer.weight, layer.bias, layer.stride, layer.padding, output_padding,
-        layer.groups, layer.dilation,
-    )  # fmt: skip
+class ConvTranspose(Layer):
+    """What ConvTranspose1d and ConvTranspose2d add to torch.nn's."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, input: Tensor, output_size: list[int] | None = None) -> Tensor: ...
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        dimensions = len(self.kernel_size)
+        if self.padding_mode != "zeros":
+            raise ValueError(
+                f"Only `zeros` padding mode is supported for ConvTranspose{dimensions}d"
+            )
+        output_padding = self._output_padding(
+            input, output_size, self.stride, self.padding, self.kernel_size, dimensions,
+            self.dilation,
+        )  # fmt: skip
+        return self._function(
+            input, self.weight, self.bias, self.stride, self.padding, output_padding,
+            self.groups, self.dilation,
+        )  # fmt: skip
 
 
-class ConvTranspose1d(Layer, nn.ConvTranspose1d):
+class ConvTranspose1d(ConvTranspose, nn.ConvTranspose1d):
     """1-D transposed convolution: :class:`torch.nn.ConvTranspose1d`, computation replaced.
 
     Args:
@@ -109,15 +113,10 @@ class ConvTranspose1d(Layer, nn.ConvTranspose1d):
         (2, 3, 10)
     """
 
-    if TYPE_CHECKING:
-
-        def __call__(self, input: Tensor, output_size: list[int] | None = None) -> Tensor: ...
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return _transposed(self, input, output_size, functional.conv_transpose1d)
+    _function = staticmethod(functional.conv_transpose1d)
 
 
-class ConvTranspose2d(Layer, nn.ConvTranspose2d):
+class ConvTranspose2d(ConvTranspose, nn.ConvTranspose2d):
     """2-D transposed convolution: :class:`torch.nn.ConvTranspose2d`, computation replaced.
 
     Args:
@@ -155,12 +154,7 @@ class ConvTranspose2d(Layer, nn.ConvTranspose2d):
         (2, 3, 10, 10)
     """
 
-    if TYPE_CHECKING:
-
-        def __call__(self, input: Tensor, output_size: list[int] | None = None) -> Tensor: ...
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return _transposed(self, input, output_size, functional.conv_transpose2d)
+    _function = staticmethod(functional.conv_transpose2d)
 
 
 class LazyConv1d(nn.LazyConv1d):

@@ -2,17 +2,13 @@
 replaced. Layer: modules, over functional.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from torch import Tensor, nn
 
 from fastconv import functional
-from fastconv.modules import Layer
-
-Pooled = Tensor | tuple[Tensor, Tensor]
+from fastconv.modules import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Layer, MaxPool
 
 
-class MaxPool1d(Layer, nn.MaxPool1d):
+class MaxPool1d(MaxPool, nn.MaxPool1d):
     """1-D max pooling: :class:`torch.nn.MaxPool1d` with only the computation replaced.
 
     Args:
@@ -38,18 +34,10 @@ class MaxPool1d(Layer, nn.MaxPool1d):
         (2, 3, 3)
     """
 
-    if TYPE_CHECKING:  # a Tensor, or two with return_indices
-
-        def __call__(self, input: Tensor) -> Any: ...
-
-    def forward(self, input: Tensor) -> Pooled:
-        return functional.max_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation,
-            ceil_mode=self.ceil_mode, return_indices=self.return_indices,
-        )  # fmt: skip
+    _function = staticmethod(functional.max_pool1d)
 
 
-class MaxPool3d(Layer, nn.MaxPool3d):
+class MaxPool3d(MaxPool, nn.MaxPool3d):
     """3-D max pooling: :class:`torch.nn.MaxPool3d` with only the computation replaced.
 
     Args:
@@ -78,15 +66,7 @@ class MaxPool3d(Layer, nn.MaxPool3d):
         (2, 3, 3, 3, 3)
     """
 
-    if TYPE_CHECKING:  # a Tensor, or two with return_indices
-
-        def __call__(self, input: Tensor) -> Any: ...
-
-    def forward(self, input: Tensor) -> Pooled:
-        return functional.max_pool3d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation,
-            ceil_mode=self.ceil_mode, return_indices=self.return_indices,
-        )  # fmt: skip
+    _function = staticmethod(functional.max_pool3d)
 
 
 class AvgPool1d(Layer, nn.AvgPool1d):
@@ -120,7 +100,7 @@ class AvgPool1d(Layer, nn.AvgPool1d):
         )  # fmt: skip
 
 
-class AvgPool3d(Layer, nn.AvgPool3d):
+class AvgPool3d(AvgPool, nn.AvgPool3d):
     """3-D average pooling: :class:`torch.nn.AvgPool3d` with only the computation replaced.
 
     Args:
@@ -146,14 +126,10 @@ class AvgPool3d(Layer, nn.AvgPool3d):
         (2, 3, 3, 3, 3)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.avg_pool3d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
-        )  # fmt: skip
+    _function = staticmethod(functional.avg_pool3d)
 
 
-class AdaptiveAvgPool1d(Layer, nn.AdaptiveAvgPool1d):
+class AdaptiveAvgPool1d(AdaptiveAvgPool, nn.AdaptiveAvgPool1d):
     """1-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool1d`, computation replaced.
 
     Args:
@@ -171,11 +147,10 @@ class AdaptiveAvgPool1d(Layer, nn.AdaptiveAvgPool1d):
         (2, 3, 2)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.adaptive_avg_pool1d(input, self.output_size)
+    _function = staticmethod(functional.adaptive_avg_pool1d)
 
 
-class AdaptiveAvgPool3d(Layer, nn.AdaptiveAvgPool3d):
+class AdaptiveAvgPool3d(AdaptiveAvgPool, nn.AdaptiveAvgPool3d):
     """3-D average pooling to a size: :class:`torch.nn.AdaptiveAvgPool3d`, computation replaced.
 
     Args:
@@ -194,11 +169,10 @@ class AdaptiveAvgPool3d(Layer, nn.AdaptiveAvgPool3d):
         (2, 3, 2, 2, 2)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.adaptive_avg_pool3d(input, self.output_size)
+    _function = staticmethod(functional.adaptive_avg_pool3d)
 
 
-class AdaptiveMaxPool1d(Layer, nn.AdaptiveMaxPool1d):
+class AdaptiveMaxPool1d(AdaptiveMaxPool, nn.AdaptiveMaxPool1d):
     """1-D max pooling to a size: :class:`torch.nn.AdaptiveMaxPool1d`, computation replaced where
     the output's extent divides the input's.
 
@@ -218,15 +192,19 @@ class AdaptiveMaxPool1d(Layer, nn.AdaptiveMaxPool1d):
         (2, 3, 2)
     """
 
-    if TYPE_CHECKING:  # a Tensor, or two with return_indices
-
-        def __call__(self, input: Tensor) -> Any: ...
-
-    def forward(self, input: Tensor) -> Pooled:
-        return functional.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+    _function = staticmethod(functional.adaptive_max_pool1d)
 
 
-class LPPool1d(Layer, nn.LPPool1d):
+class LPPool(Layer):
+    """What LPPool1d, LPPool2d and LPPool3d add to torch.nn's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._function(
+            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+        )
+
+
+class LPPool1d(LPPool, nn.LPPool1d):
     """1-D power averages: :class:`torch.nn.LPPool1d` with only the computation replaced.
 
     Args:
@@ -248,13 +226,10 @@ class LPPool1d(Layer, nn.LPPool1d):
         (2, 3, 3)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.lp_pool1d(
-            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-        )
+    _function = staticmethod(functional.lp_pool1d)
 
 
-class LPPool2d(Layer, nn.LPPool2d):
+class LPPool2d(LPPool, nn.LPPool2d):
     """2-D power averages: :class:`torch.nn.LPPool2d` with only the computation replaced.
 
     Args:
@@ -278,13 +253,10 @@ class LPPool2d(Layer, nn.LPPool2d):
         (2, 3, 3, 3)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.lp_pool2d(
-            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-        )
+    _function = staticmethod(functional.lp_pool2d)
 
 
-class LPPool3d(Layer, nn.LPPool3d):
+class LPPool3d(LPPool, nn.LPPool3d):
     """3-D power averages: :class:`torch.nn.LPPool3d` with only the computation replaced.
 
     Args:
@@ -308,7 +280,4 @@ class LPPool3d(Layer, nn.LPPool3d):
         (2, 3, 3, 3, 3)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.lp_pool3d(
-            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-        )
+    _function = staticmethod(functional.lp_pool3d)

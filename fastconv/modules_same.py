@@ -13,7 +13,7 @@ F = torch.nn.functional
 class SameSize:
     """What makes a convolution a Conv2dSame: comes before Conv2d or torch.nn.Conv2d in a class.
 
-    ``conv2d``, the function to call, is to be set by the class.
+    ``_function``, the convolution to call, is to be set by the class.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SameSize:
         if self.padding_mode != "zeros":
             amounts = self._reversed_padding_repeated_twice
             input, padding = _extended(input, amounts, self.padding_mode), 0
-        return self.conv2d(input, weight, bias, 1, padding, self.dilation, self.groups)
+        return self._function(input, weight, bias, 1, padding, self.dilation, self.groups)
 
 
 def _extended(input: Tensor, amounts: list[int], mode: str) -> Tensor:

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from fastconv import functional
 from fastconv.core.fallbacks import F
+from fastconv.core.overrides import with_indices
 
 _NAMES = [name for name in functional.__all__ if hasattr(F, name)]
 # torch's function -> ours, which takes the same arguments.
@@ -29,30 +30,90 @@ ROUTES: dict[Callable, Callable] = {
 }
 
 
-def _with_indices(ours: Callable) -> Callable:
-    @functools.wraps(ours)
-    def function(*args: Any, **kwargs: Any) -> Any:
-        return ours(*args, **{**kwargs, "return_indices": True})
-
-    return function
-
-
 for _name in _NAMES:  # functions that give indices, too, have a second name
     if hasattr(F, f"{_name}_with_indices"):
-        ROUTES[getattr(F, f"{_name}_with_indices")] = _with_indices(getattr(functional, _name))
+        ROUTES[getattr(F, f"{_name}_with_indices")] = with_indices(getattr(functional, _name))
 ROUTES[torch.max_pool1d_with_indices] = ROUTES[F.max_pool1d_with_indices]
 ROUTES[torch.adaptive_max_pool1d] = ROUTES[F.adaptive_max_pool1d_with_indices]
 
 
-class _Routes(TorchFunctionMode):
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        ours = ROUTES.get(function)
-        if ours is None or any(t not in _PLAIN for t in types):  # subclasses decide themselves
-            return function(*args, **(kwargs or {}))
-        return ours(*args, **(kwargs or {}))
-
+# ---- torch.ops.aten, which exported programs call ------------------------------------------------
 
 _PLAIN = frozenset({torch.Tensor, nn.Parameter})
+
+
+def _argument(value: Any) -> Any:
+    """A list as a tuple, or as None if empty: aten's way to say the window's extents."""
+    return (tuple(value) or None) if isinstance(value, list) else value
+
+
+def _route_aten(name: str, ours: Callable) -> None:
+    """Routes an operator, whose arguments are those of `ours`, and its overloads.
+
+    They are called with tensors of any kind where torch traces programs, so only calls with plain
+    tensors are taken.
+    """
+    packet = getattr(torch.ops.aten, name)
+    overloads = [o for o in packet.overloads() if "out" not in o and not o.startswith("names")]
+    for torchs in (packet, *(getattr(packet, overload) for overload in overloads)):
+
+        @functools.wraps(ours)
+        def function(input: torch.Tensor, *args: Any, torchs: Callable = torchs, **kwargs: Any):
+            if type(input) not in _PLAIN:
+                return torchs(input, *args, **kwargs)
+            return ours(input, *map(_argument, args), **kwargs)
+
+        ROUTES[torchs] = function
+
+
+def _convolution(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: tuple,
+    padding: tuple,
+    dilation: tuple,
+    transposed: bool,
+    output_padding: tuple,
+    groups: int,
+) -> torch.Tensor:
+    """torch.ops.aten.convolution."""
+    dims = weight.dim() - 2
+    if transposed:
+        ours = getattr(functional, f"conv_transpose{dims}d")
+        return ours(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    ours = getattr(functional, f"conv{dims}d")
+    return ours(input, weight, bias, stride, padding, dilation, groups)
+
+
+for _dims in (1, 2, 3):
+    for _name in ("conv{}d", "conv_transpose{}d", "avg_pool{}d", "adaptive_avg_pool{}d"):
+        _route_aten(_name.format(_dims), getattr(functional, _name.format(_dims)))
+    _max = getattr(functional, f"max_pool{_dims}d")
+    _route_aten(f"max_pool{_dims}d", _max)
+    _route_aten(f"max_pool{_dims}d_with_indices", with_indices(_max))
+    _adaptive = getattr(functional, f"adaptive_max_pool{_dims}d")
+    _route_aten(f"adaptive_max_pool{_dims}d", with_indices(_adaptive))
+for _dims in (2, 3):
+    _route_aten(f"_adaptive_avg_pool{_dims}d", getattr(functional, f"adaptive_avg_pool{_dims}d"))
+_route_aten("convolution", _convolution)
+
+# --------------------------------------------------------------------------------------------------
+
+_only_plain = _PLAIN.issuperset
+
+
+class _Routes(TorchFunctionMode):
+    # Every call of torch in the block comes here, so each microsecond counts (docs/ecosystem.md).
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        ours = ROUTES.get(function)
+        if ours is not None and _only_plain(types):  # subclasses decide themselves
+            function = ours
+        if kwargs:
+            return function(*args, **kwargs)
+        return function(*args)
+
+
 _pop, _push = torch._C._pop_torch_function_stack, torch._C._push_on_torch_function_stack
 _local = threading.local()  # `depth`: blocks that this thread is in; `mode`: that of the first
 
@@ -78,14 +139,15 @@ def _leave() -> None:
 class enabled(ContextDecorator):
     """Inside ``with fastconv.enabled():`` torch's functions are computed by fastconv.
 
-    A context manager and a decorator. The convolutions and pools of ``torch.nn.functional``, and
-    the layers of ``torch.nn`` that call them, run :mod:`fastconv.functional`, with its gradients,
-    types and fallbacks. Backward passes may run
-    outside of the block. The switch holds for the thread that enters the block.
+    A context manager and a decorator. The convolutions and pools of ``torch.nn.functional``, of
+    ``torch`` and of ``torch.ops.aten``, and the layers of ``torch.nn`` and the exported programs
+    that call them, run :mod:`fastconv.functional`, with its gradients, types and fallbacks.
+    Backward passes may run outside of the block. The switch holds for the thread that enters the
+    block. Tensor subclasses are left to decide for themselves.
 
-    A routed call of a tiny conv2d takes twice the time of ``fastconv.functional.conv2d`` and three
-    quarters of torch's (9.6, 5.0 and 12.7 microseconds on a Zen 1). Tensor subclasses are left to
-    decide for themselves.
+    A routed call of a tiny conv2d takes half of torch's time, and one of ``F.max_pool2d`` twice
+    torch's, because torch itself asks for modes in Python there (docs/ecosystem.md has the cost of
+    each function).
 
     Examples:
         >>> x, w = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
@@ -133,6 +195,13 @@ def _forward(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return type(model).forward(model, *args, **kwargs)
 
 
+def _no_script(model: nn.Module) -> nn.Module:
+    raise NotImplementedError(
+        "torch.jit.script cannot compile a model in functions mode: script fastconv.revert(model),"
+        " or use torch.jit.trace or torch.export"
+    )
+
+
 def is_routed(model: nn.Module) -> bool:
     return getattr(vars(model).get("forward"), "func", None) is _forward
 
@@ -143,6 +212,7 @@ def route(model: nn.Module) -> nn.Module:
         if "forward" in vars(model):
             raise ValueError("convert(mode='functions'): the model's forward was replaced already")
         model.forward = functools.partial(_forward, model)
+        model.__prepare_scriptable__ = functools.partial(_no_script, model)
     return model
 
 
@@ -151,4 +221,5 @@ def unroute(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if is_routed(module):
             del module.forward
+            vars(module).pop("__prepare_scriptable__", None)
     return model

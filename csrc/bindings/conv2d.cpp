@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include <limits>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -14,49 +15,10 @@ namespace py = pybind11;
 
 namespace fastconv::bindings {
 
-using runtime::checked;
 using runtime::checked_dtype;
-using runtime::checked_output;
-
-void conv2d_forward(int dtype, const Conv2dShape& s, Buffer x, Buffer w, Buffer bias, Buffer y,
-                    int threads, const std::string& path, bool cache_filters) {
-  const cpu::Context context = cpu_context(threads);
-  with_element(checked_dtype(dtype), [&](auto zero) {
-    using T = decltype(zero);
-    const ForwardBuffers<T> io{
-        checked<const T>("x", x, s.x_count()), checked<const T>("w", w, s.w_count()),
-        checked<const T>("bias", bias, s.OC, true), checked_output<Cpu, T>("y", y, s.y_count())};
-    const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d forward", s, io, context, path, cache_filters);
-  });
-}
-
-void conv2d_backward_input(int dtype, const Conv2dShape& s, Buffer grad_y, Buffer w, Buffer grad_x,
-                           int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
-  with_element(checked_dtype(dtype), [&](auto zero) {
-    using T = decltype(zero);
-    const BackwardInputBuffers<T> io{checked<const T>("grad_y", grad_y, s.y_count()),
-                                     checked<const T>("w", w, s.w_count()),
-                                     checked_output<Cpu, T>("grad_x", grad_x, s.x_count())};
-    const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d backward_input", s, io, context, path);
-  });
-}
-
-void conv2d_backward_weight(int dtype, const Conv2dShape& s, Buffer grad_y, Buffer x, Buffer grad_w,
-                            Buffer grad_bias, int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
-  with_element(checked_dtype(dtype), [&](auto zero) {
-    using T = decltype(zero);
-    const BackwardWeightBuffers<T> io{checked<const T>("grad_y", grad_y, s.y_count()),
-                                      checked<const T>("x", x, s.x_count()),
-                                      checked_output<Cpu, T>("grad_w", grad_w, s.w_count()),
-                                      checked_output<Cpu, T>("grad_bias", grad_bias, s.OC, true)};
-    const ReleaseGil nogil(s.multiply_adds());
-    runtime::run_conv2d<Cpu>("conv2d backward_weight", s, io, context, path);
-  });
-}
+using runtime::conv2d_backward_input;
+using runtime::conv2d_backward_weight;
+using runtime::conv2d_forward;
 
 namespace {
 
@@ -95,7 +57,7 @@ std::vector<runtime::PathAnswer> explain(const std::string& direction, int dtype
 
 int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dShape& shape,
                         int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
+  const cpu::Context context = checked_context(threads);
   return with_direction(direction, dtype, [&](auto buffers) {
     return runtime::workspace_bytes<Cpu, Pointed<decltype(buffers)>>(shape, context, path);
   });
@@ -103,7 +65,7 @@ int64_t workspace_bytes(const std::string& direction, int dtype, const Conv2dSha
 
 std::pair<int64_t, int64_t> bytes_with_cached_filters(int dtype, const Conv2dShape& shape,
                                                       int threads, const std::string& path) {
-  const cpu::Context context = cpu_context(threads);
+  const cpu::Context context = checked_context(threads);
   return with_element(checked_dtype(dtype), [&](auto zero) {
     return runtime::bytes_with_cached_filters<Cpu, decltype(zero)>(shape, context, path);
   });
@@ -141,9 +103,18 @@ void bind_filter_cache(py::module_& m) {
 
 void bind_conv2d(py::module_& m) {
   using runtime::PathAnswer;
-  m.def("conv2d_forward", &conv2d_forward, py::arg("dtype"), py::arg("shape"), py::arg("x"),
-        py::arg("w"), py::arg("bias"), py::arg("y"), py::arg("threads"), py::arg("path") = "",
-        py::arg("cache_filters") = false);
+  constexpr double INFINITE = std::numeric_limits<double>::infinity();
+  m.def(
+      "conv2d_forward",
+      [](int dtype, const Conv2dShape& shape, Buffer x, Buffer w, Buffer bias, Buffer y,
+         int threads, const std::string& path, bool cache_filters, Buffer addend, double lowest,
+         double highest) {
+        conv2d_forward(dtype, shape, x, w, {bias, addend, lowest, highest}, y, threads, path,
+                       cache_filters);
+      },
+      py::arg("dtype"), py::arg("shape"), py::arg("x"), py::arg("w"), py::arg("bias"), py::arg("y"),
+      py::arg("threads"), py::arg("path") = "", py::arg("cache_filters") = false,
+      py::arg("addend") = py::none(), py::arg("lowest") = -INFINITE, py::arg("highest") = INFINITE);
   m.def("conv2d_backward_input", &conv2d_backward_input, py::arg("dtype"), py::arg("shape"),
         py::arg("grad_y"), py::arg("w"), py::arg("grad_x"), py::arg("threads"),
         py::arg("path") = "");

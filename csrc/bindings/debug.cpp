@@ -76,7 +76,7 @@ void run(const std::string& direction, const Conv2dShape& s, T* x, T* w, T* y, i
   } else if (forward || direction == "backward_input") {
     const auto conv = forward ? cpu::winograd_forward(s) : cpu::winograd_backward_input(s);
     void* space = runtime::workspace(cpu::winograd_workspace_bytes<T>(conv, threads, false));
-    const cpu::WinogradBuffers<T> buffers{forward ? x : y, w, nullptr, forward ? y : x, nullptr};
+    const cpu::WinogradBuffers<T> buffers{forward ? x : y, w, {}, forward ? y : x, nullptr};
     cpu::winograd<T>(conv, buffers, space, threads, seconds.data());
   } else {
     throw std::invalid_argument("no direction is named '" + direction + "'");
@@ -85,7 +85,7 @@ void run(const std::string& direction, const Conv2dShape& s, T* x, T* w, T* y, i
 
 std::map<std::string, double> stages(const std::string& direction, int dtype, const Conv2dShape& s,
                                      int threads, int rounds) {
-  cpu_context(threads);
+  checked_context(threads);
   if (rounds < 1) throw std::invalid_argument("rounds must be positive");
   if (const WhyNot why = cpu::winograd_forward_path<float>().supports(s))
     throw std::invalid_argument(std::string("Winograd does not support this shape: ") + why);
@@ -120,7 +120,7 @@ void bind_debug(py::module_& m) {
   m.def(
       "checksum",
       [](uintptr_t data, int64_t bytes, int threads) {
-        return Cpu::checksum(reinterpret_cast<const void*>(data), bytes, cpu_context(threads));
+        return Cpu::checksum(reinterpret_cast<const void*>(data), bytes, checked_context(threads));
       },
       py::arg("data"), py::arg("bytes"), py::arg("threads"),
       "What tells the filter cache that memory has changed.");

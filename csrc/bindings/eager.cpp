@@ -16,9 +16,6 @@
 #include <vector>
 
 #include "call_key.h"
-#include "conv2d.h"
-#include "pool2d.h"
-#include "shapes.h"
 #include "translate.h"
 
 namespace py = pybind11;
@@ -35,9 +32,9 @@ struct Table {
   runtime::Recent<CallKey, py::object, CallKey::Hash> plans;
 };
 
-// While a Lock is held no Python code runs and no Python object is released: either may give the GIL
-// to a thread that would find the table half changed. The GIL is thus the lock, where there is one; a
-// mutex would cost 40 of 2,000 ns.
+// While a Lock is held, no Python code runs and no Python object is released, because both may give the
+// GIL to another thread, which would find the table half changed. So the GIL serves as the lock where
+// there is one. A mutex would cost 40 of 2,000 ns.
 #ifdef Py_GIL_DISABLED
 using Mutex = std::mutex;
 #else
@@ -56,12 +53,6 @@ struct Setup {
 
 // Leaked: Python objects must not be released after the interpreter is gone.
 Setup& setup = *new Setup;
-
-Pair pair(const int64_t* values) { return {values[0], values[1]}; }
-Quad quad(const int64_t* values) { return {values[0], values[1], values[2], values[3]}; }
-
-// The element type of a call as the bound functions take it.
-int number(const Call& call) { return static_cast<int>(call.dtype); }
 
 // The capsule of a new plan from what a planner returned: None, or (shape, dtype, ceil_mode,
 // extras).
@@ -97,7 +88,7 @@ py::object find_plan(Kernel kernel, int32_t op, const CallKey& key, PyObject* co
     if (const py::object* known = setup.table.plans.find(key)) return *known;
     planner = setup.table.planners.at(op);
   }
-  // Meanwhile other threads may plan the same call, or bring other planners.
+  // While the planner runs, another thread may plan the same call or replace the planners.
   py::object plan =
       make_plan(kernel, op, owned(PyObject_Vectorcall(planner.ptr(), args, n, nullptr)));
   py::object oldest;  // released after the lock
@@ -176,47 +167,6 @@ const Plan& plan_in(PyObject* capsule) {
   void* plan = PyCapsule_GetPointer(capsule, PLAN_CAPSULE);
   if (!plan) throw py::error_already_set();
   return *static_cast<const Plan*>(plan);
-}
-
-const EntryPoints& entry_points() {
-  static const EntryPoints table = {
-      [](const int64_t* x, const int64_t* w, const int64_t* stride, const int64_t* padding,
-         const int64_t* dilation, int64_t groups, bool x_last, bool w_last, bool y_last) {
-        return make_conv2d_shape(quad(x), quad(w), pair(stride), quad(padding), pair(dilation),
-                                 groups, x_last, w_last, y_last);
-      },
-      [](const int64_t* x, const int64_t* kernel, const int64_t* stride, const int64_t* padding,
-         const int64_t* dilation, bool ceil_mode, bool include, int64_t divisor, bool last) {
-        return make_pool2d_shape(quad(x), pair(kernel), pair(stride), pair(padding), pair(dilation),
-                                 ceil_mode, include, divisor, last);
-      },
-      [](const int64_t* x, const int64_t* output, bool last) {
-        return make_adaptive_shape(quad(x), pair(output), last);
-      },
-      [](const Call& c, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
-         bool cache_filters) {
-        conv2d_forward(number(c), c.conv, x, w, bias, y, threads, "", cache_filters);
-      },
-      [](const Call& c, Buffer grad_y, Buffer w, Buffer grad_x, int threads) {
-        conv2d_backward_input(number(c), c.conv, grad_y, w, grad_x, threads, "");
-      },
-      [](const Call& c, Buffer grad_y, Buffer x, Buffer grad_w, Buffer grad_bias, int threads) {
-        conv2d_backward_weight(number(c), c.conv, grad_y, x, grad_w, grad_bias, threads, "");
-      },
-      [](const Call& c, Buffer x, Buffer y, Buffer codes, int threads) {
-        max_pool2d_forward(number(c), c.pool, x, y, codes, threads);
-      },
-      [](const Call& c, Buffer grad_y, Buffer codes, Buffer grad_x, int threads) {
-        max_pool2d_backward(number(c), c.pool, grad_y, codes, grad_x, threads);
-      },
-      [](const Call& c, Buffer x, Buffer y, int threads) {
-        avg_pool2d_forward(number(c), c.pool, x, y, threads);
-      },
-      [](const Call& c, Buffer grad_y, Buffer grad_x, int threads) {
-        avg_pool2d_backward(number(c), c.pool, grad_y, grad_x, threads);
-      },
-  };
-  return table;
 }
 
 void bind_eager(py::module_& m) {

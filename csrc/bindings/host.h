@@ -71,8 +71,8 @@ struct EntryPoints {
                               bool count_include_pad, int64_t divisor_override, bool channels_last);
   Pool2dShape (*adaptive_shape)(const int64_t* x, const int64_t* output, bool channels_last);
   // cache_filters as in conv2d.h.
-  void (*conv2d)(const Call&, Buffer x, Buffer w, Buffer bias, Buffer y, int threads,
-                 bool cache_filters);
+  void (*conv2d)(const Call&, Buffer x, Buffer w, const EpilogueBuffers& epilogue, Buffer y,
+                 int threads, bool cache_filters);
   void (*conv2d_backward_input)(const Call&, Buffer grad_y, Buffer w, Buffer grad_x, int threads);
   void (*conv2d_backward_weight)(const Call&, Buffer grad_y, Buffer x, Buffer grad_w,
                                  Buffer grad_bias, int threads);
@@ -86,6 +86,6 @@ const EntryPoints& entry_points();
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
 constexpr const char* HOST_CAPSULE = "fastconv.host.3";
-constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.6";
+constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.7";
 
 }  // namespace fastconv::bindings

@@ -23,8 +23,8 @@ struct Torch {
   std::vector<py::object> applies;  // by row: apply(*tensors, plan) -> y
 };
 
-// Written whole, never changed and never freed: a call may still use the last when the next is made.
-// (Nor may Python objects be released after the interpreter is gone.)
+// A Torch is never changed or freed: a call may still use it when another takes its place, and Python
+// objects must not be released after the interpreter is gone.
 std::atomic<const Torch*> current{nullptr};
 const Torch& torch() { return *current.load(std::memory_order_acquire); }
 
@@ -70,7 +70,8 @@ int thread_count() {
 
 py::object run_conv2d(const Plan& plan, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
-  entry_points().conv2d(plan.call, x, w, bias, buffer_of(y.ptr()), thread_count(), cache_filters);
+  entry_points().conv2d(plan.call, x, w, {bias, {}}, buffer_of(y.ptr()), thread_count(),
+                        cache_filters);
   return y;
 }
 
@@ -218,7 +219,7 @@ py::object make_host(const py::object& exchange_api, std::vector<py::object> typ
 }  // namespace
 
 void bind_python_host(py::module_& m) {
-  names();  // made while no other thread can come by: making them takes Python
+  names();  // made now, because no other thread uses the module yet
   m.def("python_host", &make_host, py::arg("exchange_api"), py::arg("types"), py::arg("watchers"),
         py::arg("grad_enabled"), py::arg("threads"), py::arg("empty_like"), py::arg("forward_ad"),
         py::arg("applies"));

@@ -3,24 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
-#include <array>
-
-#include "../core/shape.h"
-
 namespace fastconv::bindings {
 
 void bind_shapes(pybind11::module_& m);
-
-using Pair = std::array<int64_t, 2>;
-using Quad = std::array<int64_t, 4>;
-
-// The shapes of a call. They throw std::invalid_argument, which names what is wrong.
-Conv2dShape make_conv2d_shape(Quad input, Quad weight, Pair stride, Quad padding, Pair dilation,
-                              int64_t groups, bool x_channels_last, bool w_channels_last,
-                              bool y_channels_last);
-Pool2dShape make_pool2d_shape(Quad input, Pair kernel, Pair stride, Pair padding, Pair dilation,
-                              bool ceil_mode, bool count_include_pad, int64_t divisor_override,
-                              bool channels_last);
-Pool2dShape make_adaptive_shape(Quad input, Pair output, bool channels_last);
 
 }  // namespace fastconv::bindings

@@ -3,18 +3,31 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "dtype.h"
 #include "shape.h"
 
 namespace fastconv {
 
+// What becomes of a sum before it is stored. It is computed in the type of sums and rounded once:
+//   y[n,oc,oh,ow] = clamp(sum + bias[oc] + addend[n,oc,oh,ow])
+//   clamp(v) = min(max(v, lowest), highest), and a NaN stays a NaN
+// A ReLU has lowest 0, a ReLU6 has highest 6 too. Infinite bounds change nothing.
+template <class T>
+struct Epilogue {
+  const T* bias = nullptr;    // [OC], or null
+  const T* addend = nullptr;  // of the extents and strides of y, and no part of y; or null
+  SumOf<T> lowest = -std::numeric_limits<SumOf<T>>::infinity();
+  SumOf<T> highest = std::numeric_limits<SumOf<T>>::infinity();
+};
+
 template <class T>
 struct ForwardBuffers {
   using Element = T;
   const T* x;
   const T* w;
-  const T* bias;  // [OC], or null
+  Epilogue<T> epilogue;
   T* y;
   const SumOf<T>* transformed_filters =
       nullptr;  // the output of TransformedFilters::transform, or null

@@ -22,7 +22,7 @@ using bindings::View;
 
 Tensor conv2d(const Call& call, Buffer x, Buffer w, Buffer bias, bool cache_filters) {
   Tensor y = y_layout(call.conv).make(type_of(call));
-  entry_points->conv2d(call, x, w, bias, buffer(y), at::get_num_threads(), cache_filters);
+  entry_points->conv2d(call, x, w, {bias, {}}, buffer(y), at::get_num_threads(), cache_filters);
   return y;
 }
 

@@ -8,6 +8,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <limits>
 #include <stdexcept>
 #include <tuple>
 
@@ -21,8 +22,9 @@ using at::IntArrayRef;
 using MaybeTensor = std::optional<Tensor>;
 
 // The element type that all share.
-DType element_type(const Tensor& first, const Tensor& second = {}, const Tensor& third = {}) {
-  for (const Tensor& t : {second, third})
+DType element_type(const Tensor& first, const Tensor& second = {}, const Tensor& third = {},
+                   const Tensor& fourth = {}) {
+  for (const Tensor& t : {second, third, fourth})
     TORCH_CHECK(!t.defined() || t.scalar_type() == first.scalar_type(), "fastconv: tensors of ",
                 first.scalar_type(), " and ", t.scalar_type(), " do not mix");
   const std::optional<DType> dtype = dtype_of(first.scalar_type());
@@ -78,22 +80,38 @@ Call conv_call(IntArrayRef x, IntArrayRef w, const ConvArguments& a, bool x_last
   return call;
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& w, const MaybeTensor& bias, IntArrayRef stride,
-              IntArrayRef padding, IntArrayRef dilation, int64_t groups, bool cache_filters) {
+Tensor conv2d_fused(const Tensor& x, const Tensor& w, const MaybeTensor& bias,
+                    const MaybeTensor& addend, std::optional<double> lowest,
+                    std::optional<double> highest, IntArrayRef stride, IntArrayRef padding,
+                    IntArrayRef dilation, int64_t groups, bool cache_filters) {
+  constexpr double INFINITE = std::numeric_limits<double>::infinity();
   const bool x_last = is_channels_last(x), w_last = is_channels_last(w);
-  const Tensor b = bias ? bias->contiguous() : Tensor();
+  const Tensor b = bias ? bias->contiguous() : Tensor(), a = addend ? *addend : Tensor();
   Call call = conv_call(x.sizes(), w.sizes(), {stride, padding, dilation, groups}, x_last, w_last,
-                        false, element_type(x, w, b));
-  call.conv.y_channels_last = is_y_channels_last(x, w, groups, y_layout(call.conv).sizes);
+                        false, element_type(x, w, b, a));
+  const Layout y_like = y_layout(call.conv);
+  call.conv.y_channels_last = is_y_channels_last(x, w, groups, y_like.sizes);
+  TORCH_CHECK_VALUE(!addend || a.sizes() == IntArrayRef(y_like.sizes),
+                    "fastconv: the addend has the size ", a.sizes(), ", and the result ",
+                    IntArrayRef(y_like.sizes));
   const Tensor dense_x = dense(x, x_last), dense_w = dense(w, w_last);
+  const Tensor dense_a = addend ? dense(a, call.conv.y_channels_last) : a;
   Tensor y = y_layout(call.conv).make(x.scalar_type());
   // The filters of a copy are not kept: they have another address at every call.
   const bool keep = cache_filters && dense_w.is_same(w);
   checked([&] {
-    entry_points->conv2d(call, buffer(dense_x), buffer(dense_w), buffer(b), buffer(y),
-                         at::get_num_threads(), keep);
+    entry_points->conv2d(
+        call, buffer(dense_x), buffer(dense_w),
+        {buffer(b), buffer(dense_a), lowest.value_or(-INFINITE), highest.value_or(INFINITE)},
+        buffer(y), at::get_num_threads(), keep);
   });
   return y;
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const MaybeTensor& bias, IntArrayRef stride,
+              IntArrayRef padding, IntArrayRef dilation, int64_t groups, bool cache_filters) {
+  return conv2d_fused(x, w, bias, std::nullopt, std::nullopt, std::nullopt, stride, padding,
+                      dilation, groups, cache_filters);
 }
 
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& w, IntArrayRef x_size,
@@ -243,6 +261,7 @@ void register_operators() {
   auto& m = *new torch::Library(torch::Library::IMPL, "fastconv", c10::DispatchKey::CPU, __FILE__,
                                 __LINE__);
   m.impl("conv2d", TORCH_FN(conv2d));
+  m.impl("conv2d_fused", TORCH_FN(conv2d_fused));
   m.impl("conv2d_backward_input", TORCH_FN(conv2d_backward_input));
   m.impl("conv2d_backward_weight", TORCH_FN(conv2d_backward_weight));
   m.impl("max_pool2d", TORCH_FN(MaxPool::max_pool));

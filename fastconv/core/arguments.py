@@ -138,10 +138,14 @@ def batched_size(input: Tensor) -> tuple:
     return (1, *size_of(input)) if input.dim() == 3 else size_of(input)
 
 
+def is_given(stride: object) -> bool:
+    """Of a pool; torch takes the extents of the window for None or an empty list."""
+    return stride is not None and not (isinstance(stride, (tuple, list)) and len(stride) == 0)
+
+
 def max_pool2d_args(x_size, kernel_size, stride, padding, dilation, ceil_mode) -> tuple | None:
     kernel = pair(kernel_size)
-    empty = isinstance(stride, (tuple, list)) and len(stride) == 0
-    stride = kernel if stride is None or empty else pair(stride)
+    stride = pair(stride) if is_given(stride) else kernel
     padding, dilation = pair(padding), pair(dilation)
     if (
         len(x_size) != 4

@@ -30,7 +30,7 @@ _will_execute = getattr(torch._C, "_will_engine_execute_node", None)
 def _runs(node: torch.autograd.graph.Node) -> bool:
     try:
         return _will_execute(node)
-    except RuntimeError:  # so torch answers for a leaf that was asked for, and outside its engine
+    except RuntimeError:  # torch raises it for a wanted leaf, and outside of its engine
         return True
 
 

@@ -35,16 +35,16 @@ def recorded(*tensors: torch.Tensor | None) -> bool:
 
 
 def direct_apply(function: type) -> Callable:
-    """Function.apply without its inspection of the signature of forward on every call, which costs
-    several times all the rest and serves default arguments, of which there are none here. Inside
-    torch.func transforms for one layer alone.
+    """Function.apply without its inspection of forward's signature. The inspection finds default
+    arguments, which our Functions do not have, and takes most of the time of a call. Inside
+    torch.func's transforms it applies the Function for one layer alone.
     """
     return super(torch.autograd.Function, function).apply
 
 
 class Function(torch.autograd.Function):
-    """Inside an operator torch.func has done its part for the layer at hand: so for torch's own
-    operators, which record their nodes there.
+    """A Function that may also be applied inside an operator. torch.func has then chosen a layer
+    already, so the Function records its node for this layer alone, as torch's operators do.
     """
 
     @classmethod
@@ -60,8 +60,8 @@ class Function(torch.autograd.Function):
 
 @lru_cache
 def _of_one_layer(function: type, grad: bool, forward_grad: bool) -> type:
-    """`function` where one layer of torch.func records it: outer layers, which record what forward
-    calls, have the modes of the caller, not those of a forward.
+    """`function` as one layer of torch.func records it. The outer layers record what its forward
+    calls. They need the caller's modes, which torch would switch off inside a forward.
     """
 
     class OfOneLayer(function):

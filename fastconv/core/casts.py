@@ -17,7 +17,7 @@ def lowered(t: Tensor, dtype: torch.dtype) -> Tensor:
     graph = torch.compiler.is_compiling() or torch.jit.is_tracing()
     if torch_library is not None and not graph and t.is_cpu and type(t) in _PLAIN_TYPES:
         cast = torch_library.autocast_weight(t, dtype)
-        # One that was kept where no gradients were recorded is of no use where they are.
+        # A cast that was kept while no gradients were recorded has no way back to `t`.
         if cast.requires_grad or not (t.requires_grad and torch.is_grad_enabled()):
             return cast
     return t.to(dtype)

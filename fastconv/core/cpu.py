@@ -8,7 +8,7 @@ memory format, `channels_last` says so.
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -98,21 +98,39 @@ def caches_filters(w: Tensor) -> bool:
     return w.dtype in KERNEL_DTYPES and is_dense(w, is_channels_last(w))
 
 
+def check_addend(addend: Tensor | None, y_size: tuple) -> None:
+    if addend is not None and tuple(addend.shape) != tuple(y_size):
+        sizes = f"{list(addend.shape)}, and the result {list(y_size)}"
+        raise ValueError(f"fastconv: the addend has the size {sizes}")
+
+
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     """`cache_filters`, for inference: transformed filters are kept until w changes."""
+    args = (stride, padding, dilation, groups)
+    return conv2d_fused(x, w, bias, None, None, None, *args, cache_filters)
+
+
+def conv2d_fused(
+    x, w, bias, addend, lowest, highest, stride, padding, dilation, groups, cache_filters=False
+):
+    """clamp(conv2d + addend, lowest, highest); None: no addend, no bound."""
     args = (stride, padding, dilation, groups)
     x_last, w_last = is_channels_last(x), is_channels_last(w)
     y_size = conv2d_output_size(x.shape, w.shape, args)
     y_last = is_output_channels_last(x, w, y_size, groups)
+    dtype = _kernel_dtype(x, w, bias, addend)
+    check_addend(addend, y_size)
     cache_filters = cache_filters and caches_filters(w)
     x, w = dense(x, x_last), dense(w, w_last)
     bias = None if bias is None else bias.contiguous()
+    addend = None if addend is None else dense(addend, y_last)
     shape = conv2d_shape(x.shape, w.shape, args, x_last, w_last, y_last)
     y = new_tensor(x, y_size, y_last)
     _C.conv2d_forward(
-        _kernel_dtype(x, w, bias), shape, buffer(x), buffer(w),
+        dtype, shape, buffer(x), buffer(w),
         buffer(bias),
-        buffer(y), _threads(), "", cache_filters,
+        buffer(y), _threads(), "", cache_filters, buffer(addend),
+        -inf if lowest is None else lowest, inf if highest is None else highest,
     )  # fmt: skip
     return y
 

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from fastconv.core import cpu, ops
+from fastconv.core.decompositions import end_of_fused
 from fastconv.core.extension import load_cuda
+from fastconv.core.fallbacks import to_torch
 from fastconv.core.tensors import (
     DEVICE_REFUSALS,
     buffer,
@@ -67,6 +69,14 @@ class Operators:
                 dtype, shape, buffer(x), buffer(w), buffer(bias), buffer(y), self._queue(x)
             )
         return y
+
+    def conv2d_fused(self, x, w, bias, addend, lowest, highest, *args_and_cache):
+        """No CUDA kernel has an epilogue: torch's functions add and clamp on the device, and
+        `fastconv.fallbacks` counts the call."""
+        self._dtype(x, w, bias, addend)
+        y = self.conv2d(x, w, bias, *args_and_cache)
+        cpu.check_addend(addend, y.shape)
+        return to_torch(end_of_fused, "device", y, addend, lowest, highest)
 
     def conv2d_backward_input(
         self, grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last

@@ -29,6 +29,16 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False) -
     return F.conv2d(F.pad(x, (left, right, top, bottom)), w, bias, stride, 0, dilation, groups)
 
 
+def end_of_fused(y: Tensor, addend: Tensor | None, lowest: float | None, highest: float | None):
+    """What conv2d_fused does to the result of conv2d."""
+    y = y if addend is None else y + addend
+    return y if lowest is None and highest is None else y.clamp(lowest, highest)
+
+
+def conv2d_fused(x, w, bias, addend, lowest, highest, *args_and_cache) -> Tensor:
+    return end_of_fused(conv2d(x, w, bias, *args_and_cache), addend, lowest, highest)
+
+
 def conv2d_backward_input(
     grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last
 ) -> Tensor:

@@ -22,6 +22,8 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     MaxPool2dBackward,
 )
+from fastconv.core.cpu import check_addend
+from fastconv.core.decompositions import end_of_fused
 from fastconv.core.extension import torch_library
 from fastconv.core.tensors import unwatched
 
@@ -32,8 +34,8 @@ def _tuples(args: tuple) -> tuple:
     return tuple(tuple(a) if isinstance(a, list) else a for a in args)
 
 
-# What the operators of a kernel do where a derivative is recorded, by the kernel's name. None: they
-# have no derivative.
+# Kernel's name -> the function that its operators call where a derivative is recorded, or None if
+# they have no derivative.
 _functions: dict[str, Callable | None] = {"max_pool2d_indices": None}
 
 
@@ -51,7 +53,7 @@ def _register(operator: ops.Operator, function: Callable) -> None:
         if recorded(*tensors):
             return function(*_tuples(args))
         if unwatched(*tensors) and all(t.is_cpu for t in tensors):
-            return plain(*_tuples(args))  # as the dispatcher would, for half the time
+            return plain(*_tuples(args))  # half the time of a call through the dispatcher
         with torch._C._AutoDispatchBelowAutograd():
             return operator.overload.redispatch(keys & torch._C._after_autograd_keyset, *args)
 
@@ -61,6 +63,13 @@ def _register(operator: ops.Operator, function: Callable) -> None:
 @_differentiable
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     return Conv2d.apply(x, w, bias, (stride, padding, dilation, groups))
+
+
+@_differentiable
+def conv2d_fused(x, w, bias, addend, lowest, highest, *args_and_cache):
+    y = Conv2d.apply(x, w, bias, args_and_cache[:4])
+    check_addend(addend, y.shape)
+    return end_of_fused(y, addend, lowest, highest)
 
 
 @_differentiable

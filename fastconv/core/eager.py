@@ -42,7 +42,7 @@ from fastconv.core.tensors import (
 class _Plain(torch.autograd.Function):
     """A Function whose forward(ctx, *inputs) is compiled."""
 
-    # torch asks for these by name on every call; found here, they are found soonest.
+    # torch looks these names up on every call. It finds them here without a search of the parents.
     setup_context = staticmethod(torch.autograd.Function.setup_context)
     clear_saved_tensors_on_access = False
     boxed_grads_call = False
@@ -97,7 +97,7 @@ def _conv2d_planner(arguments: Callable) -> Callable:
 
 
 def _ceil_mode(args: tuple) -> bool:
-    """Of max pooling, of average pooling; adaptive windows know none."""
+    """ceil_mode among the arguments of max or average pooling. Adaptive windows have none."""
     return args[4] if len(args) == 5 else args[3] if len(args) == 6 else False
 
 

@@ -4,7 +4,7 @@ Each fake takes the arguments of its namesake in cpu.py. Layer: operators, below
 
 import torch
 
-from fastconv.core.cpu import code_dtype
+from fastconv.core.cpu import check_addend, code_dtype
 from fastconv.core.tensors import (
     conv2d_output_size,
     is_channels_last,
@@ -17,6 +17,12 @@ from fastconv.core.tensors import (
 def conv2d(x, w, bias, stride, padding, dilation, groups, cache_filters=False):
     size = conv2d_output_size(x.shape, w.shape, (stride, padding, dilation, groups))
     return new_tensor(x, size, is_output_channels_last(x, w, size, groups))
+
+
+def conv2d_fused(x, w, bias, addend, lowest, highest, *args_and_cache):
+    y = conv2d(x, w, bias, *args_and_cache)
+    check_addend(addend, y.shape)
+    return y
 
 
 def conv2d_backward_input(grad_y, w, x_size, stride, padding, dilation, groups, x_channels_last):

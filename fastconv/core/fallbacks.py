@@ -24,6 +24,15 @@ F = SimpleNamespace(
        if hasattr(torch.nn.functional, name)}
 )  # fmt: skip
 
+# Reason -> what it means, for a reader of fastconv.explain. fallbacks() says it of every reason.
+REASONS = {
+    "dtype": "the tensors have several types, or one without kernels",
+    "device": "the tensors lie on several devices, or on one without kernels",
+    "cuDNN": "fastconv.flags(cuda=...) leaves such CUDA calls to torch",
+    "layout": "a tensor is sparse or nested",
+    "arguments": "torch may accept these arguments, the kernels do not",
+    "export": "torch.onnx is tracing",
+}
 _counts: Counter[tuple[str, str]] = Counter()
 
 
@@ -47,7 +56,8 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
     torch), "layout" (not a strided tensor), "arguments" (torch accepts them and the
     kernels do not, for instance an input without channels), "not covered" (no kernels for this
     function), "tracing" (torch.jit.trace records a transposed or 3-D function) and "export"
-    (torch.onnx is tracing).
+    (torch.onnx is tracing). On a GPU the sum and the clamp of ``conv2d_fused`` are counted as a
+    function ``end_of_fused``.
 
     Examples:
         >>> _ = fastconv.fallbacks(reset=True)

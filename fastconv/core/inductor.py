@@ -1,14 +1,19 @@
 """What torch.compile's inductor needs to know of the operators, told once it is loaded: to call
-them as they are, and in frozen graphs to fold constants into a convolution. Layer: operators,
-below operators.py.
+them as they are, in frozen graphs to fold constants into a convolution, and in every graph to end a
+convolution with what follows it. Layer: operators, below operators.py.
 
 ``y = (conv2d(x, w, bias) - a) * b`` with constants a, b of a channel each, as a batch norm in
 evaluation is, becomes ``conv2d(x, w * b, (bias - a) * b)``. torch does the same for its own
 convolution under ``torch._inductor.config.freezing``; its patterns name that operator alone.
+
+``clamp(conv2d(x, w, bias) + addend)``, where each step has no other user, becomes one conv2d_fused.
+The sum and the clamp (ReLU, ReLU6, any bounds) may each be missing. This happens after autograd has
+split the graph, so the graph of a training step may have it, too.
 """
 
 import sys
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch.fx import Node
@@ -32,6 +37,8 @@ def prepare() -> None:
             make_fallback(operator, lowering.constrain_to_fx_strides, warn=False)
     if "torch._inductor.fx_passes.freezing_patterns" in sys.modules:
         _register_folding()
+    if "torch._inductor.fx_passes.post_grad" in sys.modules:
+        _register_epilogues()
 
 
 @cache
@@ -96,3 +103,107 @@ def _fold(match, *_, other: Node) -> None:
     binary.replace_all_uses_with(folded)
     graph.erase_node(binary)
     graph.erase_node(conv)
+
+
+# ---- conv2d, add, clamp -> conv2d_fused ----------------------------------------------------------
+
+
+@cache
+def _register_epilogues() -> None:
+    from torch._inductor.fx_passes.post_grad import pass_patterns
+    from torch._inductor.pattern_matcher import Arg, CallFunction, register_graph_pattern
+
+    for arguments in (7, 8):  # without and with cache_filters
+        conv = CallFunction(torch.ops.fastconv.conv2d.default, *(Arg() for _ in range(arguments)))
+        register_graph_pattern(conv, extra_check=_has_end, pass_dict=pass_patterns[-1])(_fuse)
+
+
+class _End(NamedTuple):
+    """The nodes from a convolution to the last that its epilogue takes in, and the epilogue."""
+
+    nodes: list[Node]
+    addend: Node | None
+    lowest: float | None
+    highest: float | None
+
+
+def _only_user(node: Node) -> Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether type, device, extents and strides are the same. Of symbols no guard is made."""
+
+    def numbers(t: torch.Tensor) -> list:
+        return [n.node.expr if isinstance(n, torch.SymInt) else n for n in (*t.shape, *t.stride())]
+
+    return (a.dtype, a.device) == (b.dtype, b.device) and numbers(a) == numbers(b)
+
+
+def _addend(add: Node | None, conv: Node) -> Node | None:
+    """The other operand of a sum with the result of a convolution."""
+    if add is None or add.target is not aten.add.Tensor or add.kwargs:
+        return None
+    others = [n for n in add.args if n is not conv]
+    if len(others) != 1 or not isinstance(others[0], Node):  # none: the result added to itself
+        return None
+    value = others[0].meta.get("val")
+    is_tensor = isinstance(value, torch.Tensor)
+    return others[0] if is_tensor and _alike(value, conv.meta["val"]) else None
+
+
+_CLAMPS = {  # operator -> of its arguments (lowest, highest)
+    aten.relu.default: lambda _: (0.0, None),
+    aten.clamp_min.default: lambda _, lowest: (lowest, None),
+    aten.clamp_max.default: lambda _, highest: (None, highest),
+    aten.clamp.default: lambda _, lowest=None, highest=None: (lowest, highest),
+}
+
+
+def _bounds(clamp: Node | None) -> tuple | None:
+    """(lowest, highest) of a node that clamps; None where there is no bound, or no clamp."""
+    if clamp is None or clamp.target not in _CLAMPS or clamp.kwargs:
+        return None
+    bounds = _CLAMPS[clamp.target](*clamp.args)
+    numbers = all(b is None or (isinstance(b, (int, float)) and b == b) for b in bounds)
+    return bounds if numbers else None
+
+
+def _end(conv: Node) -> _End:
+    nodes, lowest, highest = [conv], None, None
+    if conv.meta["val"].device.type != "cpu":
+        return _End(nodes, None, None, None)
+    addend = _addend(_only_user(conv), conv)
+    if addend is not None:
+        nodes.append(_only_user(conv))
+    if bounds := _bounds(_only_user(nodes[-1])):
+        lowest, highest = bounds
+        nodes.append(_only_user(nodes[-1]))
+        more = _bounds(_only_user(nodes[-1]))
+        if highest is None and more and more[0] is None:  # ReLU6: first the one, then the other
+            highest = more[1]
+            nodes.append(_only_user(nodes[-1]))
+    return _End(nodes, addend, lowest, highest)
+
+
+def _has_end(match) -> bool:
+    conv = match.output_node()
+    *_, last = _end(conv).nodes
+    same_place = conv.meta.get("mutation_region_id") == last.meta.get("mutation_region_id")
+    return last is not conv and same_place and _alike(last.meta["val"], conv.meta["val"])
+
+
+def _fuse(match, *_) -> None:
+    conv, graph = match.output_node(), match.graph
+    nodes, *epilogue = _end(conv)
+    x, w, bias, *rest = conv.args
+    with graph.inserting_before(nodes[-1]):
+        fused = graph.create_node(
+            "call_function",
+            torch.ops.fastconv.conv2d_fused.default,
+            (x, w, bias, *epilogue, *rest),
+        )
+    fused.meta.update(nodes[-1].meta)
+    nodes[-1].replace_all_uses_with(fused)
+    for node in reversed(nodes):
+        graph.erase_node(node)

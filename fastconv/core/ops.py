@@ -42,6 +42,16 @@ conv2d = operator(
     aten=("convolution",),
     arguments=arguments.conv2d_args,
 )
+# The end of a layer in one pass: clamp(conv2d(x, w, bias) + addend, lowest, highest), summed and
+# added in the type of sums and rounded once. inductor.py makes it of conv2d, add and relu.
+conv2d_fused = operator(
+    "conv2d_fused(Tensor x, Tensor w, Tensor? bias, Tensor? addend, float? lowest, float? highest, "
+    f"{_CONV}, bool cache_filters=False) -> Tensor",
+    cpu.conv2d_fused,
+    fakes.conv2d_fused,
+    decompositions.conv2d_fused,
+    fakes.conv2d_multiply_adds,
+)
 conv2d_backward_input = operator(
     "conv2d_backward_input"
     f"(Tensor grad_y, Tensor w, SymInt[] x_size, {_CONV}, bool x_channels_last) -> Tensor",

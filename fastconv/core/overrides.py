@@ -14,12 +14,14 @@ import torch
 from torch.fx import Proxy
 from torch.overrides import TorchFunctionMode, handle_torch_function
 
+from fastconv.core.fallbacks import F
+
 _pop, _push = torch._C._pop_torch_function_stack, torch._C._push_on_torch_function_stack
 _depth = torch._C._len_torch_function_stack
 
 
 class _Return(TorchFunctionMode):
-    """Calls `ours` for torch's function, once nobody is left who overrides it."""
+    """Calls `ours` in the place of torch's function, after all overrides."""
 
     def __init__(self, torchs: Callable, ours: Callable) -> None:
         super().__init__()
@@ -33,17 +35,30 @@ class _Return(TorchFunctionMode):
         return self.ours(*args, **(kwargs or {}))
 
 
-def overridden(torchs: Callable, ours: Callable, tensors: tuple, *args: Any, **kwargs: Any) -> Any:
-    """What those who override torch's function make of a call of `ours`. Arguments of `tensors`
-    are among `args`.
+def overridden(ours: Callable, tensors: tuple, *args: Any, **kwargs: Any) -> Any:
+    """Hands a call of `ours` to the overrides of torch's function of the same name, and returns
+    their result. `tensors` are the arguments among `args` that may override.
 
     torch.fx, whose proxies stand for tensors, and torch.compile record `ours`: what they record
     runs later, when nobody would bring torch's function back.
     """
     if torch.compiler.is_compiling() or any(isinstance(t, Proxy) for t in tensors):
         return handle_torch_function(ours, tensors, *args, **kwargs)
+    torchs = getattr(F, ours.__name__)
     with _Beneath(_Return(torchs, ours)):
         return torchs(*args, **kwargs)
+
+
+def with_indices(pool: Callable) -> Callable:
+    """A max pool that always returns indices, for which torch has a second name. The module of
+    `pool` must hold it under that name, because torch.fx looks for it there."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return pool(*args, **{**kwargs, "return_indices": True})
+
+    function.__name__ = function.__qualname__ = f"{pool.__name__}_with_indices"
+    function.__module__ = pool.__module__
+    return function
 
 
 class _Beneath:

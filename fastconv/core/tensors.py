@@ -51,7 +51,7 @@ def unwatched(*tensors: Tensor | None) -> bool:
 
 
 def size_of(t: Tensor) -> tuple:
-    """t.shape. Of a call that torch.jit.trace records, that would be tensors; these are numbers."""
+    """t.shape as numbers. While torch.jit.trace records a call, t.shape itself holds tensors."""
     if not torch.jit.is_tracing():
         return t.shape
     state = torch._C._get_tracing_state()

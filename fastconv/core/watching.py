@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastconv.core import arguments, ops
+from fastconv.core.fallbacks import REASONS
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class _Watch(TorchDispatchMode):
         if namespace == "fastconv" and name in _OURS:
             count = _OURS[name].tensors
             self._add(name, args[:count], args[count:])
+        elif namespace == "fastconv" and name == "conv2d_fused":
+            self._add("conv2d", args[:3], args[6:])
         elif namespace == "fastconv" and name == "conv2d_backward_input":
             self._add_transposed(*args[:3], args[3:7], args[7])
         elif ours := _ATEN.get(f"{namespace}::{name}"):
@@ -62,11 +65,13 @@ class _Watch(TorchDispatchMode):
     @staticmethod
     def _why_torch(x: Tensor, args: tuple) -> str:
         if x.dim() not in (3, 4):
-            return f"{x.dim() - 2}-dimensional"
+            return f"torch's own {x.dim() - 2}-dimensional function was called"
         if len(args) > 6 and args[6] is True:
             return "a transposed convolution"
         reason = arguments.refusal(*(t for t in args[:2] if isinstance(t, Tensor)))
-        return reason or "torch's own layer or function was called: fastconv.convert(model)"
+        if reason is not None:
+            return REASONS[reason]
+        return "torch's own layer or function was called: fastconv.convert(model)"
 
 
 def _tuple(value: object) -> object:

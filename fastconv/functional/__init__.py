@@ -1,9 +1,9 @@
 """Convolution and pooling with the signatures of torch.nn.functional. Layer: functional, over
 core.
 
-The kernels are two-dimensional. dim2.py calls them; dim1.py, dim3.py, dim3_pool.py,
-transposed.py and lp.py make calls of dim2.py, or of its operators. others.py leaves calls to torch
-and counts them.
+The kernels are two-dimensional. dim2.py and dim2_pool.py call them; dim1.py, dim3.py, dim3_pool.py,
+transposed.py and lp.py make calls of these two, or of their operators. others.py leaves calls to
+torch and counts them.
 """
 
 from fastconv.functional.dim1 import (
@@ -13,14 +13,12 @@ from fastconv.functional.dim1 import (
     conv1d,
     max_pool1d,
 )
-from fastconv.functional.dim2 import (
-    IntOrPair,
+from fastconv.functional.dim2 import IntOrPair, conv2d, tracked
+from fastconv.functional.dim2_pool import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool2d,
-    conv2d,
     max_pool2d,
-    tracked,
 )
 from fastconv.functional.dim3 import conv3d
 from fastconv.functional.dim3_pool import adaptive_avg_pool3d, avg_pool3d, max_pool3d

@@ -1,5 +1,5 @@
 """Convolution and pooling of rows, with the signatures of torch.nn.functional. A row is an image of
-height 1, and a window of K is a window of 1 x K. Layer: functional, over dim2.py.
+height 1, and a window of K is a window of 1 x K. Layer: functional, over dim2.py and dim2_pool.py.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,14 @@ from fastconv.core.arguments import (
     adaptive_args,
     avg_pool2d_args,
     conv2d_args,
+    is_given,
     max_pool2d_args,
     refusal,
 )
 from fastconv.core.fallbacks import F, to_torch
-from fastconv.core.overrides import overridden
+from fastconv.core.overrides import overridden, with_indices
 from fastconv.core.tensors import size_of
-from fastconv.functional import dim2
+from fastconv.functional import dim2, dim2_pool
 
 IntOrSingle = int | tuple[int, ...] | list[int]
 
@@ -73,9 +74,8 @@ def conv1d(
     """
     given = (input, weight, bias)
     if has_torch_function(given):
-        return overridden(F.conv1d, conv1d, given, *given, stride, padding, dilation, groups)
-    tensors = given[:2] if bias is None else given
-    reason = refusal(*tensors)
+        return overridden(conv1d, given, *given, stride, padding, dilation, groups)
+    reason = dim2.refused(*given)
     if reason == "dtype" and torch.is_autocast_enabled("cpu"):
         reason = None  # conv2d makes them one type
     if reason is None:
@@ -112,8 +112,13 @@ def _why_not(input: Tensor, checked: Callable, *arguments: object) -> str | None
 
 
 def _windows(kernel_size: object, stride: object, padding: object) -> tuple:
-    empty = stride is None or (isinstance(stride, (tuple, list)) and len(stride) == 0)
-    return (1, single(kernel_size)), None if empty else (1, single(stride)), (0, single(padding))
+    strides = (1, single(stride)) if is_given(stride) else None
+    return (1, single(kernel_size)), strides, (0, single(padding))
+
+
+def _pooled(pool: Callable, input: Tensor, *arguments: object) -> Tensor:
+    """A pool of dim2_pool on rows."""
+    return pool(input.unsqueeze(-2), *arguments).squeeze(-2).contiguous()
 
 
 def max_pool1d(
@@ -153,23 +158,19 @@ def max_pool1d(
     given = (kernel_size, stride, padding, dilation)
     keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
     if has_torch_function((input,)):
-        names = (F.max_pool1d, max_pool1d)
-        if return_indices:
-            names = (F.max_pool1d_with_indices, max_pool1d_with_indices)
-        return overridden(*names, (input,), input, *given, **keywords)
+        ours = max_pool1d_with_indices if return_indices else max_pool1d
+        return overridden(ours, (input,), input, *given, **keywords)
     windows = (*_windows(*given[:3]), (1, single(dilation)), ceil_mode)
     reason = _why_not(input, max_pool2d_args, *windows)
     if reason is not None:
         return to_torch(F.max_pool1d, reason, input, *given, **keywords)
-    found = dim2.max_pool2d(input.unsqueeze(-2), *windows, bool(return_indices))
     if return_indices:
-        y, indices = found
-        return y.squeeze(-2).contiguous(), indices.squeeze(-2).contiguous()
-    return found.squeeze(-2).contiguous()
+        found = dim2_pool.max_pool2d(input.unsqueeze(-2), *windows, True)
+        return tuple(t.squeeze(-2).contiguous() for t in found)
+    return _pooled(dim2_pool.max_pool2d, input, *windows)
 
 
-def max_pool1d_with_indices(*args, **kwargs):
-    return max_pool1d(*args, **{**kwargs, "return_indices": True})
+max_pool1d_with_indices = with_indices(max_pool1d)
 
 
 def avg_pool1d(
@@ -206,12 +207,12 @@ def avg_pool1d(
     """
     given = (kernel_size, () if stride is None else stride, padding, ceil_mode, count_include_pad)
     if has_torch_function((input,)):
-        return overridden(F.avg_pool1d, avg_pool1d, (input,), input, *given)
+        return overridden(avg_pool1d, (input,), input, *given)
     windows = (*_windows(*given[:3]), ceil_mode, count_include_pad)
     reason = _why_not(input, avg_pool2d_args, *windows, None)
     if reason is not None:
         return to_torch(F.avg_pool1d, reason, input, *given)
-    return dim2.avg_pool2d(input.unsqueeze(-2), *windows).squeeze(-2).contiguous()
+    return _pooled(dim2_pool.avg_pool2d, input, *windows)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: IntOrSingle) -> Tensor:
@@ -232,12 +233,12 @@ def adaptive_avg_pool1d(input: Tensor, output_size: IntOrSingle) -> Tensor:
         tensor([0.5000, 2.5000])
     """
     if has_torch_function((input,)):
-        return overridden(F.adaptive_avg_pool1d, adaptive_avg_pool1d, (input,), input, output_size)
+        return overridden(adaptive_avg_pool1d, (input,), input, output_size)
     size = (1, single(output_size))
     reason = "arguments" if size[1] is None else _why_not(input, adaptive_args, size)
     if reason is not None:
         return to_torch(F.adaptive_avg_pool1d, reason, input, output_size)
-    return dim2.adaptive_avg_pool2d(input.unsqueeze(-2), size).squeeze(-2).contiguous()
+    return _pooled(dim2_pool.adaptive_avg_pool2d, input, size)
 
 
 def adaptive_max_pool1d(
@@ -264,10 +265,8 @@ def adaptive_max_pool1d(
         tensor([1., 3.])
     """
     if has_torch_function((input,)):
-        names = (F.adaptive_max_pool1d, adaptive_max_pool1d)
-        if return_indices:
-            names = (F.adaptive_max_pool1d_with_indices, adaptive_max_pool1d_with_indices)
-        return overridden(*names, (input,), input, output_size, return_indices=return_indices)
+        ours = adaptive_max_pool1d_with_indices if return_indices else adaptive_max_pool1d
+        return overridden(ours, (input,), input, output_size, return_indices=return_indices)
     size = single(output_size)
     reason = _why_not(input, adaptive_args, (1, size)) if type(size) is int else "arguments"
     if reason is None and (torch.jit.is_tracing() or size_of(input)[-1] % size != 0):
@@ -278,5 +277,4 @@ def adaptive_max_pool1d(
     return max_pool1d(input, window, window, return_indices=return_indices)
 
 
-def adaptive_max_pool1d_with_indices(*args, **kwargs):
-    return adaptive_max_pool1d(*args, **{**kwargs, "return_indices": True})
+adaptive_max_pool1d_with_indices = with_indices(adaptive_max_pool1d)

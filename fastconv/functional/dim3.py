@@ -139,7 +139,7 @@ def conv3d(
     given = (input, weight, bias)
     arguments = (stride, padding, dilation, groups)
     if has_torch_function(given):
-        return overridden(F.conv3d, conv3d, given, *given, *arguments)
+        return overridden(conv3d, given, *given, *arguments)
     reason = why_not_volume(*(given[:2] if bias is None else given))
     if reason == "dtype" and torch.is_autocast_enabled("cpu") and not torch.jit.is_tracing():
         reason = None if input.dim() in (4, 5) else "arguments"  # conv2d makes them one type

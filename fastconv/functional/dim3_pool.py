@@ -1,5 +1,5 @@
 """Pooling of volumes, with the signatures of torch.nn.functional. A pool is separable: first each
-plane is pooled, then the depth, as an image of D x (OH * OW). Layer: functional, over dim2.py.
+plane is pooled, then the depth, as an image of D x (OH * OW). Layer: functional, over dim2_pool.py.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.overrides import has_torch_function
 
-from fastconv.core.arguments import adaptive_args, avg_pool2d_args, max_pool2d_args
+from fastconv.core.arguments import adaptive_args, avg_pool2d_args, is_given, max_pool2d_args
 from fastconv.core.fallbacks import F, to_torch
-from fastconv.core.overrides import overridden
+from fastconv.core.overrides import overridden, with_indices
 from fastconv.core.tensors import pooled_size
-from fastconv.functional import dim2
+from fastconv.functional import dim2_pool
 from fastconv.functional.dim3 import (
     IntOrTriple,
     contiguous_like,
@@ -91,44 +91,36 @@ def max_pool3d(
     given = (kernel_size, stride, padding, dilation)
     keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}
     if has_torch_function((input,)):
-        names = (F.max_pool3d, max_pool3d)
-        if return_indices:
-            names = (F.max_pool3d_with_indices, max_pool3d_with_indices)
-        return overridden(*names, (input,), input, *given, **keywords)
+        ours = max_pool3d_with_indices if return_indices else max_pool3d
+        return overridden(ours, (input,), input, *given, **keywords)
     reason, halves = why_not_volume(input), None
     if reason is None:
         x, reason = input.unsqueeze(0) if input.dim() == 4 else input, "arguments"
-        halves = _halves((kernel_size, 1), (_stride(kernel_size, stride), 1), (padding, 0),
-                         (dilation, 1))  # fmt: skip
+        stride = stride if is_given(stride) else kernel_size
+        halves = _halves((kernel_size, 1), (stride, 1), (padding, 0), (dilation, 1))
     if halves is not None:
         planes, depth = (*halves[0], ceil_mode), (*halves[1], ceil_mode)
         if _both(max_pool2d_args, x, planes, depth, lambda size, args: pooled_size(size, *args)):
             if return_indices:
                 return tuple(shaped_like(t, input) for t in _max_with_indices(x, planes, depth))
-            return shaped_like(_pooled(x, dim2.max_pool2d, planes, depth), input)
+            return shaped_like(_pooled(x, dim2_pool.max_pool2d, planes, depth), input)
     return to_torch(F.max_pool3d, reason, input, *given, **keywords)
 
 
 def _max_with_indices(x: Tensor, planes: tuple, depth: tuple) -> tuple[Tensor, Tensor]:
     """As _pooled; the index of the plane and the index in it come from two steps."""
     channels, height, width = x.shape[1], x.shape[3], x.shape[4]
-    y, in_plane = dim2.max_pool2d(x.flatten(1, 2), *planes, True)
+    y, in_plane = dim2_pool.max_pool2d(x.flatten(1, 2), *planes, True)
     rows, columns = y.shape[2:]
     y = y.unflatten(1, (channels, x.shape[2])).flatten(3)
-    y, chosen = dim2.max_pool2d(y, *depth, True)
+    y, chosen = dim2_pool.max_pool2d(y, *depth, True)
     plane = chosen // (rows * columns)
     in_plane = in_plane.unflatten(1, (channels, x.shape[2])).flatten(2)
     indices = plane * (height * width) + in_plane.gather(2, chosen.flatten(2)).view_as(chosen)
     return y.unflatten(3, (rows, columns)), indices.unflatten(3, (rows, columns))
 
 
-def max_pool3d_with_indices(*args, **kwargs):
-    return max_pool3d(*args, **{**kwargs, "return_indices": True})
-
-
-def _stride(kernel_size: object, stride: object) -> object:
-    empty = stride is None or (isinstance(stride, (tuple, list)) and len(stride) == 0)
-    return kernel_size if empty else stride
+max_pool3d_with_indices = with_indices(max_pool3d)
 
 
 def _widened(average: Callable, x: Tensor, *rest: object) -> Tensor:
@@ -176,17 +168,18 @@ def avg_pool3d(
     """
     given = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if has_torch_function((input,)):
-        return overridden(F.avg_pool3d, avg_pool3d, (input,), input, *given)
+        return overridden(avg_pool3d, (input,), input, *given)
     reason, halves = why_not_volume(input), None
     if reason is None:
         x, reason = input.unsqueeze(0) if input.dim() == 4 else input, "arguments"
-        halves = _halves((kernel_size, 1), (_stride(kernel_size, stride), 1), (padding, 0))
+        stride = stride if is_given(stride) else kernel_size
+        halves = _halves((kernel_size, 1), (stride, 1), (padding, 0))
     if halves is not None:
         rest = (ceil_mode, count_include_pad)
         of_planes = None if divisor_override is None else 1
         planes, depth = (*halves[0], *rest, of_planes), (*halves[1], *rest, divisor_override)
         if _both(avg_pool2d_args, x, planes, depth, _averaged_size):
-            return contiguous_like(_widened(dim2.avg_pool2d, x, planes, depth), input)
+            return contiguous_like(_widened(dim2_pool.avg_pool2d, x, planes, depth), input)
     return to_torch(F.avg_pool3d, reason, input, *given)
 
 
@@ -214,8 +207,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: IntOrTriple | tuple[int | No
         tensor([10.5000, 12.5000])
     """
     if has_torch_function((input,)):
-        ours = adaptive_avg_pool3d
-        return overridden(F.adaptive_avg_pool3d, ours, (input,), input, output_size)
+        return overridden(adaptive_avg_pool3d, (input,), input, output_size)
     reason, size = why_not_volume(input), None
     if reason is None:
         x, reason = input.unsqueeze(0) if input.dim() == 4 else input, "arguments"
@@ -227,5 +219,5 @@ def adaptive_avg_pool3d(input: Tensor, output_size: IntOrTriple | tuple[int | No
     if size is not None:
         planes, depth = (size[1:],), ((size[0], size[1] * size[2]),)
         if _both(adaptive_args, x, planes, depth, lambda given, args: (*given[:2], *args[0])):
-            return contiguous_like(_widened(dim2.adaptive_avg_pool2d, x, planes, depth), input)
+            return contiguous_like(_widened(dim2_pool.adaptive_avg_pool2d, x, planes, depth), input)
     return to_torch(F.adaptive_avg_pool3d, reason, input, output_size)

@@ -13,7 +13,7 @@ from torch.overrides import has_torch_function
 from fastconv.core.arguments import refusal
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
-from fastconv.functional import dim1, dim2, dim3_pool
+from fastconv.functional import dim1, dim2_pool, dim3_pool
 
 
 def _elements(kernel_size: object, dimensions: int) -> int | None:
@@ -31,7 +31,7 @@ def _lp_pool(pools: tuple, names: tuple, input: Tensor, *given: object) -> Tenso
     in their signature."""
     torchs, ours, dimensions = names
     if has_torch_function((input,)):
-        return overridden(torchs, ours, (input,), input, *given)
+        return overridden(ours, (input,), input, *given)
     norm_type, kernel_size, stride, ceil_mode = given
     elements, reason = _elements(kernel_size, dimensions), refusal(input)
     if reason is not None or elements is None:
@@ -110,7 +110,7 @@ def lp_pool2d(
         >>> fastconv.functional.lp_pool2d(x, 2, (1, 2)).item()
         5.0
     """
-    pools, names = (dim2.max_pool2d, dim2.avg_pool2d), (F.lp_pool2d, lp_pool2d, 2)
+    pools, names = (dim2_pool.max_pool2d, dim2_pool.avg_pool2d), (F.lp_pool2d, lp_pool2d, 2)
     return _lp_pool(pools, names, input, norm_type, kernel_size, stride, ceil_mode)
 
 

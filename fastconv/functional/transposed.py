@@ -6,18 +6,20 @@ dim2.py and core/autograd.py.
 convolution of the same weight, and its output is that convolution's input.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.overrides import has_torch_function
 
 from fastconv.core import ops
-from fastconv.core.arguments import batched_size, below, conv2d_args, pair, refusal
+from fastconv.core.arguments import batched_size, below, conv2d_args, pair
 from fastconv.core.autograd import Conv2dBackwardInput
 from fastconv.core.fallbacks import F, to_torch
 from fastconv.core.overrides import overridden
 from fastconv.core.tensors import is_channels_last, size_of
 from fastconv.functional.dim1 import IntOrSingle, single
-from fastconv.functional.dim2 import IntOrPair, autocast, tracked
+from fastconv.functional.dim2 import IntOrPair, admitted, tracked
 
 
 def _arguments(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> tuple | None:
@@ -42,6 +44,41 @@ def _arguments(x: Tensor, w: Tensor, bias: Tensor | None, *given: object) -> tup
     args = conv2d_args(y_size, w_size, None, stride, padding, dilation, groups)
     grown = tuple(m // s for m, s in zip(more, stride, strict=True))
     return None if args is None else (grown, tuple(y_size), args)
+
+
+def _run(x: Tensor, w: Tensor, bias: Tensor | None, grown: tuple, y_size: tuple, args: tuple):
+    last = is_channels_last(x) or is_channels_last(w)
+    if any(grown):  # output_padding of a stride or more: outputs that further zeros would reach
+        x = F.pad(x, (0, grown[1], 0, grown[0]))
+    if tracked(x, w, bias):
+        y = Conv2dBackwardInput.apply(x, w, y_size, args, last)
+        return y if bias is None else y + bias[:, None, None]
+    y = ops.conv2d_backward_input(x, w, y_size, *args, last)
+    return y if bias is None else y.add_(bias[:, None, None])
+
+
+def _conv_transpose(
+    ours: Callable, given: tuple, arguments: tuple, of_rows: tuple | None = None
+) -> Tensor:
+    """given: input, weight and bias; of_rows: if the input has rows, the arguments that rows as
+    images of height 1 have."""
+    if has_torch_function(given):
+        return overridden(ours, given, *given, *arguments)
+    (x, w, bias), reason = admitted(*given)
+    if reason is None and torch.jit.is_tracing():  # the graph would hold extents as constants
+        reason = "tracing"
+    if reason is None and of_rows and (x.dim() not in (2, 3) or w.dim() != 3):
+        reason = "arguments"
+    found = None
+    if reason is None:
+        if of_rows:
+            x, w = x.unsqueeze(-2), w.unsqueeze(-2)
+        found, reason = _arguments(x, w, bias, *(of_rows or arguments)), "arguments"
+    if found is None:
+        return to_torch(getattr(F, ours.__name__), reason, *given, *arguments)
+    y = _run(x.unsqueeze(0) if x.dim() == 3 else x, w, bias, *found)
+    y = y.squeeze(0) if x.dim() == 3 else y
+    return y.squeeze(-2).contiguous() if of_rows else y
 
 
 def conv_transpose2d(
@@ -84,36 +121,8 @@ def conv_transpose2d(
         >>> fastconv.functional.conv_transpose2d(x, w, stride=2)[0, 0, 0]
         tensor([1., 1., 1., 1.])
     """
-    given = (input, weight, bias)
     arguments = (stride, padding, output_padding, groups, dilation)
-    if has_torch_function(given):
-        ours = conv_transpose2d
-        return overridden(F.conv_transpose2d, ours, given, *given, *arguments)
-    reason = refusal(*(given[:2] if bias is None else given))
-    if reason in (None, "dtype"):
-        x, w, b = autocast(*given)
-        reason = refusal(*((x, w) if b is None else (x, w, b)))
-    if reason is None and torch.jit.is_tracing():  # the graph would hold extents as constants
-        reason = "tracing"
-    found = None
-    if reason is None:
-        found, reason = _arguments(x, w, b, *arguments), "arguments"
-    if found is None:
-        return to_torch(F.conv_transpose2d, reason, *given, *arguments)
-    if x.dim() == 3:
-        return _run(x.unsqueeze(0), w, b, *found).squeeze(0)
-    return _run(x, w, b, *found)
-
-
-def _run(x: Tensor, w: Tensor, bias: Tensor | None, grown: tuple, y_size: tuple, args: tuple):
-    last = is_channels_last(x) or is_channels_last(w)
-    if any(grown):  # output_padding of a stride or more: outputs that further zeros would reach
-        x = F.pad(x, (0, grown[1], 0, grown[0]))
-    if tracked(x, w, bias):
-        y = Conv2dBackwardInput.apply(x, w, y_size, args, last)
-        return y if bias is None else y + bias[:, None, None]
-    y = ops.conv2d_backward_input(x, w, y_size, *args, last)
-    return y if bias is None else y.add_(bias[:, None, None])
+    return _conv_transpose(conv_transpose2d, (input, weight, bias), arguments)
 
 
 def conv_transpose1d(
@@ -151,22 +160,7 @@ def conv_transpose1d(
         >>> fastconv.functional.conv_transpose1d(x, w, stride=2)[0, 0]
         tensor([1., 1., 1., 1.])
     """
-    given = (input, weight, bias)
     arguments = (stride, padding, output_padding, groups, dilation)
-    if has_torch_function(given):
-        ours = conv_transpose1d
-        return overridden(F.conv_transpose1d, ours, given, *given, *arguments)
-    reason = refusal(*(given[:2] if bias is None else given))
-    if reason == "dtype" and torch.is_autocast_enabled("cpu"):
-        reason = None  # conv_transpose2d makes them one type
-    if reason is None and torch.jit.is_tracing():
-        reason = "tracing"
-    if reason is None:
-        rows = ((1, single(stride)), (0, single(padding)), (0, single(output_padding)), groups,
-                (1, single(dilation)))  # fmt: skip
-        if input.dim() in (2, 3) and weight.dim() == 3:
-            x, w = input.unsqueeze(-2), weight.unsqueeze(-2)
-            if _arguments(x, w, bias, *rows) is not None:
-                return conv_transpose2d(x, w, bias, *rows).squeeze(-2).contiguous()
-        reason = "arguments"
-    return to_torch(F.conv_transpose1d, reason, *given, *arguments)
+    of_rows = ((1, single(stride)), (0, single(padding)), (0, single(output_padding)), groups,
+               (1, single(dilation)))  # fmt: skip
+    return _conv_transpose(conv_transpose1d, (input, weight, bias), arguments, of_rows)

@@ -24,7 +24,7 @@ class LayerSet(NamedTuple):
 class TorchConv2dSame(modules.SameSize, nn.Conv2d):
     """:class:`fastconv.Conv2dSame` computed by torch, which has no class of its own for it."""
 
-    conv2d = staticmethod(nn.functional.conv2d)
+    _function = staticmethod(nn.functional.conv2d)
 
 
 LAYER_SETS = {

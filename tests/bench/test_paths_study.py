@@ -105,8 +105,8 @@ def test_the_study_measures_and_goes_on(tmp_path, monkeypatch, capsys):
     assert all(min(cell["ratios"].values()) == 1 and cell["chosen"] in cell["ratios"]
                for cell in cells)  # fmt: skip
     assert (tmp_path / "paths.png").stat().st_size > 3_000
-    measured = len((tmp_path / "paths-test-2-1-cpu.jsonl").read_text().splitlines())
+    measured = len((tmp_path / "paths-test-3-1-cpu.jsonl").read_text().splitlines())
     monkeypatch.setattr(paths, "measure_cell", lambda job, seconds: pytest.fail("again"))
     paths.main([*options, *where])
-    assert len((tmp_path / "paths-test-2-1-cpu.jsonl").read_text().splitlines()) == measured
+    assert len((tmp_path / "paths-test-3-1-cpu.jsonl").read_text().splitlines()) == measured
     assert "choices" in page.read_text() and stages.JOURNALS != tmp_path

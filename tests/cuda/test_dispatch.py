@@ -86,6 +86,19 @@ def test_autocast_runs_the_kernels_of_the_low_precision(dtype):
     assert_rounded_once(y.detach(), nn.functional.conv2d(low_x, low_w), bound)
 
 
+def test_the_end_of_a_fused_convolution_is_torchs_and_counted(no_handovers):
+    x, w = numbers(2, 3, 5, 6), numbers(4, 3, 3, 3)
+    args = ((1, 1), (1, 1, 1, 1), (1, 1), 1)
+    addend = numbers(2, 4, 5, 6)
+    with kernels_of_cuda():
+        y = ops.conv2d(x, w, None, *args)
+        fused = ops.conv2d_fused(x, w, None, addend, 0.0, 1.0, *args)
+        with pytest.raises(ValueError, match="addend has the size"):
+            ops.conv2d_fused(x, w, None, addend[:1], 0.0, 1.0, *args)
+    assert torch.equal(fused, (y + addend).clamp(0, 1))
+    assert fastconv.fallbacks() == {("end_of_fused", "device"): 1}
+
+
 def test_gradients_of_gradients():
     def function(x, w):
         return F.avg_pool2d(F.max_pool2d(F.conv2d(x, w, padding=1, groups=2), 2), 2)

@@ -3,11 +3,10 @@ padding that is never multiplied. Run once per instruction set by test_isa.py.""
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
 from cases import ConvCase
-from raw_kernels import DIRECTIONS, Conv, supporting
+from raw_kernels import DIRECTIONS, Conv, from_memory, supporting
 from reference import dot_bound
 
 from fastconv.core.extension import _C
@@ -96,7 +95,7 @@ def test_padding_is_never_multiplied(kernel, size, layout):
     for a, b in ((0, 0), (kernel - 1, pad)):
         conv = Conv(case, torch.float32, layout)
         w = conv.w.reshape(channels, kernel, kernel)
-        w[:, a, b] = np.nan
+        w[:, a, b] = torch.nan
         y = conv.run("forward", "depthwise")["forward"]
         assert (y.isnan() == tap_grid(size, kernel, pad, a, b)).all()
         grad_x = conv.run("backward_input", "depthwise")["backward_input"]
@@ -111,22 +110,14 @@ def test_an_infinity_reaches_the_taps_that_it_is_a_term_of(size, layout):
     case = ConvCase("", 1, channels, *size, channels, 3, 3, padding=(1,) * 4, groups=channels)
     for h, w in ((0, 0), (height - 1, width - 1)):
         conv = Conv(case, torch.float32, layout)
-        image = from_image(conv.x, case, layout)
-        image[0, 2, h, w] = np.inf
+        image = from_memory(conv.x, case.input_size, layout == "nhwc")
+        image[0, 2, h, w] = torch.inf
         grad_w = conv.run("backward_weight", "depthwise")["backward_weight"]
         reached = torch.zeros(channels, 3, 3, dtype=torch.bool)
         reached[2] = True
         reached[2, 2 if h == 0 else 0] = False  # would be an output above or below the last row
         reached[2, :, 2 if w == 0 else 0] = False
         assert (grad_w[:, 0].isfinite() == ~reached).all()
-
-
-def from_image(x: np.ndarray, case: ConvCase, layout: str) -> np.ndarray:
-    """The image as (N, C, H, W), on the memory of x."""
-    n, c, h, w = case.input_size
-    return (
-        x.reshape(n, h, w, c).transpose(0, 3, 1, 2) if layout == "nhwc" else x.reshape(n, c, h, w)
-    )
 
 
 def test_workspace_does_not_grow_with_the_batch():

@@ -3,7 +3,6 @@ them."""
 
 import threading
 
-import numpy as np
 import pytest
 import torch
 from cached_filters import ARGS, cached, layer, plain
@@ -30,7 +29,7 @@ PRIVATE = [
 ]
 
 
-def forward(conv: Conv, cached: bool, threads: int = 2) -> np.ndarray:
+def forward(conv: Conv, cached: bool, threads: int = 2) -> torch.Tensor:
     y = unwritten(conv.y_size, conv.dtype)
     _C.conv2d_forward(NUMBERS[conv.dtype], conv.shape, buffer(conv.x), buffer(conv.w),
                       buffer(conv.bias), buffer(y), threads, "winograd", cached)  # fmt: skip
@@ -58,7 +57,7 @@ def test_same_bits_with_and_without(case, layout, dtype):
     number, path = NUMBERS[dtype], "winograd"
     filters = _C.conv2d_bytes_with_cached_filters(number, conv.shape, 2, path)[1]
     for threads in (2, 1, 3):  # the first transforms, the others find
-        assert np.array_equal(forward(conv, True, threads), expected)
+        assert torch.equal(forward(conv, True, threads), expected)
         assert _C.filter_cache_bytes() == filters > 0
     for threads in (1, 2, 5):
         whole = _C.conv2d_workspace_bytes("forward", number, conv.shape, threads, path)
@@ -70,7 +69,7 @@ def test_same_bits_with_and_without(case, layout, dtype):
 @pytest.mark.parametrize("case", PRIVATE, ids=lambda c: c.name)
 def test_private_filters_are_not_kept(case, layout):
     conv = Conv(case, torch.float32, layout)
-    assert np.array_equal(forward(conv, True), forward(conv, False))
+    assert torch.equal(forward(conv, True), forward(conv, False))
     assert _C.filter_cache_bytes() == 0
     whole = _C.conv2d_workspace_bytes("forward", _C.DTYPES["float32"], conv.shape, 2, "winograd")
     assert _C.conv2d_bytes_with_cached_filters(_C.DTYPES["float32"], conv.shape, 2, "winograd") == (

@@ -1,7 +1,6 @@
 """Grouped convolution: extents around the lanes and tiles, every kind of group against float64, and
 padding that is never multiplied. Run once per instruction set by test_isa.py."""
 
-import numpy as np
 import pytest
 import torch
 from cases import ConvCase
@@ -67,7 +66,7 @@ def test_padding_is_never_multiplied_and_nan_stays_in_its_group(channels, layout
     conv = Conv(case, torch.float32, layout)
     oc = channels + 1  # an output channel of the second group
     w = conv.w.reshape(case.OC, channels, 3, 3)
-    w[oc, 0, 0, 0] = np.nan
+    w[oc, 0, 0, 0] = torch.nan
     y = conv.run("forward", "grouped")["forward"]
     reached = torch.zeros(y.shape, dtype=torch.bool)
     reached[0, oc, 1:, 1:] = True  # the first row and column of outputs see padding by that tap
@@ -77,7 +76,7 @@ def test_padding_is_never_multiplied_and_nan_stays_in_its_group(channels, layout
     reached[0, channels, :-1, :-1] = True
     assert (grad_x.isnan() == reached).all()
     # The first pixel of channel oc.
-    conv.grad_y.reshape(-1)[oc if layout == "nhwc" else oc * 4 * 9] = np.inf
+    conv.grad_y.reshape(-1)[oc if layout == "nhwc" else oc * 4 * 9] = torch.inf
     grad_w = conv.run("backward_weight", "grouped")["backward_weight"]
     reached = torch.zeros(grad_w.shape, dtype=torch.bool)
     reached[oc, :, 1:, 1:] = True  # the other taps see padding from the first output

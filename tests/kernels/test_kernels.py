@@ -1,7 +1,6 @@
 """Every path of every direction of conv2d on raw buffers against torch in float64; run once per
 instruction set by test_isa.py."""
 
-import numpy as np
 import pytest
 import torch
 from cases import CONV_CASES, ConvCase
@@ -48,8 +47,8 @@ def test_conv2d_same_bits_for_any_thread_count(case, direction):
 def test_conv2d_one_nan_reaches_only_the_outputs_above_it():
     case = ConvCase("nan", 1, 2, 12, 13, 5, 3, 3, padding=(1, 1, 1, 1))
     conv = Conv(case, torch.float32, "nchw")
-    conv.x[0, 1, 4, 6] = np.nan
-    conv.grad_y[0, 2, 7, 3] = np.inf
+    conv.x[0, 1, 4, 6] = torch.nan
+    conv.grad_y[0, 2, 7, 3] = torch.inf
     y = conv.run("forward", "direct")["forward"]
     touched = torch.zeros(12, 13, dtype=torch.bool)
     touched[3:6, 5:8] = True

@@ -1,11 +1,10 @@
 """The pools' kernels on raw buffers against torch; run once per instruction set by test_isa.py."""
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from cases import DILATED_POOL_CASES, POOL_CASES, PoolCase
-from raw_kernels import DTYPES, NUMBERS, buffer, from_memory, in_memory, unwritten
+from raw_kernels import DTYPES, NUMBERS, assert_same, buffer, from_memory, in_memory, unwritten
 from reference import dot_bound
 
 from fastconv.core.extension import _C
@@ -42,23 +41,22 @@ def test_max_pool2d(case, channels_last, data, dtype):
     raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)
     for threads in (1, 2):
         ours, without = unwritten(y.shape, dtype), unwritten(y.shape, dtype)
-        codes = np.full(y.numel(), 77, dtype=np.uint8 if shape.byte_codes else np.int32)
+        code_type = torch.uint8 if shape.byte_codes else torch.int32
+        codes = torch.full((y.numel(),), 77, dtype=code_type)
         grad_x = unwritten(x.shape, dtype)
         _C.max_pool2d_forward(code, shape, buffer(raw_x), buffer(ours), buffer(codes), threads)
         _C.max_pool2d_forward(code, shape, buffer(raw_x), buffer(without), None, threads)
         _C.max_pool2d_backward(
             code, shape, buffer(raw_grad_y), buffer(codes), buffer(grad_x), threads
         )
-        torch.testing.assert_close(
-            from_memory(ours, y.shape, channels_last), y.detach(), rtol=0, atol=0, equal_nan=True
-        )
-        np.testing.assert_array_equal(ours, without)
-        kh, kw = np.divmod(
-            from_memory(codes, y.shape, channels_last).long().numpy(), case.kernel[1]
-        )
-        ih = np.arange(shape.OH)[:, None] * case.stride[0] - case.padding[0] + kh * case.dilation[0]
-        iw = np.arange(shape.OW) * case.stride[1] - case.padding[1] + kw * case.dilation[1]
-        np.testing.assert_array_equal(ih * case.IW + iw, indices.numpy())
+        assert_same(from_memory(ours, y.shape, channels_last), y.detach())
+        assert_same(ours, without)
+        placed = from_memory(codes, y.shape, channels_last).long()
+        kh, kw = placed // case.kernel[1], placed % case.kernel[1]
+        oh, ow = torch.arange(shape.OH)[:, None], torch.arange(shape.OW)
+        ih = oh * case.stride[0] - case.padding[0] + kh * case.dilation[0]
+        iw = ow * case.stride[1] - case.padding[1] + kw * case.dilation[1]
+        assert torch.equal(ih * case.IW + iw, indices)
         ours_grad = from_memory(grad_x, x.shape, channels_last)
         windows = case.kernel[0] * case.kernel[1]
         most = windows * grad_y.abs().max() if y.numel() else torch.tensor(0.0)
@@ -89,18 +87,15 @@ def test_adaptive_max_pool2d(size, output, channels_last, data, dtype):
     raw_x, raw_grad_y = in_memory(x.detach(), channels_last), in_memory(grad_y, channels_last)
     for threads in (1, 2):
         ours, grad_x = unwritten(y.shape, dtype), unwritten(x.shape, dtype)
-        codes = np.full(y.numel(), 77, dtype=np.int32)
-        raw_indices = np.full(y.numel(), -1, dtype=np.int64)
+        codes = torch.full((y.numel(),), 77, dtype=torch.int32)
+        raw_indices = torch.full((y.numel(),), -1)
         _C.max_pool2d_forward(code, shape, buffer(raw_x), buffer(ours), buffer(codes), threads)
         _C.max_pool2d_indices(shape, buffer(codes), buffer(raw_indices), threads)
         _C.max_pool2d_backward(
             code, shape, buffer(raw_grad_y), buffer(codes), buffer(grad_x), threads
         )
-        torch.testing.assert_close(
-            from_memory(ours, y.shape, channels_last), y.detach(), rtol=0, atol=0, equal_nan=True
-        )
-        ours_indices = from_memory(raw_indices, y.shape, channels_last)
-        np.testing.assert_array_equal(ours_indices.numpy(), indices.numpy())
+        assert_same(from_memory(ours, y.shape, channels_last), y.detach())
+        assert torch.equal(from_memory(raw_indices, y.shape, channels_last), indices)
         most = grad_y.abs().max() if y.numel() else torch.tensor(0.0)
         bound = dot_bound(16, 16 * most, dtype)
         assert ((from_memory(grad_x, x.shape, channels_last) - x.grad).abs() <= bound).all()
@@ -108,17 +103,17 @@ def test_adaptive_max_pool2d(size, output, channels_last, data, dtype):
 
 def test_max_pool2d_backward_ignores_codes_outside_the_window():
     case = PoolCase("k2", 1, 2, 4, 4, (2, 2), (2, 2))
-    grad_y, guarded = np.ones((1, 2, 2, 2), np.float32), np.zeros(3 * 32, np.float32)
+    grad_y, guarded = torch.ones(1, 2, 2, 2), torch.zeros(3 * 32)
     grad_x = guarded[32:64]
     for channels_last in (False, True):
-        guarded[:] = np.nan
-        codes = np.array([0, 3, 4, 255] * 2, np.uint8)
+        guarded.fill_(torch.nan)
+        codes = torch.tensor([0, 3, 4, 255] * 2, dtype=torch.uint8)
         shape = pool_shape(case, channels_last)
         _C.max_pool2d_backward(
             _C.DTYPES["float32"], shape, buffer(grad_y), buffer(codes), buffer(grad_x), 1
         )
-        assert np.isnan(guarded[:32]).all() and np.isnan(guarded[64:]).all()
-        assert grad_x.sum() == 4 and set(grad_x) == {0, 1}
+        assert guarded[:32].isnan().all() and guarded[64:].isnan().all()
+        assert grad_x.sum() == 4 and set(grad_x.tolist()) == {0, 1}
 
 
 def check_average(x, shape, reference, windows, channels_last):
@@ -134,8 +129,8 @@ def check_average(x, shape, reference, windows, channels_last):
         _C.avg_pool2d_forward(code, shape, buffer(raw_x), buffer(y), threads)
         _C.avg_pool2d_backward(code, shape, buffer(raw_grad_y), buffer(grad_x), threads)
         runs.append((y, grad_x))
-    np.testing.assert_array_equal(runs[0][0], runs[1][0])
-    np.testing.assert_array_equal(runs[0][1], runs[1][1])
+    for one, two in zip(*runs, strict=True):
+        assert torch.equal(one, two)
     absolute = x.detach().double().abs().requires_grad_()
     magnitude = reference(absolute)
     magnitude.backward(torch.where(magnitude < 0, -1, 1) * grad_y.double().abs())

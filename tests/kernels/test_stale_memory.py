@@ -41,7 +41,7 @@ def meets_subnormals(run) -> bool:
 @lru_cache
 def with_subnormal_filters(channels: int) -> Conv:
     conv = Conv(ConvCase("1x1", 1, channels, 1, 1, channels, 1, 1), torch.float32, "nchw")
-    conv.w.fill(1e-40)
+    conv.w.fill_(1e-40)
     return conv
 
 

@@ -19,7 +19,8 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "build" / "cuda-shim"
 SHIM = ("runtime.cpp", "memory.cpp", "hooks.cpp", "report.cpp")
-BINDINGS = ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/verbose.cpp")
+BINDINGS = ("cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/shapes.cpp",
+            "runtime/verbose.cpp")  # fmt: skip
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-tsan", "-Wno-psabi"]
 COMMON_FLAGS = ["-std=c++17", "-g1", "-fPIC", *WARNINGS]  # lines, and no variables
 SHIM_FLAGS = ("-O2",)

@@ -75,6 +75,7 @@ PUBLIC = [
     "tables",
     "flags",
     "functional.dim2",
+    "functional.dim2_pool",
     "functional.dim1",
     "functional.dim3",
     "functional.dim3_pool",

@@ -1,14 +1,17 @@
 """The kernels on raw buffers, and the exact results beside them.
 
-NumPy arrays, for the kernels know nothing of tensors.
+A buffer is the address of a contiguous tensor and its number of elements. Kernels know no more of
+it, so a test says the order of its elements itself: `in_memory` and `from_memory`.
 """
 
-import numpy as np
+from math import prod
+
 import torch
 import torch.nn.functional as F
 from cases import ConvCase
 
 from fastconv.core.extension import _C
+from fastconv.core.tensors import buffer
 
 NUMBERS = {getattr(torch, name): number for name, number in _C.DTYPES.items()}
 HALVES = (torch.float16, torch.bfloat16)  # test_halves.py
@@ -30,34 +33,24 @@ def plain_sums(direction: str) -> list[str]:
     return [a.name for a in _C.conv2d_explain(direction, 0, shape) if a.is_plain_sum]
 
 
-def in_memory(t: torch.Tensor, channels_last: bool) -> np.ndarray:
-    """The elements of `t` in the order in which they lie in memory in that layout."""
-    if channels_last:
-        t = t.permute(0, 2, 3, 1)
-    return array(t.contiguous())
+def in_memory(t: torch.Tensor, channels_last: bool) -> torch.Tensor:
+    """A contiguous tensor of the elements of `t`, in the order that they have in that layout."""
+    return (t.permute(0, 2, 3, 1) if channels_last else t).contiguous()
 
 
-def array(t: torch.Tensor) -> np.ndarray:
-    """The memory of `t`. NumPy has no bfloat16, whose bits are int16 then."""
-    return (t.view(torch.int16) if t.dtype is torch.bfloat16 else t).numpy()
-
-
-def from_memory(
-    a: np.ndarray, size: tuple, channels_last: bool, dtype: torch.dtype | None = None
-) -> torch.Tensor:
-    """`dtype`: of the elements, if they are int16 because NumPy has no name for them."""
+def from_memory(t: torch.Tensor, size: tuple, channels_last: bool) -> torch.Tensor:
+    """(N, C, H, W), as a view of the elements in the order that they have in that layout."""
     n, c, h, w = size
-    t = torch.from_numpy(a)
-    t = t if dtype is None else t.view(dtype)
     return t.view(n, h, w, c).permute(0, 3, 1, 2) if channels_last else t.view(size)
 
 
-def unwritten(size: tuple, dtype: torch.dtype) -> np.ndarray:
-    return array(torch.full((int(np.prod(size)),), float("nan"), dtype=dtype))
+def unwritten(size: tuple, dtype: torch.dtype) -> torch.Tensor:
+    return torch.full((prod(size),), float("nan"), dtype=dtype)
 
 
-def buffer(a: np.ndarray) -> tuple[int, int]:
-    return a.ctypes.data, a.size
+def assert_same(ours: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal numbers, and NaN in the same places."""
+    torch.testing.assert_close(ours, expected, rtol=0, atol=0, equal_nan=True)
 
 
 class Conv:
@@ -74,11 +67,7 @@ class Conv:
         self.tensors = x, w, bias, grad_y
         self.exact = self.reference(x, w, bias, grad_y)
         self.magnitude = self.reference(x.abs(), w.abs(), bias.abs(), grad_y.abs())
-        self.x, self.w, self.bias = (
-            in_memory(x, self.last[0]),
-            in_memory(w, self.last[1]),
-            array(bias),
-        )
+        self.x, self.w, self.bias = in_memory(x, self.last[0]), in_memory(w, self.last[1]), bias
         self.grad_y = in_memory(grad_y, self.last[2])
 
     def reference(self, x, w, bias, grad_y) -> dict[str, torch.Tensor]:
@@ -117,24 +106,41 @@ class Conv:
             return case.OC // case.groups * case.KH * case.KW
         return case.N * shape.OH * shape.OW
 
-    def run(self, direction: str, path: str, threads: int = 2) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        direction: str,
+        path: str,
+        threads: int = 2,
+        addend: torch.Tensor | None = None,
+        **bounds: float,
+    ) -> dict[str, torch.Tensor]:
+        """`addend`, and the bounds lowest and highest: the epilogue of forward."""
         case, (x_last, w_last, y_last) = self.case, self.last
         dtype, shape = NUMBERS[self.dtype], self.shape
         if direction == "forward":
             y = unwritten(self.y_size, self.dtype)
+            if addend is not None:
+                added = in_memory(addend, y_last)
+                bounds["addend"] = buffer(added)
             _C.conv2d_forward(dtype, shape, buffer(self.x), buffer(self.w), buffer(self.bias),
-                              buffer(y), threads, path)  # fmt: skip
-            return {"forward": from_memory(y, self.y_size, y_last, self.dtype)}
+                              buffer(y), threads, path, **bounds)  # fmt: skip
+            return {"forward": from_memory(y, self.y_size, y_last)}
         if direction == "backward_input":
             grad_x = unwritten(case.input_size, self.dtype)
             _C.conv2d_backward_input(dtype, shape, buffer(self.grad_y), buffer(self.w),
                                      buffer(grad_x), threads, path)  # fmt: skip
-            return {"backward_input": from_memory(grad_x, case.input_size, x_last, self.dtype)}
-        grad_w, grad_bias = (
-            unwritten(case.weight_size, self.dtype),
-            unwritten((case.OC,), self.dtype),
-        )
+            return {"backward_input": from_memory(grad_x, case.input_size, x_last)}
+        grad_w = unwritten(case.weight_size, self.dtype)
+        grad_bias = unwritten((case.OC,), self.dtype)
         _C.conv2d_backward_weight(dtype, shape, buffer(self.grad_y), buffer(self.x),
                                   buffer(grad_w), buffer(grad_bias), threads, path)  # fmt: skip
-        return {"backward_weight": from_memory(grad_w, case.weight_size, w_last, self.dtype),
-                "bias": torch.from_numpy(grad_bias).view(self.dtype)}  # fmt: skip
+        return {"backward_weight": from_memory(grad_w, case.weight_size, w_last),
+                "bias": grad_bias}  # fmt: skip
+
+
+def multiplies_pairs() -> bool:
+    """Whether GEMM convolution multiplies pairs of bfloat16, where denormals count as zero
+    (csrc/cpu/simd/pairs.inl)."""
+    conv = Conv(ConvCase("", 1, 1, 1, 1, 1, 1, 1), torch.bfloat16, "nchw")
+    conv.x[:], conv.w[:], conv.bias[:] = 2.0**-130, 2.0**60, 0
+    return conv.run("forward", "gemm")["forward"].item() == 0

@@ -38,6 +38,17 @@ def test_constructor_padding_mode():
     assert str(errors[0]).endswith("but got padding_mode='xyz'")
 
 
+@pytest.mark.parametrize("name", ["ConvTranspose1d", "ConvTranspose2d"])
+def test_padding_mode_of_a_transposed_convolution(name: str):
+    layers = [getattr(package, name)(4, 6, 3) for package in (fastconv, torch.nn)]
+    for layer in layers:
+        layer.padding_mode = "reflect"  # the constructor takes no other than zeros
+    x = X[:, :, 0] if name.endswith("1d") else X
+    errors = [raised(layer, x) for layer in layers]
+    assert type(errors[0]) is type(errors[1]) is ValueError
+    assert str(errors[0]) == str(errors[1])
+
+
 # name: (module, arguments of the constructor, keywords, input)
 FORWARDS = {
     "channels": ("Conv2d", (4, 6, 3), {}, t(2, 3, 8, 8)),

@@ -62,11 +62,16 @@ def test_every_layer_and_direction_has_a_row_with_its_reason(memory_format):
     assert found.as_dicts()[0]["layer"] == "first" and found.as_dicts()[0]["ratio"] is None
 
 
+def test_a_type_without_kernels_is_said_in_words():
+    (row,) = fastconv.explain(fastconv.MaxPool2d(2), torch.ones(1, 1, 4, 4).int()).rows
+    assert row.path == "torch" and "one without kernels" in row.why
+
+
 def test_a_disabled_path_is_the_reason():
     conv, x = fastconv.Conv2d(16, 16, 3), torch.randn(1, 16, 8, 8)
     with fastconv.flags(disabled_paths={"winograd"}):
         (row, *_) = fastconv.explain(conv, x).rows
-    assert row.path in ("gemm", "direct") and "not winograd: it is disabled" in row.why
+    assert row.path in ("gemm", "direct", "grouped") and "not winograd: it is disabled" in row.why
 
 
 def test_measured_rows_have_times_beside_torchs():
@@ -117,10 +122,10 @@ def test_verbose_prints_a_line_per_call():
         ["conv2d", "backward_input"],
     ]
     assert lines[0].startswith(
-        "fastconv conv2d forward float32 1x4x9x9 -> 4x9x9, 3x3, padding 1: direct, "
+        "fastconv conv2d forward float32 1x4x9x9 -> 4x9x9, 3x3, padding 1: grouped, "
     )
     assert all(line.endswith(" ms") for line in lines)
-    assert ": direct, estimated: " in lines[0] and " gemm 0.0" in lines[0]
+    assert ": grouped, estimated: " in lines[0] and " gemm 0.0" in lines[0]
     assert "estimated" not in lines[1]
     quiet = subprocess.run(
         [sys.executable, "-c", code], env=env | {"FASTCONV_VERBOSE": "0"}, capture_output=True

@@ -32,6 +32,11 @@ def operator_samples() -> dict[str, list[tuple]]:
     x_size, w_size = list(x.shape), list(w.shape)
     return {
         "conv2d": [(x, w, whole(6), *_CONV_ARGS), (last, w, None, *_CONV_ARGS)],
+        "conv2d_fused": [
+            (x, w, whole(6), whole(*grad_y.shape), -3.5, 2.5, *_CONV_ARGS),
+            (last, w, None, whole(*grad_y.shape), 0.5, None, *_CONV_ARGS),
+            (x, w, None, None, None, None, *_CONV_ARGS, True),
+        ],
         "conv2d_backward_input": [
             (grad_y, w, x_size, *_CONV_ARGS, False),
             (grad_y, w, x_size, *_CONV_ARGS, True),

@@ -108,6 +108,17 @@ def test_explain_names_path_and_workspace():
     assert fastconv.explain(x, w, stride=0) == {"torch": "arguments"}
 
 
+def test_explain_follows_autocast():
+    x, w = torch.randn(8, 16, 32, 32), torch.randn(16, 16, 3, 3)
+    assert "filters kept" in fastconv.explain(x, w, padding=1)["forward"]
+    # Filters of a copy by autocast are not kept, as with gradients.
+    short = fastconv.explain(x.bfloat16(), w.bfloat16().requires_grad_(), padding=1)
+    with torch.autocast("cpu"):
+        assert fastconv.explain(x, w, padding=1) == short
+        assert fastconv.explain(x.half(), w, padding=1) == short
+    assert fastconv.explain(x.half(), w, padding=1) == {"torch": "dtype"}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_large_extents_overflow_nothing(dtype):
     # 2^31 + 32 output elements in an expanded batch would need gigabytes; one row of extents beyond

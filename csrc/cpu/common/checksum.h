@@ -5,9 +5,9 @@
 
 namespace fastconv::cpu {
 
-// Of `bytes` of memory, for any number of threads the same. It differs where one aligned 32-bit word
-// does. Of other changes, made without regard to the keys in checksum.cpp, about one in 2^32 goes
-// unnoticed; changes that are sought for the purpose can be found.
+// Returns a number for `bytes` of memory, the same for any number of threads. A change of one aligned
+// 32-bit word always changes it. About one in 2^32 of all other changes does not. A program that knows
+// the keys in checksum.cpp can find such a change.
 uint64_t checksum(const void* data, int64_t bytes, int threads);
 
 }  // namespace fastconv::cpu

@@ -25,4 +25,19 @@ Path<Buffers> no_path_for_16_bits(const char* name) {
           [](const Conv2dShape&, const Buffers&, void*, const Context&) { return false; }};
 }
 
+// The path of a driver of backward_weight, which takes a number of threads and is always valid.
+template <class T, int64_t (*BYTES)(const Conv2dShape&, int threads),
+          void (*RUN)(const Conv2dShape&, const BackwardWeightBuffers<T>&, void* workspace,
+                      int threads)>
+Path<BackwardWeightBuffers<T>> weight_path(const char* name, WhyNot (*supports)(const Conv2dShape&),
+                                           WhyNot (*is_profitable)(const Conv2dShape&)) {
+  return {name, supports, is_profitable,
+          [](const Conv2dShape& s, const Context& context) { return BYTES(s, context.threads); },
+          [](const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
+             const Context& context) {
+            RUN(s, b, workspace, context.threads);
+            return true;
+          }};
+}
+
 }  // namespace fastconv::cpu

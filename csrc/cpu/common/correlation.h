@@ -90,7 +90,7 @@ void for_each_phase(const Conv2dShape& s, const F& f) {
 }
 
 // Each phase is a correlation of its own, so there must not be too many.
-constexpr WhyNot MANY_PHASES = "the stride has 100,000 phases or more";
+constexpr WhyNot MANY_PHASES = "the strides of rows and columns, multiplied, are 100,000 or more";
 constexpr bool few_phases(const Conv2dShape& s) {
   return product_below(100'000, min64(s.stride_h, s.IH), min64(s.stride_w, s.IW), 1);
 }

@@ -44,6 +44,14 @@ bool isa_supported(Isa isa) {
   return isa == Isa::generic;
 }
 
+bool has_bfloat16_products() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 IsaChoice choose_isa() {
   const char* wanted = std::getenv("FASTCONV_ISA");
   if (!wanted || !*wanted) {

@@ -16,6 +16,9 @@ constexpr const char* ISA_NAMES[ISA_COUNT] = {"generic", "avx2", "avx512", "avx2
 
 bool isa_supported(Isa isa);
 
+// Whether the CPU has AVX512_BF16: products of pairs of bfloat16.
+bool has_bfloat16_products();
+
 // Returns what FASTCONV_ISA asks for, else the widest supported set. `error` is the end of a
 // sentence if FASTCONV_ISA asks for a set that is unknown or not supported; otherwise null.
 struct IsaChoice {

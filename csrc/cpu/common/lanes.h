@@ -8,6 +8,7 @@
 
 #include "../../core/shape.h"
 #include "../simd/table.h"
+#include "finish.h"
 
 namespace fastconv::cpu {
 
@@ -31,18 +32,22 @@ void pack_lanes(const RowKernels<T>& k, const T* image, const Strides& s, LaneCh
       packed[pixel * width + lane] = from[pixel * s.w + lane * lanes.step * s.c];
 }
 
-// The reverse.
+// The reverse, finished.
 template <class T>
 void unpack_lanes(const RowKernels<T>& k, const SumOf<T>* packed, int64_t width, LaneChannels lanes,
-                  int64_t row, int64_t rows, int64_t columns, T* image, const Strides& s) {
+                  int64_t row, int64_t rows, int64_t columns, const Finishing<T>& finishing,
+                  T* image, const Strides& s) {
   T* to = image + lanes.first * s.c + row * s.h;
   if (s.w == 1)
-    return k.transpose_out(rows * columns, lanes.count, packed, width, to, lanes.step * s.c);
+    return finishing.transpose_out(k, rows * columns, lanes.count, packed, width, to,
+                                   lanes.step * s.c);
   if (lanes.step * s.c == 1)
-    return k.copy_out(rows * columns, lanes.count, packed, width, to, s.w, 0);
+    return finishing.copy_out(k, rows * columns, lanes.count, packed, width, to, s.w, 0);
   for (int64_t pixel = 0; pixel < rows * columns; ++pixel)
-    for (int64_t lane = 0; lane < lanes.count; ++lane)
-      to[pixel * s.w + lane * lanes.step * s.c] = packed[pixel * width + lane];
+    for (int64_t lane = 0; lane < lanes.count; ++lane) {
+      T* at = to + pixel * s.w + lane * lanes.step * s.c;
+      *at = finishing.element(packed[pixel * width + lane], at);
+    }
 }
 
 // How the groups of a convolution are dealt to vectors of lanes. The last vector overlaps the one

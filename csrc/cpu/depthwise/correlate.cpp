@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "../../core/dtype.h"
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../common/lanes.h"
@@ -141,6 +142,7 @@ struct CorrelateRows {
   int64_t start_row, start_column;  // 0: the same for every pixel
   T* out;
   int64_t out_row, out_column;
+  Finish<T> finish;  // beside out
   const Sum* weight;
   int64_t channels;
   bool ahead, past_caches;
@@ -172,6 +174,8 @@ void correlate_row(const CorrelateSchedule<T>& p, const DepthwiseKernels<E>& ker
     row.start_column = s.w.phases * t.start_column;
     row.y = out;
     row.y_column = s.w.phases * t.out_column;
+    row.finish = t.finish;
+    if (t.finish.addend) row.finish.addend += out - t.out;
     row.past_caches = t.past_caches;
     if (t.ahead) row.x_ahead = row.rows * row.x_row;
     if (t.ahead && !t.past_caches) row.y_ahead = t.out_row;
@@ -181,8 +185,8 @@ void correlate_row(const CorrelateSchedule<T>& p, const DepthwiseKernels<E>& ker
 
 // channels_last with a filter for each channel. job = (n, band, share).
 template <class T>
-void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in, T* out,
-                  int64_t job) {
+void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in,
+                  const Finishing<T>& finishing, T* out, int64_t job) {
   const DepthwiseCorrelation& s = p.s;
   const int64_t share = job % p.shares, band = job / p.shares % p.bands,
                 n = job / p.shares / p.bands;
@@ -196,6 +200,7 @@ void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, co
     rows.in_column = s.in.w;
     rows.start = b.bias + c;
     rows.out = out + n * s.out.n + c;
+    rows.finish = finishing.at(rows.out);
     rows.out_row = s.out.h;
     rows.out_column = s.out.w;
     rows.weight = b.weight + c;
@@ -210,8 +215,8 @@ void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, co
 
 // Every other tensor. job = (n, vector of groups, band).
 template <class T>
-void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in, T* out,
-                int64_t job, int thread) {
+void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in,
+                const Finishing<T>& finishing, T* out, int64_t job, int thread) {
   const DepthwiseCorrelation& s = p.s;
   const int64_t band = job % p.bands, vector = job / p.bands % p.shares,
                 n = job / p.bands / p.shares;
@@ -242,7 +247,7 @@ void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, cons
         correlate_row(p, p.packed_kernels, b.rows[row], rows, row);
     }
     unpack_lanes(p.k, earlier, lanes, {g * s.outputs + o, s.outputs, p.vectors.used()}, o_begin,
-                 o_end - o_begin, s.w.outputs, out + n * s.out.n, s.out);
+                 o_end - o_begin, s.w.outputs, finishing, out + n * s.out.n, s.out);
   }
 }
 
@@ -256,26 +261,27 @@ int64_t depthwise_correlate_bytes(const DepthwiseCorrelation& s, int threads) {
 }
 
 template <class T>
-void depthwise_correlate(const DepthwiseCorrelation& s, const T* in, const T* w, const T* bias,
-                         T* out, void* workspace, int threads) {
+void depthwise_correlate(const DepthwiseCorrelation& s, const T* in, const T* w,
+                         const Epilogue<T>& epilogue, T* out, void* workspace, int threads) {
   const PlaneSchedule<T> planes(s, threads);
-  if (planes.plane) return run_planes(planes, in, w, bias, out, workspace);
+  if (planes.plane) return run_planes(planes, in, w, epilogue, out, workspace);
   const CorrelateSchedule<T> p(s, threads);
   const CorrelateArrays<T> b(p, workspace);
   fill_rows(s.h, b.rows);
-  pack_filters(p, w, bias, b);
+  pack_filters(p, w, epilogue.bias, b);
+  const Finishing<T> finishing(epilogue, out);
   parallel_jobs(p.threads, s.N * p.bands * p.shares, [&](int64_t job, int thread) {
     if (p.in_place)
-      run_in_place(p, b, in, out, job);
+      run_in_place(p, b, in, finishing, out, job);
     else
-      run_packed(p, b, in, out, job, thread);
+      run_packed(p, b, in, finishing, out, job, thread);
   });
 }
 
-#define INSTANTIATE(T)                                                                             \
-  template int64_t depthwise_correlate_bytes<T>(const DepthwiseCorrelation&, int);                 \
-  template void depthwise_correlate(const DepthwiseCorrelation&, const T*, const T*, const T*, T*, \
-                                    void*, int);
+#define INSTANTIATE(T)                                                               \
+  template int64_t depthwise_correlate_bytes<T>(const DepthwiseCorrelation&, int);   \
+  template void depthwise_correlate(const DepthwiseCorrelation&, const T*, const T*, \
+                                    const Epilogue<T>&, T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

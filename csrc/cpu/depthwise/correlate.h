@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "../../core/shape.h"
+#include "../../core/conv2d.h"
 #include "../common/phased_axis.h"
 
 namespace fastconv::cpu {
@@ -45,7 +45,7 @@ constexpr DepthwiseCorrelation depthwise_backward_input(const Conv2dShape& s) {
 template <class T>
 int64_t depthwise_correlate_bytes(const DepthwiseCorrelation&, int threads);
 template <class T>
-void depthwise_correlate(const DepthwiseCorrelation&, const T* in, const T* w, const T* bias,
+void depthwise_correlate(const DepthwiseCorrelation&, const T* in, const T* w, const Epilogue<T>&,
                          T* out, void* workspace, int threads);
 
 }  // namespace fastconv::cpu

@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include "../simd/begin.inl"
+#include "../simd/finish.inl"
 #include "../simd/memory.inl"
 
 constexpr int WIDE_TILE = 7;    // columns: divides rows of 7, 14, 28, 56, 112

@@ -24,8 +24,7 @@ WhyNot supports_shape(const Conv2dShape& s) {
 WhyNot supports_forward(const Conv2dShape& s) {
   if (const WhyNot why_not = supports_shape(s)) return why_not;
   const PhasedAxis h = forward_axis(rows_axis(s));
-  return rows_fit(h.most_source_rows(1), s.IW + s.OW()) ? HOLDS
-                                                        : "a few rows are too large to pack";
+  return rows_fit(h.most_source_rows(1), s.IW + s.OW()) ? HOLDS : "its rows are too long";
 }
 WhyNot supports_backward_input(const Conv2dShape& s) {
   if (const WhyNot why_not = supports_shape(s)) return why_not;
@@ -33,8 +32,7 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
       min64(s.stride_w, s.IW) > PhasedAxis::MOST_PHASES)
     return "the stride is above 16";
   const DepthwiseCorrelation c = depthwise_backward_input(s);
-  return rows_fit(c.h.most_source_rows(1), s.IW + s.OW()) ? HOLDS
-                                                          : "a few rows are too large to pack";
+  return rows_fit(c.h.most_source_rows(1), s.IW + s.OW()) ? HOLDS : "its rows are too long";
 }
 
 WhyNot is_profitable(const Conv2dShape& s) {
@@ -49,7 +47,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  depthwise_correlate(depthwise_forward(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  depthwise_correlate(depthwise_forward(s), b.x, b.w, b.epilogue, b.y, workspace, context.threads);
   return true;
 }
 
@@ -60,19 +58,8 @@ int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  depthwise_correlate<T>(depthwise_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace,
+  depthwise_correlate<T>(depthwise_backward_input(s), b.grad_y, b.w, {}, b.grad_x, workspace,
                          context.threads);
-  return true;
-}
-
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return depthwise_weight_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  depthwise_weight(s, b, workspace, context.threads);
   return true;
 }
 
@@ -89,8 +76,8 @@ Path<BackwardInputBuffers<T>> depthwise_backward_input_path() {
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> depthwise_backward_weight_path() {
-  return {"depthwise", supports_forward, is_profitable, backward_weight_bytes<T>,
-          run_backward_weight<T>};
+  return weight_path<T, depthwise_weight_bytes<T>, depthwise_weight<T>>(
+      "depthwise", supports_forward, is_profitable);
 }
 
 #define INSTANTIATE(T)                                                    \

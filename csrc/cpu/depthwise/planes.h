@@ -7,6 +7,7 @@
 //       tile of columns    one register tile: x from L1 or L2, the filter from L1
 #pragma once
 
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
@@ -72,8 +73,10 @@ struct PlaneArrays {
 };
 
 template <class T>
-void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const T* bias, T* out,
-                void* workspace) {
+void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const Epilogue<T>& epilogue,
+                T* out, void* workspace) {
+  const Finishing<T> finishing(epilogue, out);
+  const T* bias = epilogue.bias;
   const SumOf<T>* filters = PlaneArrays<T>(p, workspace).w;
   if constexpr (IS_WIDENED<T>)
     row_kernels<T>(p.isa).copy_in(1, p.w_count(), w, 0, PlaneArrays<T>(p, workspace).w, 0, 0);
@@ -102,6 +105,7 @@ void run_planes(const PlaneSchedule<T>& p, const T* in, const T* w, const T* bia
       t.y = out + n * s.out.n + c * s.out.c;
       t.w = first_tap + c * taps;
       t.bias = bias ? SumOf<T>(bias[c]) : 0;
+      t.finish = finishing.at(t.y);
       const int64_t elements = s.N * s.in.n, plane = s.h.source * s.w.source;
       const int64_t before = t.x - in, after = elements - before - plane;
       t.between_planes = before >= -t.first_column && after >= over;

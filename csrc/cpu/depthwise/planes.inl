@@ -43,6 +43,14 @@ FASTCONV_LEAF void plane_tile(const DepthwisePlane<T>& t, int64_t i0, int64_t j0
     }
   }
   T* y = t.y + i0 * t.OW + j0;
+  if (!t.finish.none) {
+    const Finisher<T> way(t.finish, t.y);
+#pragma GCC unroll 16
+    for (int i = 0; i < PLANE_ROWS; ++i)
+      acc[i] = t.OW >= LANES<T> || i0 + i + 1 < t.OH
+                   ? way.finished(y + i * t.OW, acc[i])
+                   : way.finished(y + i * t.OW, acc[i], static_cast<int>(t.OW));
+  }
   if (t.OW >= LANES<T>) {
 #pragma GCC unroll 16
     for (int i = 0; i < PLANE_ROWS; ++i) store(y + i * t.OW, acc[i]);

@@ -51,6 +51,11 @@ FASTCONV_LEAF void row_tile(const DepthwiseRow<T>& t, int64_t j, int64_t c) {
     }
   }
   T* y = t.y + j * t.y_column + c;
+  if (!t.finish.none) {
+    const Finisher<T> way(t.finish, t.y);
+#pragma GCC unroll 16
+    for (int p = 0; p < PIXELS; ++p) acc[p] = way.finished(y + p * t.y_column, acc[p]);
+  }
   if (t.past_caches) {
 #pragma GCC unroll 16
     for (int p = 0; p < PIXELS; ++p) stream_half_line(y + p * t.y_column, acc[p]);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../common/isa.h"
+#include "../simd/table.h"
 
 namespace fastconv::cpu {
 
@@ -17,7 +18,7 @@ struct DepthwiseColumns {
 };
 
 // One output row:
-//   y[j][c] = start[j][c] + sum over a,b of w[a][b][c] * x[a][column(j, b)][c]
+//   y[j][c] = finish(start[j][c] + sum over a,b of w[a][b][c] * x[a][column(j, b)][c])
 // for all columns j, `rows` rows a, and `channels` channels c, at least a vector of them. All
 // distances are in elements, and channels are neighbours. x and y are stored as T, the rest is what the
 // driver has packed.
@@ -35,13 +36,14 @@ struct DepthwiseRow {
   int64_t start_column;  // 0: the same for every column
   T* y;
   int64_t y_column;
+  Finish<T> finish;          // beside y
   bool past_caches;          // non-temporal stores; y and y_column are aligned to the vector
   int64_t x_ahead, y_ahead;  // distances to what is prefetched while the row runs; 0: nothing is
 };
 
 // Output rows [begin, end) of one NCHW plane, stride 1:
-//   y[i][j] = bias + sum over a,b of w[a * w_row + b * w_column] *
-//                                    x[i + first_row + a][j + first_column + b]
+//   y[i][j] = finish(bias + sum over a,b of w[a * w_row + b * w_column] *
+//                                           x[i + first_row + a][j + first_column + b])
 // Lanes are neighbouring columns. There are at least `plane_rows` output rows, the last of which are
 // written if `end` is within a tile. OW may be below a vector; then the whole plane is written.
 template <class T>
@@ -55,6 +57,7 @@ struct DepthwisePlane {
   int64_t w_row, w_column;
   Sum bias;
   T* y;
+  Finish<T> finish;     // beside y
   bool between_planes;  // there are planes of the tensor before and after x
   int64_t ahead;        // rows to what is prefetched; 0: nothing is
 };

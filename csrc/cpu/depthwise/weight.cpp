@@ -6,10 +6,11 @@
 
 #include "../../core/dtype.h"
 #include "../common/axis.h"
+#include "../common/lanes.h"
 #include "../common/parallel.h"
+#include "../common/weight_bands.h"
 #include "../common/workspace.h"
 #include "correlate.h"
-#include "../common/lanes.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -21,12 +22,7 @@ namespace {
 //       vector      its columns of the band, in L1
 //         taps      one register tile sums over the pixels of the band
 // The sums of the shares are then added in a fixed order, so the bits do not depend on the threads.
-constexpr int64_t BAND_BYTES = 24 * 1024;  // of a vector's cache lines: most of a 32 KiB L1
-constexpr int64_t BAND_ROWS = 4;           // at least
-constexpr int64_t BAND_PIXELS = 1024;      // of a sum in registers, or one row: bounds its rounding
-constexpr int64_t JOBS = 16;               // enough for the threads of a desktop to share evenly
-constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of the sums of all shares
-constexpr int64_t AHEAD_BYTES = 256 * 1024;          // of one image
+constexpr int64_t AHEAD_BYTES = 256 * 1024;  // of one image
 
 template <class T>
 struct WeightSchedule {
@@ -39,29 +35,22 @@ struct WeightSchedule {
   const GroupVectors vectors{s.groups, k.lanes};
   const PhasedAxis h = forward_axis(rows_axis(s));
   const int64_t M = s.group_OC(), taps = s.KH * s.KW;
-  const int64_t OH = s.OH(), OW = s.OW();
+  const int64_t OW = s.OW();
+  const WeightBands bands{s, int64_t(sizeof(Sum)) * k.lanes};
   const bool in_place = s.x_channels_last && s.y_channels_last && M == 1 && s.groups >= k.lanes &&
                         kernels.any_row != nullptr;
   int threads;
-  int64_t band_rows, bands;    // output rows of a band, bands of an image
-  int64_t units;               // (n, band) pairs
-  int64_t shares, splits;      // of the units, of the vectors
+  int64_t shares, splits;      // of the bands, of the vectors
   int64_t packed_x, packed_y;  // elements of a packed band
 
   WeightSchedule(const Conv2dShape& shape, int wanted_threads) : s(shape) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
-    const int64_t row =
-        (s.IW * s.stride_h + OW) * max64(CACHE_LINE, k.lanes * int64_t(sizeof(Sum)));
-    const int64_t most = min64(max64(BAND_ROWS, BAND_BYTES / row), max64(1, BAND_PIXELS / OW));
-    band_rows = min64(OH, most);
-    bands = ceil_div(OH, band_rows);
-    units = s.N * bands;
-    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(Sum)) / (vectors.count() * vector_sums());
-    const int64_t wanted = in_place ? JOBS : ceil_div(JOBS, vectors.count());
-    shares = clamp64(wanted, 1, max64(1, min64(units, room)));
-    splits = in_place ? min64(vectors.count(), ceil_div(JOBS, shares)) : vectors.count();
-    packed_x = in_place ? 0 : h.most_source_rows(band_rows) * s.IW * k.lanes;
-    packed_y = in_place ? 0 : band_rows * OW * k.lanes;
+    const int64_t bytes = vectors.count() * vector_sums() * int64_t(sizeof(Sum));
+    const int64_t wanted = in_place ? WEIGHT_JOBS : ceil_div(WEIGHT_JOBS, vectors.count());
+    shares = shares_of(bands.count, wanted, bytes);
+    splits = in_place ? min64(vectors.count(), ceil_div(WEIGHT_JOBS, shares)) : vectors.count();
+    packed_x = in_place ? 0 : h.most_source_rows(bands.rows) * s.IW * k.lanes;
+    packed_y = in_place ? 0 : bands.rows * OW * k.lanes;
   }
   // Elements of the sums of one vector of groups: [M][taps, then grad_bias][lanes]
   int64_t vector_sums() const { return M * filter_sums(); }
@@ -130,18 +119,15 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
   SumOf<T>* packed_y = packed_x + p.packed_x;
   if (p.vectors.used() < lanes) std::fill(packed_x, packed_y + p.packed_y, SumOf<T>(0));
 
-  for (int64_t u = share * p.units / p.shares; u < (share + 1) * p.units / p.shares; ++u) {
-    const int64_t n = u / p.bands, band = u % p.bands;
-    const int64_t begin = band * p.band_rows, end = min64(begin + p.band_rows, p.OH);
-    const int64_t top = begin * s.stride_h - s.pad_top;  // the rows of x that the band reads
-    const int64_t bottom = top + (end - 1 - begin) * s.stride_h + (s.KH - 1) * s.dilation_h + 1;
-    const Window source{clamp64(top, 0, s.IH), clamp64(bottom, 0, s.IH)};
-    const T *x = io.x + n * xs.n, *grad_y = io.grad_y + n * ys.n;
+  const int64_t all = p.bands.count;
+  for (int64_t i = share * all / p.shares; i < (share + 1) * all / p.shares; ++i) {
+    const WeightBand band = p.bands[i];
+    const T *x = io.x + band.n * xs.n, *grad_y = io.grad_y + band.n * ys.n;
     const auto set_band = [&](auto& t, int64_t x_column, int64_t y_column) {
       t.columns = {p.OW, s.IW, s.stride_w, -s.pad_left, 0, s.dilation_w};
-      t.rows = end - begin;
-      t.source_rows = source.end - source.first;
-      t.first_row = top - source.first;
+      t.rows = band.rows();
+      t.source_rows = band.source_rows();
+      t.first_row = band.top - band.source.first;
       t.row_stride = s.stride_h;
       t.row_step = s.dilation_h;
       t.x_row = s.IW * x_column;
@@ -155,8 +141,8 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
       if (p.in_place) {
         DepthwiseSums<T> t{};
         set_band(t, xs.w, ys.w);
-        t.x = x + source.first * xs.h + g;
-        t.grad_y = grad_y + begin * ys.h + g;
+        t.x = x + band.source.first * xs.h + g;
+        t.grad_y = grad_y + band.begin * ys.h + g;
         const bool new_line = v == v_begin || g % (CACHE_LINE / int64_t(sizeof(T))) == 0;
         if (new_line && xs.n * int64_t(sizeof(T)) >= AHEAD_BYTES) {
           t.x_ahead = t.rows * s.stride_h * xs.h;
@@ -167,11 +153,12 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
       }
       DepthwiseSums<SumOf<T>> t{};
       set_band(t, lanes, lanes);
-      pack_lanes(p.k, x, xs, {g, 1, used}, source.first, t.source_rows, s.IW, packed_x, lanes);
+      pack_lanes(p.k, x, xs, {g, 1, used}, band.source.first, t.source_rows, s.IW, packed_x, lanes);
       t.x = packed_x;
       t.grad_y = packed_y;
       for (int64_t m = 0; m < p.M; ++m) {
-        pack_lanes(p.k, grad_y, ys, {g * p.M + m, p.M, used}, begin, t.rows, p.OW, packed_y, lanes);
+        pack_lanes(p.k, grad_y, ys, {g * p.M + m, p.M, used}, band.begin, t.rows, p.OW, packed_y,
+                   lanes);
         sum_band(p, p.packed_kernels, t, vector_sums + m * p.filter_sums(),
                  io.grad_bias != nullptr);
       }

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
-#include "table.h"
+#include "schedule.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -16,22 +17,6 @@ namespace {
 //   n, group, band, share of M   parallel; packs the band: half of L2, unless one row has more
 //     panel                      taps * panel_width packed weights stream from L1 / L2
 //       pixels                   one register tile: sums all taps, then is stored once
-constexpr int64_t BAND_BYTES = 256 * 1024;  // half of a 512 KiB L2
-
-// Returns whether the lanes of a register tile hold output channels instead of pixels of a row
-// (tiles.inl). The form that wastes fewer lanes runs. The weights of the comparison:
-//   15 %          NCHW outputs, because a tile of channels has to be transposed
-//   10 %          one vector of channels, because each multiply-add takes a load
-//   8 / pixels    one vector of channels and fewer than 8 pixels, because sums are too few
-template <class T>
-bool channel_lanes(const Correlation& s, const DirectKernels<T>& k, int64_t lanes) {
-  const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);
-  if (s.y.w == 1 && s.y.c == 1) return J < s.M;
-  double channels = double(round_up(s.M, lanes)) / s.M;
-  const double pixels = double(round_up(J, lanes)) / J;
-  if (s.M <= lanes) channels *= 8 * tiles > J ? 8.0 * tiles / J : 1.1;
-  return s.y.w == 1 ? 1.15 * channels < pixels : channels < 1.3 * pixels;
-}
 
 template <class T>
 struct CorrelationSchedule {
@@ -235,12 +220,13 @@ int64_t correlate_workspace_bytes(const Correlation& s, int threads) {
 }
 
 template <class T>
-void correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
+void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue<T>& epilogue, T* y,
                void* workspace, int threads) {
   if (s.M * s.h.outputs * s.w.outputs == 0) return;
   const CorrelationSchedule<T> p(s, threads);
   const CorrelationArrays<T> b(p, workspace);
-  pack_weights(p, weight, bias, b);
+  const Finishing<T> finishing(epilogue, y);
+  pack_weights(p, weight, epilogue.bias, b);
   fill_tap_offsets(p.band, b.tap);
   if (!p.by_channel) fill_vector_tables(p, b);
 
@@ -270,13 +256,15 @@ void correlate(const Correlation& s, const T* x, const T* weight, const T* bias,
                    PixelTile<T>{taps, b.tap, w, panel_bias, packed, nullptr, panel_y, nullptr,
                                 nullptr, 0, channels, 0},
                    rows, scratch);
+      finishing.in_place(p.k, channels, rows, s.w.outputs, panel_y, s.y);
     }
   });
 }
 
-#define INSTANTIATE(T)                                                    \
-  template int64_t correlate_workspace_bytes<T>(const Correlation&, int); \
-  template void correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int);
+#define INSTANTIATE(T)                                                                           \
+  template int64_t correlate_workspace_bytes<T>(const Correlation&, int);                        \
+  template void correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*, void*, \
+                          int);
 FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -17,7 +17,7 @@ template <class T>
 int64_t correlate_workspace_bytes(const Correlation&, int threads);
 
 template <class T>
-void correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
+void correlate(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
                void* workspace, int threads);
 
 bool direct_weight_supports(const Conv2dShape&);

@@ -5,7 +5,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr WhyNot TOO_LARGE = "offsets into a packed row do not fit 32 bits";
+constexpr WhyNot TOO_LARGE = "a row, its padding or the filter is too large";
 
 WhyNot supports_forward(const Conv2dShape& s) {
   return direct_supports(forward_correlation(s)) ? HOLDS : TOO_LARGE;
@@ -17,7 +17,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  correlate(forward_correlation(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  correlate(forward_correlation(s), b.x, b.w, b.epilogue, b.y, workspace, context.threads);
   return true;
 }
 
@@ -40,7 +40,7 @@ template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
   for_each_phase(s, [&](const PhaseCorrelation& p) {
-    correlate<T>(p.correlation, b.grad_y, b.w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
+    correlate<T>(p.correlation, b.grad_y, b.w + p.weight_offset, {}, b.grad_x + p.x_offset,
                  workspace, context.threads);
   });
   return true;
@@ -50,17 +50,6 @@ WhyNot supports_backward_weight(const Conv2dShape& s) {
   if (s.y_count() == 0 && (s.OH() == 0 || s.OW() == 0 || s.OC == 0)) return "the output is empty";
   return direct_weight_supports(s) ? HOLDS : TOO_LARGE;
 }
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return direct_weight_workspace_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  direct_weight(s, b, workspace, context.threads);
-  return true;
-}
-
 }  // namespace
 
 template <class T>
@@ -83,8 +72,8 @@ Path<BackwardWeightBuffers<T>> direct_backward_weight_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardWeightBuffers<T>>("direct");
   else
-    return {"direct", supports_backward_weight, always, backward_weight_bytes<T>,
-            run_backward_weight<T>};
+    return weight_path<T, direct_weight_workspace_bytes<T>, direct_weight<T>>(
+        "direct", supports_backward_weight, always);
 }
 
 #define INSTANTIATE(T)                                                 \

@@ -7,7 +7,7 @@
 #include "../common/workspace.h"
 #include "../simd/table.h"
 #include "direct.h"
-#include "table.h"
+#include "schedule.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -15,18 +15,10 @@ namespace {
 // Loops, outermost first, and the data of each:
 //   group, panel, share of the images   parallel; each owns a partial sum [taps + 1][panel]
 //     n, band                             packs C channels of x, and grad_y as [pixels][panel]:
-//                                         at most BAND_BYTES of each, unless one row has more
+//                                         at most WEIGHT_BAND_BYTES, unless one row has more
 //       taps                              a register tile sums over all pixels of the band
 // The partial sums are then added in a fixed order, so the bits do not depend on the thread count.
 // grad_bias is one more tap, which reads ones.
-constexpr int64_t BAND_BYTES = 192 * 1024;  // the bands of x and of grad_y fit a 512 KiB L2
-constexpr int64_t BAND_PIXELS = 1024;  // of a sum in registers, or one row: bounds its rounding
-constexpr int64_t JOBS = 16;           // enough for the threads of a desktop to share evenly
-constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of all partial sums together
-
-constexpr Band weight_band(const Conv2dShape& s) {
-  return Band{s.group_IC(), s.x_strides(), rows_axis(s), columns_axis(s), 1};
-}
 
 template <class T>
 struct DirectWeightSchedule {
@@ -46,17 +38,14 @@ struct DirectWeightSchedule {
         k(row_kernels<T>(isa)),
         tiles_of(direct_kernels<T>(isa)) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
-    band = weight_band(s);
-    band.rows =
-        min64(band_rows(band, BAND_BYTES / int64_t(sizeof(T))), max64(1, BAND_PIXELS / s.OW()));
+    band = weight_band(s, sizeof(T));
     panel_width =
         min64(DirectKernels<T>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
     panels = ceil_div(s.group_OC(), panel_width);
     taps = band.taps();
     units = s.N * band.bands();
-    const int64_t room =
-        PARTIAL_BYTES / int64_t(sizeof(T)) / max64(1, partial_count() * all_panels());
-    shares = clamp64(ceil_div(JOBS, all_panels()), 1, max64(1, min64(units, room)));
+    const int64_t bytes = partial_count() * all_panels() * int64_t(sizeof(T));
+    shares = shares_of(units, ceil_div(WEIGHT_JOBS, all_panels()), bytes);
   }
   int64_t all_panels() const { return s.groups * panels; }
   int64_t partial_count() const { return (taps + 1) * panel_width; }
@@ -161,7 +150,7 @@ void finish_panel(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>&
 }  // namespace
 
 bool direct_weight_supports(const Conv2dShape& s) {
-  return band_is_short(weight_band(s)) && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
+  return band_is_short(weight_row(s)) && s.OH() > 0 && s.OW() > 0 && s.OC > 0;
 }
 
 template <class T>

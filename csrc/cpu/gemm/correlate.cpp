@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "../../core/dtype.h"
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
@@ -24,27 +25,44 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
     const T* from = weight + group * s.weight_group + m * s.weight.n;
     const int64_t row = p.channel_lanes ? p.terms.count() : p.weight_row();
     SumOf<T>* to = b.weights + group * p.weight_count() + m * row;
+    const int64_t width = p.panels.width(share), count = min64(M_ALIGNMENT, s.M - m);
     if (p.channel_lanes)
       pack_weight_panel(p.rows, s, p.terms, from, p.panels.columns(share), to);
     else
-      pack_weight_rows(p.rows, s, p.terms, from, min64(M_ALIGNMENT, s.M - m), to, p.weight_row());
+      pack_weight_rows(p.rows, s, p.terms, from, count, to, p.weight_row());
+    for (int64_t i = 0; i < p.chunks.count() && p.product.in_pairs(); ++i) {
+      const TermChunk chunk = p.chunks[i];
+      if (p.channel_lanes)
+        p.product.pair_rows(chunk.count, width, width, to + chunk.k * width);
+      else
+        p.product.pair_columns(count, chunk.count, p.weight_row(), to + chunk.k);
+    }
   });
 }
 
-// Writes c of a block to y.
+// Writes c of a block to y, finished.
 template <class T>
-void write_block(const GemmSchedule<T>& p, const GemmJob& job, const SumOf<T>* c, T* y) {
+void write_block(const GemmSchedule<T>& p, const GemmJob& job, const SumOf<T>* c,
+                 const Finishing<T>& finishing, T* y) {
   const Correlation& s = p.s;
   const int64_t M = job.M, m = job.group * s.M + job.m;
   const int64_t c_m = p.channel_lanes ? 1 : p.c_row(), c_p = p.channel_lanes ? p.c_row() : 1;
   y += m * s.y.c;
   const bool dense = s.y.h == s.w.outputs * s.y.w;  // rows of an image follow each other
   const int64_t image = s.h.outputs * s.w.outputs;
+  const auto write_rows = [&](int64_t rows, int64_t columns, const SumOf<T>* from, int64_t step,
+                              T* to, int64_t to_row) {
+    if (finishing.none()) return p.k.write_rows(rows, columns, from, step, to, to_row);
+    p.rows.finish({rows, columns, from, step, to, to_row, finishing.at(to)});
+  };
   const auto write = [&](const SumOf<T>* from, T* to, int64_t pixels) {
-    if (p.channel_lanes && s.y.c == 1) return p.k.write_rows(pixels, M, from, c_p, to, s.y.w);
-    if (!p.channel_lanes && s.y.w == 1) return p.k.write_rows(M, pixels, from, c_m, to, s.y.c);
+    if (p.channel_lanes && s.y.c == 1) return write_rows(pixels, M, from, c_p, to, s.y.w);
+    if (!p.channel_lanes && s.y.w == 1) return write_rows(M, pixels, from, c_m, to, s.y.c);
     for (int64_t i = 0; i < M; ++i)
-      for (int64_t q = 0; q < pixels; ++q) to[i * s.y.c + q * s.y.w] = from[i * c_m + q * c_p];
+      for (int64_t q = 0; q < pixels; ++q) {
+        T* at = to + i * s.y.c + q * s.y.w;
+        *at = finishing.element(from[i * c_m + q * c_p], at);
+      }
   };
   if (dense) {
     for (int64_t at = 0, length = 0; at < job.count; at += length) {
@@ -63,9 +81,10 @@ void write_block(const GemmSchedule<T>& p, const GemmJob& job, const SumOf<T>* c
 template <class T>
 void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
                        const TermChunk& chunk, const T* x, SumOf<T>* patches, SumOf<T>* c, T* y,
-                       bool with_bias) {
+                       const Finishing<T>& finishing, bool with_bias) {
   const Correlation& s = p.s;
   pack_pixel_rows(p.rows, s, b.tables, chunk, x, job.p, job.count, chunk.count, patches);
+  p.product.pair_columns(job.count, chunk.count, chunk.count, patches);
   const SumOf<T>* weights = b.weights + job.group * p.weight_count();
   const int64_t first = job.share * p.panels.panels / p.m_shares;
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
@@ -82,7 +101,7 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
                                      chunk.k > 0};
     if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
     if (!p.direct_to_y()) {
-      multiply_strided(p.k, width / p.lanes, job.count, product);
+      p.product.multiply(width / p.lanes, job.count, product);
       continue;
     }
     if constexpr (!IS_WIDENED<T>) {
@@ -90,7 +109,8 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
       for_each_span(s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
         product.a = patches + at * chunk.count;
         product.c = y + span.n * s.y.n + span.i * s.y.h + span.j * s.y.w + job.group * s.M + m;
-        multiply_strided(p.k, width / p.lanes, span.count, product);
+        p.product.multiply(width / p.lanes, span.count, product);
+        finishing.in_place(p.rows, width, 1, span.count, product.c, s.y);
       });
     }
   }
@@ -105,6 +125,7 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
     const int64_t pixels = min64(p.panel, job.count - at), padded = round_up(pixels, p.lanes);
     pack_term_rows(p.k, p.s, b.tables, chunk, x, job.p + at, pixels, padded, padded,
                    patches + at * chunk.count, thread);
+    p.product.pair_rows(chunk.count, padded, padded, patches + at * chunk.count);
   }
   const int64_t a_row = p.weight_row();
   const SumOf<T>* a = b.weights + job.group * p.weight_count();
@@ -124,7 +145,7 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
                                        p.c_row(),
                                        chunk.k > 0};
       if (bias) product.row_start = bias + job.group * p.s.M + job.m + at_m;
-      multiply_strided(p.k, vectors, min64(M_BLOCK, job.M - at_m), product);
+      p.product.multiply(vectors, min64(M_BLOCK, job.M - at_m), product);
     }
 }
 
@@ -142,7 +163,8 @@ void start_block(const GemmSchedule<T>& p, const GemmJob& job, const T* bias, Su
 // Returns c of a job. y is written only where direct_to_y() says so.
 template <class T>
 const SumOf<T>* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
-                          const T* x, const T* weight, const T* bias, T* y, int thread) {
+                          const T* x, const T* weight, const T* bias, T* y,
+                          const Finishing<T>& finishing, int thread) {
   SumOf<T>* patches = b.scratch + thread * b.scratch_count;
   SumOf<T>* c = patches + b.c_offset;
   const SumOf<T>* row_start = b.bias;
@@ -151,7 +173,7 @@ const SumOf<T>* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, cons
   if (p.terms.count() == 0) start_block(p, job, bias, c);
   for (int64_t i = 0; i < p.chunks.count(); ++i)
     if (p.channel_lanes)
-      multiply_channels(p, b, job, p.chunks[i], x, patches, c, y, bias != nullptr);
+      multiply_channels(p, b, job, p.chunks[i], x, patches, c, y, finishing, bias != nullptr);
     else
       multiply_pixels(p, b, job, p.chunks[i], x, weight, bias ? row_start : nullptr, patches, c,
                       thread);
@@ -166,10 +188,12 @@ int64_t gemm_workspace_bytes(const Correlation& s, int threads) {
 }
 
 template <class T>
-void gemm_correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
-                    void* workspace, int threads) {
+void gemm_correlate(const Correlation& s, const T* x, const T* weight, const Epilogue<T>& epilogue,
+                    T* y, void* workspace, int threads) {
   const GemmSchedule<T> p(s, threads_of(s, threads));
   const GemmArrays<T> b(p, workspace);
+  const Finishing<T> finishing(epilogue, y);
+  const T* bias = epilogue.bias;
   b.tables.fill(s);
   pack_all_weights(p, b, weight);
   if (bias)
@@ -178,8 +202,8 @@ void gemm_correlate(const Correlation& s, const T* x, const T* weight, const T* 
         b.bias[group * row + m] = m < s.M ? SumOf<T>(bias[group * s.M + m]) : 0;
   parallel_jobs(p.threads, p.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(p, i);
-    const SumOf<T>* c = sum_block(p, b, job, x, weight, bias, y, thread);
-    if (!p.direct_to_y()) write_block(p, job, c, y);
+    const SumOf<T>* c = sum_block(p, b, job, x, weight, bias, y, finishing, thread);
+    if (!p.direct_to_y()) write_block(p, job, c, finishing, y);
   });
 }
 
@@ -211,10 +235,13 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   b.tables.fill(s[1]);
   pack_all_weights(even, a, weight[0]);
   pack_all_weights(odd, b, weight[1]);
+  const Finishing<T> none({}, y);
   parallel_jobs(threads, even.jobs(), [&](int64_t i, int thread) {
     const GemmJob job(even, i);
-    const SumOf<T>* first = sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, thread);
-    const SumOf<T>* second = sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, thread);
+    const SumOf<T>* first =
+        sum_block<T>(even, a, job, x, weight[0], nullptr, nullptr, none, thread);
+    const SumOf<T>* second =
+        sum_block<T>(odd, b, job, x, weight[1], nullptr, nullptr, none, thread);
     const int64_t row = even.c_row();
     T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
     for_each_span(s[0], job.p, job.count, [&](const PixelSpan& span, int64_t at) {
@@ -224,11 +251,12 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   });
 }
 
-#define INSTANTIATE(T)                                                                            \
-  template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                              \
-  template void gemm_correlate(const Correlation&, const T*, const T*, const T*, T*, void*, int); \
-  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);     \
-  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*,  \
+#define INSTANTIATE(T)                                                                           \
+  template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                             \
+  template void gemm_correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*,   \
+                               void*, int);                                                      \
+  template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);    \
+  template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*, \
                                     void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

@@ -7,11 +7,11 @@
 
 namespace fastconv::cpu {
 
-// Formula: Correlation. bias may be null.
+// Formula: Correlation, with an epilogue of y.
 template <class T>
 int64_t gemm_workspace_bytes(const Correlation&, int threads);
 template <class T>
-void gemm_correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
+void gemm_correlate(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
                     void* workspace, int threads);
 
 // Two correlations whose outputs are the even and the odd pixels of rows of y, without bias. `pairs`
@@ -27,7 +27,7 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
 template <class T>
 int64_t small_map_workspace_bytes(const Correlation&, int threads);
 template <class T>
-void small_map_correlate(const Correlation&, const T* x, const T* weight, const T* bias, T* y,
+void small_map_correlate(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
                          void* workspace, int threads);
 
 template <class T>

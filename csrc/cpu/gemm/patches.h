@@ -11,6 +11,8 @@
 
 namespace fastconv::cpu {
 
+constexpr int64_t WEIGHT_TERMS = 96;  // of a job of backward_weight
+
 // A correlation is the product y[m][p] = sum over k of w[m][k] * patch[k][p], for each group:
 //   p = (n, i, j)   pixels of the output, of all images
 //   k = (c, t) or (t, c)   terms: channels c and taps t = (a, b)

@@ -4,6 +4,7 @@
 #include "../common/workspace.h"
 #include "../simd/table.h"
 #include "gemm.h"
+#include "weights.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -28,14 +29,14 @@ WhyNot supports_small_map(const Conv2dShape& s) {
       !product_below(MOST_PIXELS + 1, s.OH(), s.OW(), 1))
     return "the map has more than 256 pixels";
   const bool few = s.N * max64(s.IC * s.IH * s.IW, s.OC * s.OH() * s.OW()) <= MOST_ELEMENTS;
-  return few ? HOLDS : "the maps have too many elements together";
+  return few ? HOLDS : "the maps of the batch have more than 2^23 elements";
 }
 // The two engines as template arguments.
 template <class T>
 struct Engine {
   int64_t (*bytes)(const Correlation&, int threads);
-  void (*run)(const Correlation&, const T* x, const T* weight, const T* bias, T* y, void* workspace,
-              int threads);
+  void (*run)(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
+              void* workspace, int threads);
   bool pairs;  // phases of backward_input may run in pairs
 };
 template <class T>
@@ -51,17 +52,11 @@ template <class T, const Engine<T>& ENGINE>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
   const ClippedCorrelation c = clipped(forward_correlation(s));
-  ENGINE.run(c.correlation, b.x, b.w + c.weight_offset, b.bias, b.y, workspace, context.threads);
+  ENGINE.run(c.correlation, b.x, b.w + c.weight_offset, b.epilogue, b.y, workspace,
+             context.threads);
   return true;
 }
 
-// backward_input sums over output channels. Filters whose output channels are far apart, and whose
-// taps are neighbours, are first turned into wt[group][ic][kh][kw][oc], once for all phases.
-constexpr bool turns_filters(const Conv2dShape& s) { return !s.w_channels_last && s.KH * s.KW > 1; }
-constexpr Strides turned_strides(const Conv2dShape& s) {
-  const int64_t OC = s.group_OC();
-  return turns_filters(s) ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
-}
 template <class T>
 void turn_filters(const Conv2dShape& s, const T* w, T* turned, int threads) {
   constexpr int64_t COLUMNS = 256;  // of one job
@@ -126,7 +121,7 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
   for_each_call(
       s, ENGINE.pairs,
       [&](const PhaseCorrelation& p) {
-        ENGINE.run(p.correlation, b.grad_y, w + p.weight_offset, nullptr, b.grad_x + p.x_offset,
+        ENGINE.run(p.correlation, b.grad_y, w + p.weight_offset, {}, b.grad_x + p.x_offset,
                    workspace, context.threads);
       },
       [&](const PhaseCorrelation& even, const PhaseCorrelation& odd) {
@@ -134,17 +129,6 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
                                {w + even.weight_offset, w + odd.weight_offset},
                                b.grad_x + even.x_offset, workspace, context.threads);
       });
-  return true;
-}
-
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return gemm_weight_workspace_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  gemm_weight(s, b, workspace, context.threads);
   return true;
 }
 
@@ -171,7 +155,7 @@ Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {
-  return {"gemm", supports, always, backward_weight_bytes<T>, run_backward_weight<T>};
+  return weight_path<T, gemm_weight_workspace_bytes<T>, gemm_weight<T>>("gemm", supports, always);
 }
 
 #define INSTANTIATE(T)                                                    \

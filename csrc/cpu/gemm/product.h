@@ -63,18 +63,24 @@ struct PanelCut {
   constexpr int64_t columns(int64_t i) const { return min64(width(i), count - first(i)); }
 };
 
-// StridedProduct for any number of rows and a panel b of `vectors` vectors.
+// StridedProduct for any number of rows, by register tiles of `tile_rows` rows, which descend to 1.
 template <class T>
-void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
-                      StridedProduct<SumOf<T>> p) {
-  const int* tile_rows = k.strided_rows[vectors - 1];
+void multiply_tiles(const int* tile_rows, void (*const* products)(const StridedProduct<T>&),
+                    int64_t rows, StridedProduct<T> p) {
   for (int tile = 0; rows > 0; ++tile)
     for (; rows >= tile_rows[tile]; rows -= tile_rows[tile]) {
-      k.strided_products[vectors - 1][tile](p);
+      products[tile](p);
       p.a += tile_rows[tile] * p.a_row;
       p.c += tile_rows[tile] * p.c_row;
       if (p.row_start) p.row_start += tile_rows[tile];
     }
+}
+
+// The same for a panel b of `vectors` vectors.
+template <class T>
+void multiply_strided(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
+                      const StridedProduct<SumOf<T>>& p) {
+  multiply_tiles(k.strided_rows[vectors - 1], k.strided_products[vectors - 1], rows, p);
 }
 
 }  // namespace fastconv::cpu

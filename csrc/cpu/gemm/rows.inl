@@ -25,8 +25,7 @@ void pack_pieces(const PiecePack<T>& p) {
         else
           for (; j < count; ++j) out[first + j] = from[j];
       } else if (piece.step == 2) {
-        for (; j + LANES<T> < count; j += LANES<T>)
-          store(out + first + j, even_lanes<T>(load(from + 2 * j), load(from + 2 * j + LANES<T>)));
+        for (; j + LANES<T> < count; j += LANES<T>) store(out + first + j, load_even(from + 2 * j));
         for (; j < count; ++j) out[first + j] = from[2 * j];
       } else {
         for (; j < count; ++j) out[first + j] = from[j * piece.step];

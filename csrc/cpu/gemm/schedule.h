@@ -5,6 +5,7 @@
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
+#include "pairs/table.h"
 #include "patches.h"
 #include "product.h"
 #include "weights.h"
@@ -37,6 +38,7 @@ struct GemmSchedule {
   const Correlation& s;
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
+  const GemmProduct<T> product;
   int threads;
   int64_t lanes, panel;  // elements of a vector, the most elements of a panel
   bool channel_lanes;

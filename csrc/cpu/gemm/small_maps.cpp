@@ -4,6 +4,7 @@
 //   from the output pixel p. A tap that sees padding is not multiplied: on a map of 2x2 a 3x3 filter
 //   uses 4 of 9 taps at every pixel.
 #include "../../core/dtype.h"
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
@@ -21,8 +22,6 @@ namespace {
 //       visible tap, chunk of c        x of the panel and q, in L2
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
 //   then y of the block is turned back
-constexpr int64_t M_BLOCK = 24;              // divided by the register tiles of each width
-constexpr int64_t BLOCK_BYTES = 256 * 1024;  // of packed weights: half of a 512 KiB L2
 
 template <class T>
 struct SmallMapSchedule {
@@ -46,8 +45,7 @@ struct SmallMapSchedule {
         sources(of.h.source * of.w.source),
         pixels(of.h.outputs * of.w.outputs),
         in_place(of.weight.c == 1 && !IS_WIDENED<T>) {
-    const bool fits = M_BLOCK * terms.count() * int64_t(sizeof(Sum)) <= BLOCK_BYTES;
-    block = min64(fits || in_place ? M_BLOCK : M_BLOCK / 2, s.M);
+    block = small_map_block(s.M, terms.count() * int64_t(sizeof(Sum)), !in_place);
     blocks = ceil_div(s.M, block);
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
   }
@@ -106,26 +104,29 @@ void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* 
     }
 }
 
-// Turns y[m][p][n] of a block into the layout of the output.
+// Turns y[m][p][n] of a block into the layout of the output, finished.
 template <class T>
-void write_block(const SmallMapSchedule<T>& p, const SumOf<T>* from, int64_t M, T* y) {
+void write_block(const SmallMapSchedule<T>& p, const SumOf<T>* from, int64_t M,
+                 const Finishing<T>& finishing, T* y) {
   const Correlation& s = p.s;
   if (s.y.w == 1 && s.y.h == s.w.outputs && s.y.c == p.pixels)
-    return p.rows.transpose_out(M * p.pixels, s.N, from, p.images, y, s.y.n);
+    return finishing.transpose_out(p.rows, M * p.pixels, s.N, from, p.images, y, s.y.n);
   for (int64_t q = 0; q < p.pixels; ++q) {
     T* to = y + q / s.w.outputs * s.y.h + q % s.w.outputs * s.y.w;
     if (s.y.c == 1)
-      p.rows.transpose_out(M, s.N, from + q * p.images, p.pixels * p.images, to, s.y.n);
+      finishing.transpose_out(p.rows, M, s.N, from + q * p.images, p.pixels * p.images, to, s.y.n);
     else
       for (int64_t m = 0; m < M; ++m)
-        for (int64_t n = 0; n < s.N; ++n)
-          to[n * s.y.n + m * s.y.c] = from[(m * p.pixels + q) * p.images + n];
+        for (int64_t n = 0; n < s.N; ++n) {
+          T* at = to + n * s.y.n + m * s.y.c;
+          *at = finishing.element(from[(m * p.pixels + q) * p.images + n], at);
+        }
   }
 }
 
 template <class T>
 void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T* weight,
-               const T* bias, T* y, int64_t job, int thread) {
+               const T* bias, const Finishing<T>& finishing, T* y, int64_t job, int thread) {
   const Correlation& s = p.s;
   const int64_t group = job / p.blocks, m = job % p.blocks * p.block, M = min64(p.block, s.M - m);
   SumOf<T>* packed = b.scratch + thread * b.scratch_count;
@@ -146,7 +147,7 @@ void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
       for (int64_t j = 0; j < s.w.outputs; ++j)
         sum_pixel(p, x, weights, i, j, M, first, vectors, sums);
   }
-  write_block(p, sums, M, y + (group * s.M + m) * s.y.c);
+  write_block(p, sums, M, finishing, y + (group * s.M + m) * s.y.c);
 }
 
 }  // namespace
@@ -157,8 +158,8 @@ int64_t small_map_workspace_bytes(const Correlation& s, int threads) {
 }
 
 template <class T>
-void small_map_correlate(const Correlation& s, const T* x, const T* weight, const T* bias, T* y,
-                         void* workspace, int threads) {
+void small_map_correlate(const Correlation& s, const T* x, const T* weight,
+                         const Epilogue<T>& epilogue, T* y, void* workspace, int threads) {
   constexpr int64_t COLUMNS = 512;  // of x, turned by one job
   const SmallMapSchedule<T> p(s, threads);
   const SmallMapArrays<T> b(p, workspace);
@@ -170,14 +171,16 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight, cons
     for (int64_t n = s.N; n < p.images; ++n)
       for (int64_t i = 0; i < count; ++i) to[i * p.images + n] = 0;
   });
-  parallel_jobs(p.threads, s.groups * p.blocks,
-                [&](int64_t job, int thread) { sum_block(p, b, weight, bias, y, job, thread); });
+  const Finishing<T> finishing(epilogue, y);
+  parallel_jobs(p.threads, s.groups * p.blocks, [&](int64_t job, int thread) {
+    sum_block(p, b, weight, epilogue.bias, finishing, y, job, thread);
+  });
 }
 
-#define INSTANTIATE(T)                                                                           \
-  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                        \
-  template void small_map_correlate(const Correlation&, const T*, const T*, const T*, T*, void*, \
-                                    int);
+#define INSTANTIATE(T)                                                                          \
+  template int64_t small_map_workspace_bytes<T>(const Correlation&, int);                       \
+  template void small_map_correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, \
+                                    T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

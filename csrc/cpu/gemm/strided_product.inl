@@ -10,7 +10,19 @@
 // K is at most LONGEST_SUM, so one sum in registers is short enough for its rounding. A tile reads
 // its rows of a for the first time, from L2 or L3. It therefore prefetches the rows of the next tile,
 // a line of each row for every line that it reads of its own.
-template <class T, int VECTORS, int ROWS>
+struct SingleTerm {
+  template <class T>
+  static FASTCONV_LEAF Vec<T> read(const T* a) {
+    return broadcast(*a);
+  }
+  template <class V>
+  static FASTCONV_LEAF V add(V a, V b, V sum) {
+    return sum + a * b;
+  }
+};
+
+// Term: what a step of k adds. (pairs/pair.inl has the other.)
+template <class T, int VECTORS, int ROWS, class Term = SingleTerm>
 void strided_product(const StridedProduct<T>& p) {
   static_assert(ROWS * VECTORS + VECTORS + 1 <= REGISTERS,
                 "sums, one row of b and one broadcast stay in registers");
@@ -38,9 +50,9 @@ void strided_product(const StridedProduct<T>& p) {
       }
 #pragma GCC unroll 16
       for (int m = 0; m < ROWS; ++m) {
-        const Vec<T> weight = broadcast(a[m * a_row]);
+        const Vec<T> weight = Term::read(a + m * a_row);
 #pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v) sum[m][v] += weight * row[v];
+        for (int v = 0; v < VECTORS; ++v) sum[m][v] = Term::add(weight, row[v], sum[m][v]);
       }
     }
   }

@@ -4,9 +4,11 @@
 
 #include "../../core/dtype.h"
 #include "../common/parallel.h"
+#include "../common/weight_bands.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
 #include "gemm.h"
+#include "pairs/table.h"
 #include "patches.h"
 #include "product.h"
 
@@ -21,9 +23,7 @@ namespace {
 //           register tile                4 or 8 terms k times 3 vectors of output channels
 // Each slice has a c of its own. They are added in a fixed order, so the bits do not depend on the
 // thread count. grad_bias is one more term, whose patches are ones.
-constexpr int64_t TERMS = 96;                       // of a job
 constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;  // of packed grad_y
-constexpr int64_t SLICES_BYTES = 32 * 1024 * 1024;  // of every c together
 constexpr int64_t JOBS = 8;                         // enough for a few threads to share evenly
 
 template <class T>
@@ -33,6 +33,8 @@ struct GemmWeightSchedule {
   const Correlation s;
   const ProductKernels<T>& k = product_kernels<T>(isa());
   const RowKernels<T>& rows = row_kernels<T>(isa());
+  const GemmProduct<T> product;
+  const RowKernels<Sum>& sums = row_kernels<Sum>(isa());
   int threads;
   int64_t lanes, panel;  // elements of a vector, the most elements of a panel
   PanelCut panels;       // of the output channels of a group
@@ -50,7 +52,7 @@ struct GemmWeightSchedule {
         panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS),
         pixels_inner(s.x.c != 1),
         terms{s.C, s.h.taps * s.w.taps, pixels_inner},
-        blocks(terms, TERMS) {
+        blocks(terms, WEIGHT_TERMS) {
     threads = threads_for(of.multiply_adds(), wanted_threads);
     pixels = s.N * s.h.outputs * s.w.outputs;
     chunk = min64(min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel),
@@ -58,12 +60,18 @@ struct GemmWeightSchedule {
     chunks = ceil_div(pixels, chunk);
     stretch =
         clamp64(STRETCH_BYTES / int64_t(sizeof(Sum)) / (chunk * s.groups * width()), 1, chunks);
-    const int64_t room = SLICES_BYTES / int64_t(sizeof(Sum)) / max64(1, s.groups * c_count());
-    slices = clamp64(ceil_div(JOBS, s.groups * blocks.count()), 1, max64(1, min64(stretch, room)));
+    const int64_t bytes = s.groups * c_count() * int64_t(sizeof(Sum));
+    slices = shares_of(stretch, ceil_div(JOBS, s.groups * blocks.count()), bytes);
   }
   int64_t width() const { return panels.first(panels.panels); }  // channels in whole vectors
   int64_t c_count() const { return (terms.count() + 1) * width(); }
   int64_t jobs() const { return slices * s.groups * blocks.count(); }
+  // Parts of the channels that are written by one job each, and the output channels of a line of c.
+  // The channels of a part are neighbours in grad_w, or their taps are.
+  int64_t finish_parts() const {
+    return ceil_div(s.C, s.weight.c == 1 ? WEIGHT_TERMS : max64(1, WEIGHT_TERMS / terms.taps));
+  }
+  int64_t line() const { return CACHE_LINE / int64_t(sizeof(Sum)); }
 };
 
 template <class T>
@@ -72,7 +80,7 @@ struct GemmWeightArrays {
   Sum* c;        // [slices][groups][k + 1][width]
   Sum* grad_y;   // [chunks of a stretch][groups][panels][pixel][width of the panel]
   Sum* ones;     // [chunk]
-  Sum* patches;  // [threads][TERMS * chunk]
+  Sum* patches;  // [threads][WEIGHT_TERMS * chunk]; at the end [threads][terms of a job][line]
   int64_t patch_count;
   PatchTables tables;
   int64_t bytes;
@@ -84,7 +92,8 @@ struct GemmWeightArrays {
     c = workspace.take<Sum>(p.slices * p.s.groups * p.c_count());
     grad_y = workspace.take<Sum>(p.stretch * p.s.groups * p.width() * p.chunk);
     ones = workspace.take<Sum>(p.chunk);
-    patch_count = round_up(TERMS * p.chunk, CACHE_LINE);
+    const int64_t turned = max64(WEIGHT_TERMS, p.terms.taps) * p.line();  // of write_terms
+    patch_count = round_up(max64(WEIGHT_TERMS * p.chunk, turned), CACHE_LINE);
     patches = workspace.take<Sum>(p.threads * patch_count);
     bytes = workspace.bytes();
   }
@@ -120,8 +129,11 @@ void pack_chunk(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b, co
   const int64_t panels = p.panels.panels, at = job / (s.groups * panels);
   const int64_t group = job / panels % s.groups, m = p.panels.first(job % panels);
   const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
+  const int64_t width = p.panels.width(job % panels);
+  SumOf<T>* to = b.grad_y_panel(p, at, group, m);
   pack_grad_y(p, grad_y + (group * s.M + m) * s.y.c, p0, count, p.panels.columns(job % panels),
-              p.panels.width(job % panels), b.grad_y_panel(p, at, group, m));
+              width, to);
+  p.product.pair_rows(count, width, width, to);
 }
 
 // Adds the products of one slice of a stretch to its c.
@@ -140,10 +152,13 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
   for (int64_t at = slice * length / p.slices; at < end; ++at, add = true) {
     const int64_t p0 = (first + at) * p.chunk, count = min64(p.chunk, p.pixels - p0);
     const T* x = io.x + group * s.C * s.x.c;
-    if (p.pixels_inner)
+    if (p.pixels_inner) {
       pack_term_rows(p.k, s, b.tables, terms, x, p0, count, count, p.chunk, patches, thread);
-    else
+      p.product.pair_columns(terms.count, count, p.chunk, patches);
+    } else {
       pack_pixel_rows(p.rows, s, b.tables, terms, x, p0, count, terms.count, patches);
+      p.product.pair_rows(count, terms.count, terms.count, patches);
+    }
     StridedProduct<SumOf<T>> product{count, nullptr, 0, 0, nullptr, 0, nullptr, p.width(), add};
     for (int64_t panel = 0; panel < p.panels.panels; ++panel) {
       const int64_t m = p.panels.first(panel), vectors = p.panels.width(panel) / p.lanes;
@@ -153,42 +168,65 @@ void multiply_slice(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b
       product.a_row = p.pixels_inner ? p.chunk : 1;
       product.a_step = p.pixels_inner ? 1 : terms.count;
       product.c = c + terms.k * p.width() + m;
-      multiply_strided(p.k, vectors, terms.count, product);
+      p.product.multiply(vectors, terms.count, product);
       if (block > 0 || !io.grad_bias) continue;
       product.a = b.ones;
       product.a_row = 0;
       product.a_step = 1;
       product.c = c + p.terms.count() * p.width() + m;
-      multiply_strided(p.k, vectors, 1, product);
+      p.product.multiply(vectors, 1, product);
     }
   }
 }
 
-// Adds the slices in order and writes the rows of one chunk of terms.
+// Writes the terms of `channels` channels from c, and m output channels from m0, to grad_w. If the taps
+// of grad_w are neighbours, the output channels are one line of c: rows of grad_w are often pages
+// apart, and each then gets all its terms of this job at once.
 template <class T>
-void finish_terms(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
-                  const BackwardWeightBuffers<T>& io, int64_t job) {
-  const Correlation& s = p.s;
-  const int64_t group = job / p.blocks.count(), block = job % p.blocks.count();
-  const TermChunk terms = p.blocks[block];
-  const int64_t width = p.width(), slice = s.groups * p.c_count();
-  SumOf<T>* c = b.c + group * p.c_count();
-  SumOf<T>* sum = c + terms.k * width;
-  for (int64_t i = 1; i < p.slices; ++i) p.rows.add(terms.count * width, sum + i * slice, sum);
-  T* w = io.grad_w + group * s.weight_group + terms.c * s.weight.c;
-  const auto tap_offset = [&](int64_t t) {
-    return t / s.w.taps * s.weight.h + t % s.w.taps * s.weight.w;
-  };
-  if (s.weight.c == 1) {
-    for (int64_t t = 0; t < terms.taps; ++t)
-      p.rows.transpose_out(terms.C, s.M, sum + t * terms.tap_step * width, terms.c_step * width,
-                           w + tap_offset(terms.t + t), s.weight.n);
-  } else {  // the taps of a channel are neighbours
-    for (int64_t i = 0; i < terms.C; ++i)
-      p.rows.transpose_out(terms.taps, s.M, sum + i * terms.c_step * width, terms.tap_step * width,
-                           w + i * s.weight.c + terms.t, s.weight.n);
+void write_terms(const GemmWeightSchedule<T>& p, const SumOf<T>* sum, int64_t first,
+                 int64_t channels, int64_t m0, int64_t m, SumOf<T>* turned, T* w) {
+  const Strides& to = p.s.weight;
+  const Terms& terms = p.terms;
+  const int64_t width = p.width(), c_row = terms.c_step() * width;
+  const int64_t tap_row = terms.tap_step() * width, taps = terms.taps;
+  sum += first * c_row + m0;
+  w += first * to.c + m0 * to.n;
+  if (to.c == 1) {
+    for (int64_t t = 0; t < taps; ++t)
+      p.rows.transpose_out(channels, m, sum + t * tap_row, c_row,
+                           w + t / p.s.w.taps * to.h + t % p.s.w.taps * to.w, to.n);
+  } else if (terms.taps_inner) {
+    p.rows.transpose_out(channels * taps, m, sum, width, w, to.n);
+  } else {  // (t, c) -> (c, t)
+    for (int64_t t = 0; t < taps; ++t)
+      p.sums.copy_in(channels, m, sum + t * tap_row, c_row, turned + t * m, taps * m, 0);
+    p.rows.transpose_out(channels * taps, m, turned, m, w, to.n);
   }
-  if (block > 0 || !io.grad_bias) return;
+}
+
+// Adds the slices in order and writes the terms of some channels.
+template <class T>
+void finish_channels(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& b,
+                     const BackwardWeightBuffers<T>& io, int64_t job, int thread) {
+  const Correlation& s = p.s;
+  const int64_t parts = p.finish_parts(), group = job / parts, part = job % parts;
+  const int64_t first = part * s.C / parts, channels = (part + 1) * s.C / parts - first;
+  const int64_t width = p.width(), slice = s.groups * p.c_count(), taps = p.terms.taps;
+  SumOf<T>* c = b.c + group * p.c_count();
+  for (int64_t i = 1; i < p.slices; ++i) {
+    const auto add = [&](int64_t k, int64_t count) {
+      p.rows.add(count * width, c + i * slice + k * width, c + k * width);
+    };
+    if (p.terms.taps_inner) add(first * taps, channels * taps);
+    if (!p.terms.taps_inner)
+      for (int64_t t = 0; t < taps; ++t) add(t * s.C + first, channels);
+  }
+  T* w = io.grad_w + group * s.weight_group;
+  const int64_t together = s.weight.c == 1 ? s.M : p.line();
+  for (int64_t m = 0; m < s.M; m += together)
+    write_terms(p, c, first, channels, m, min64(together, s.M - m),
+                b.patches + thread * b.patch_count, w);
+  if (part > 0 || !io.grad_bias) return;
   SumOf<T>* bias = c + p.terms.count() * width;
   for (int64_t i = 1; i < p.slices; ++i) p.rows.add(width, bias + i * slice, bias);
   std::copy(bias, bias + s.M, io.grad_bias + group * s.M);
@@ -208,6 +246,7 @@ void gemm_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void*
   const GemmWeightArrays<T> b(p, workspace);
   b.tables.fill(p.s);
   for (int64_t i = 0; i < p.chunk; ++i) b.ones[i] = 1;
+  p.product.pair_columns(1, p.chunk, p.chunk, b.ones);
   for (int64_t first = 0; first < p.chunks; first += p.stretch) {
     const int64_t length = min64(p.stretch, p.chunks - first);
     parallel_jobs(p.threads, length * p.s.groups * p.panels.panels,
@@ -216,8 +255,8 @@ void gemm_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void*
       multiply_slice(p, b, io, first, length, job, thread);
     });
   }
-  parallel_jobs(p.threads, p.s.groups * p.blocks.count(),
-                [&](int64_t job, int) { finish_terms(p, b, io, job); });
+  parallel_jobs(p.threads, p.s.groups * p.finish_parts(),
+                [&](int64_t job, int thread) { finish_channels(p, b, io, job, thread); });
 }
 
 #define INSTANTIATE(T)                                                      \

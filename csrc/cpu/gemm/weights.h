@@ -8,6 +8,22 @@
 
 namespace fastconv::cpu {
 
+// backward_input sums over output channels. Filters whose output channels are far apart, and whose
+// taps are neighbours, are first turned into wt[group][ic][kh][kw][oc], once for all phases.
+constexpr bool turns_filters(const Conv2dShape& s) { return !s.w_channels_last && s.KH * s.KW > 1; }
+constexpr Strides turned_strides(const Conv2dShape& s) {
+  const int64_t OC = s.group_OC();
+  return turns_filters(s) ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
+}
+
+// Maps of a few pixels: the output channels whose weights are packed at once, `bytes` each, if they are
+// packed.
+constexpr int64_t small_map_block(int64_t M, int64_t bytes, bool packed) {
+  constexpr int64_t CHANNELS = 24;             // divided by the register tiles of each width
+  constexpr int64_t BLOCK_BYTES = 256 * 1024;  // half of a 512 KiB L2
+  return min64(packed && CHANNELS * bytes > BLOCK_BYTES ? CHANNELS / 2 : CHANNELS, M);
+}
+
 // Returns whether the terms of one output channel follow each other in memory.
 constexpr bool weight_rows_in_place(const Correlation& s, const Terms& terms) {
   const int64_t rows = s.h.taps, columns = s.w.taps, first = terms.taps_inner ? 1 : s.C;

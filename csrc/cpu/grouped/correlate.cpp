@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../../core/dtype.h"
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "groups.h"
@@ -165,8 +166,8 @@ void correlate_row(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b,
 
 // channels_last. job = (n, block, band).
 template <class T>
-void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in, T* out,
-                  int64_t job) {
+void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in,
+                  const Finishing<T>& finishing, T* out, int64_t job) {
   const GroupedCorrelation& s = p.s;
   const int64_t band = job % p.bands, block = job / p.bands % p.blocks,
                 n = job / p.bands / p.blocks;
@@ -180,7 +181,10 @@ void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, co
   rows.out_column = s.out.w;
   const int64_t step = p.g.same() ? 1 : end - first;  // a call has one group, or all vectors
   rows.vectors = step * p.g.unit_vectors();
-  for (int64_t o = o_begin; o < o_end; ++o)
+  // The channels of the block, which share a pixel's memory with those of no other.
+  const int64_t block_first = p.g.first(first * p.g.unit_vectors());
+  const int64_t block_end = p.g.first(end * p.g.unit_vectors() - 1) + p.g.lanes;
+  for (int64_t o = o_begin; o < o_end; ++o) {
     for (int64_t unit = first; unit < end; unit += step) {
       rows.vector = unit * p.g.unit_vectors();
       const int64_t m = p.g.first(rows.vector);
@@ -189,12 +193,15 @@ void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, co
       rows.last = p.g.first(rows.vector + rows.vectors - 1) - m;
       correlate_row(p, b, rows, o);
     }
+    finishing.in_place(p.g.k, block_end - block_first, 1, s.w.outputs,
+                       out + n * s.out.n + block_first + o * s.out.h, s.out);
+  }
 }
 
 // Every other tensor. job = (n, unit, band).
 template <class T>
-void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in, T* out,
-                int64_t job, int thread) {
+void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, const T* in,
+                const Finishing<T>& finishing, T* out, int64_t job, int thread) {
   const GroupedCorrelation& s = p.s;
   const int64_t band = job % p.bands, unit = job / p.bands % p.blocks, n = job / p.bands / p.blocks;
   const int64_t o_begin = band * p.band_rows, o_end = min64(o_begin + p.band_rows, s.h.outputs);
@@ -220,7 +227,7 @@ void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, cons
     const int64_t shared = p.g.shared(rows.vector);
     unpack_lanes(p.g.k, result + shared, lanes,
                  {p.g.first(rows.vector) + shared, 1, p.g.used() - shared}, o_begin,
-                 o_end - o_begin, s.w.outputs, out + n * s.out.n, s.out);
+                 o_end - o_begin, s.w.outputs, finishing, out + n * s.out.n, s.out);
   }
 }
 
@@ -232,25 +239,26 @@ int64_t grouped_correlate_bytes(const GroupedCorrelation& s, int threads) {
 }
 
 template <class T>
-void grouped_correlate(const GroupedCorrelation& s, const T* in, const T* w, const T* bias, T* out,
-                       void* workspace, int threads) {
+void grouped_correlate(const GroupedCorrelation& s, const T* in, const T* w,
+                       const Epilogue<T>& epilogue, T* out, void* workspace, int threads) {
   const CorrelateSchedule<T> p(s, threads);
   const CorrelateArrays<T> b(p, workspace);
+  const Finishing<T> finishing(epilogue, out);
   fill_rows(s.h, b.rows);
   parallel_jobs(p.g.vectors() * p.filter < 10'000 ? 1 : p.threads, p.g.vectors(),
-                [&](int64_t vector, int) { pack_vector(p, w, bias, b, vector); });
+                [&](int64_t vector, int) { pack_vector(p, w, epilogue.bias, b, vector); });
   parallel_jobs(p.threads, s.N * p.bands * p.blocks, [&](int64_t job, int thread) {
     if (p.in_place)
-      run_in_place(p, b, in, out, job);
+      run_in_place(p, b, in, finishing, out, job);
     else
-      run_packed(p, b, in, out, job, thread);
+      run_packed(p, b, in, finishing, out, job, thread);
   });
 }
 
-#define INSTANTIATE(T)                                                                         \
-  template int64_t grouped_correlate_bytes<T>(const GroupedCorrelation&, int);                 \
-  template void grouped_correlate(const GroupedCorrelation&, const T*, const T*, const T*, T*, \
-                                  void*, int);
+#define INSTANTIATE(T)                                                           \
+  template int64_t grouped_correlate_bytes<T>(const GroupedCorrelation&, int);   \
+  template void grouped_correlate(const GroupedCorrelation&, const T*, const T*, \
+                                  const Epilogue<T>&, T*, void*, int);
 FASTCONV_FOR_EACH_SUM(INSTANTIATE)
 
 }  // namespace fastconv::cpu

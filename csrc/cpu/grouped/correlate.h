@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "../../core/shape.h"
+#include "../../core/conv2d.h"
 #include "../common/phased_axis.h"
 
 namespace fastconv::cpu {
@@ -52,7 +52,7 @@ constexpr GroupedCorrelation grouped_backward_input(const Conv2dShape& s) {
 template <class T>
 int64_t grouped_correlate_bytes(const GroupedCorrelation&, int threads);
 template <class T>
-void grouped_correlate(const GroupedCorrelation&, const T* in, const T* w, const T* bias, T* out,
-                       void* workspace, int threads);
+void grouped_correlate(const GroupedCorrelation&, const T* in, const T* w, const Epilogue<T>&,
+                       T* out, void* workspace, int threads);
 
 }  // namespace fastconv::cpu

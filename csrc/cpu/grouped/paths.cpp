@@ -14,14 +14,14 @@ bool rows_fit(int64_t source_rows, int64_t columns, int64_t inputs) {
   constexpr int64_t LANES = 16;
   return product_below(MOST_ELEMENTS, source_rows + 1, columns, max64(LANES, inputs));
 }
-constexpr WhyNot TOO_LARGE = "a few rows are too large to pack";
+constexpr WhyNot TOO_LARGE = "its rows are too long";
 
 template <class T>
 WhyNot supports_channels(const Conv2dShape& s, int64_t inputs, int64_t outputs) {
   if (s.x_count() == 0 || s.y_count() == 0 || s.w_count() == 0) return "a tensor is empty";
   if (s.x_channels_last != s.y_channels_last) return "x and y have different layouts";
   if (GroupChannels<T>(s.groups, inputs, outputs).kind < 0)
-    return "groups do not divide vectors, or vectors groups";
+    return "a group has not 2, 4 or 8 channels in and out, and does not fill vectors";
   return HOLDS;
 }
 template <class T>
@@ -40,20 +40,6 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
   return rows_fit(rows, s.IW + s.OW(), s.group_OC()) ? HOLDS : TOO_LARGE;
 }
 
-// A matrix product of one group fills vectors from 16 channels on.
-WhyNot is_profitable(const Conv2dShape& s) {
-  constexpr int64_t MOST_CHANNELS = 8;  // in and out of a group
-  if (s.groups < 2) return "there are no groups";
-  return max64(s.group_IC(), s.group_OC()) <= MOST_CHANNELS ? HOLDS
-                                                            : "groups have more than 8 channels";
-}
-// The first layer of a net: its few channels are read where they lie, and nothing is packed.
-WhyNot is_forward_profitable(const Conv2dShape& s) {
-  constexpr int64_t FEW_INPUTS = 4;
-  const bool first_layer = s.groups == 1 && s.IC <= FEW_INPUTS && s.x_channels_last;
-  return first_layer && s.stride_w > 1 ? HOLDS : is_profitable(s);
-}
-
 template <class T>
 int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
   return grouped_correlate_bytes<T>(grouped_forward(s), context.threads);
@@ -61,7 +47,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  grouped_correlate(grouped_forward(s), b.x, b.w, b.bias, b.y, workspace, context.threads);
+  grouped_correlate(grouped_forward(s), b.x, b.w, b.epilogue, b.y, workspace, context.threads);
   return true;
 }
 
@@ -72,19 +58,8 @@ int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  grouped_correlate<T>(grouped_backward_input(s), b.grad_y, b.w, nullptr, b.grad_x, workspace,
+  grouped_correlate<T>(grouped_backward_input(s), b.grad_y, b.w, {}, b.grad_x, workspace,
                        context.threads);
-  return true;
-}
-
-template <class T>
-int64_t backward_weight_bytes(const Conv2dShape& s, const Context& context) {
-  return grouped_weight_bytes<T>(s, context.threads);
-}
-template <class T>
-bool run_backward_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& b, void* workspace,
-                         const Context& context) {
-  grouped_weight(s, b, workspace, context.threads);
   return true;
 }
 
@@ -95,15 +70,14 @@ Path<ForwardBuffers<T>> grouped_forward_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<ForwardBuffers<T>>("grouped");
   else
-    return {"grouped", supports_forward<T>, is_forward_profitable, forward_bytes<T>,
-            run_forward<T>};
+    return {"grouped", supports_forward<T>, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> grouped_backward_input_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardInputBuffers<T>>("grouped");
   else
-    return {"grouped", supports_backward_input<T>, is_profitable, backward_input_bytes<T>,
+    return {"grouped", supports_backward_input<T>, always, backward_input_bytes<T>,
             run_backward_input<T>};
 }
 template <class T>
@@ -111,8 +85,8 @@ Path<BackwardWeightBuffers<T>> grouped_backward_weight_path() {
   if constexpr (IS_WIDENED<T>)
     return no_path_for_16_bits<BackwardWeightBuffers<T>>("grouped");
   else
-    return {"grouped", supports_forward<T>, is_profitable, backward_weight_bytes<T>,
-            run_backward_weight<T>};
+    return weight_path<T, grouped_weight_bytes<T>, grouped_weight<T>>("grouped",
+                                                                      supports_forward<T>, always);
 }
 
 #define INSTANTIATE(T)                                                  \

@@ -15,7 +15,7 @@ constexpr int sums_pixels(int sums) {
   return pixels < 1 ? 1 : pixels < 4 ? pixels : 4;
 }
 
-// Adds what a vector of x, C (G = 0: c) of each group, adds to the sums of input C.
+// Adds the products of input channel C of each group to the sums of that channel.
 template <class T, int G, int TAPS, int STRIDE, int PIXELS, int INPUTS, int C>
 FASTCONV_LEAF void add_products(const T* x, int i, const Vec<T> (&g)[PIXELS],
                                 Vec<T> (&acc)[INPUTS][TAPS]) {

@@ -51,8 +51,8 @@ struct GroupedSums {
 
 template <class T>
 struct GroupedKernels {
-  // How a lane finds its input. Groups of 2, 4 or 8 channels in and out that lie in one vector: by a
-  // permutation of the vector of x. A group whose outputs fill vectors: all lanes have the same input.
+  // How a lane gets its input. Several groups of 2, 4 or 8 channels share a vector: the vector of x is
+  // permuted. The outputs of one group fill whole vectors: all lanes have the same input.
   static constexpr int KINDS = 4;
   static constexpr int SAME = 0;  // kind 1, 2, 3: groups of 2, 4, 8
 

@@ -10,6 +10,7 @@
 #include "../common/axis.h"
 #include "../common/parallel.h"
 #include "../common/phased_axis.h"
+#include "../common/weight_bands.h"
 #include "../common/workspace.h"
 #include "groups.h"
 
@@ -23,38 +24,26 @@ namespace {
 //         vector          its columns of grad_y, in L1
 //           row of taps, some taps, some input channels    one register tile sums over the band
 // The sums of the shares are then added in a fixed order, so the bits do not depend on the threads.
-constexpr int64_t BAND_BYTES = 24 * 1024;  // of a vector's cache lines: most of a 32 KiB L1
-constexpr int64_t BAND_ROWS = 4;           // at least
-constexpr int64_t BAND_PIXELS = 1024;      // of a sum in registers, or one row: bounds its rounding
-constexpr int64_t JOBS = 16;               // enough for the threads of a desktop to share evenly
-constexpr int64_t PARTIAL_BYTES = 32 * 1024 * 1024;  // of the sums of all shares
-
 template <class T>
 struct WeightSchedule {
   const Conv2dShape& s;
   const GroupChannels<T> g{s.groups, s.group_IC(), s.group_OC()};
   const int64_t lanes = g.lanes, taps = s.KH * s.KW, terms = s.terms();
-  const int64_t OH = s.OH(), OW = s.OW();
+  const int64_t OW = s.OW();
+  const WeightBands bands{s, int64_t(sizeof(T)) * lanes};
   const bool in_place = s.x_channels_last && s.y_channels_last && g.in_place();
   int threads;
-  int64_t band_rows, bands;    // output rows of a band, bands of an image
-  int64_t count;               // (n, band) pairs
-  int64_t shares, splits;      // of the pairs, of the units
+  int64_t shares, splits;      // of the bands, of the units
   int64_t packed_x, packed_y;  // elements of a packed band
 
   WeightSchedule(const Conv2dShape& shape, int wanted_threads) : s(shape) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
-    const int64_t row = (s.IW * s.stride_h + OW) * max64(CACHE_LINE, lanes * int64_t(sizeof(T)));
-    const int64_t most = min64(max64(BAND_ROWS, BAND_BYTES / row), max64(1, BAND_PIXELS / OW));
-    band_rows = min64(OH, most);
-    bands = ceil_div(OH, band_rows);
-    count = s.N * bands;
-    const int64_t room = PARTIAL_BYTES / int64_t(sizeof(T)) / (g.vectors() * vector_sums());
-    shares = clamp64(JOBS, 1, max64(1, min64(count, room)));
-    splits = min64(g.units(), max64(in_place ? 1 : 4, ceil_div(JOBS, shares)));
+    const int64_t bytes = g.vectors() * vector_sums() * int64_t(sizeof(T));
+    shares = shares_of(bands.count, WEIGHT_JOBS, bytes);
+    splits = min64(g.units(), max64(in_place ? 1 : 4, ceil_div(WEIGHT_JOBS, shares)));
     const PhasedAxis h = forward_axis(rows_axis(s));
-    packed_x = in_place ? 0 : h.most_source_rows(band_rows) * s.IW * g.input_width();
-    packed_y = in_place ? 0 : band_rows * OW * lanes;
+    packed_x = in_place ? 0 : h.most_source_rows(bands.rows) * s.IW * g.input_width();
+    packed_y = in_place ? 0 : bands.rows * OW * lanes;
   }
   // Elements of the sums of one vector: [group_IC][taps][lanes], then grad_bias
   int64_t vector_sums() const { return (terms + 1) * lanes; }
@@ -125,18 +114,15 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
   T* packed_y = packed_x + p.packed_x;
   if (p.g.used() < lanes) std::fill(packed_x, packed_y + p.packed_y, T(0));
 
-  for (int64_t i = share * p.count / p.shares; i < (share + 1) * p.count / p.shares; ++i) {
-    const int64_t n = i / p.bands, band = i % p.bands;
-    const int64_t begin = band * p.band_rows, end = min64(begin + p.band_rows, p.OH);
-    const int64_t top = begin * s.stride_h - s.pad_top;  // the rows of x that the band reads
-    const int64_t bottom = top + (end - 1 - begin) * s.stride_h + (s.KH - 1) * s.dilation_h + 1;
-    const Window source{clamp64(top, 0, s.IH), clamp64(bottom, 0, s.IH)};
-    const T *x = io.x + n * xs.n, *grad_y = io.grad_y + n * ys.n;
+  const int64_t all = p.bands.count;
+  for (int64_t i = share * all / p.shares; i < (share + 1) * all / p.shares; ++i) {
+    const WeightBand band = p.bands[i];
+    const T *x = io.x + band.n * xs.n, *grad_y = io.grad_y + band.n * ys.n;
     GroupedSums<T> t{};
     t.columns = columns_axis(s);
-    t.rows = end - begin;
-    t.source_rows = source.end - source.first;
-    t.first_row = top - source.first;
+    t.rows = band.rows();
+    t.source_rows = band.source_rows();
+    t.first_row = band.top - band.source.first;
     t.row_stride = s.stride_h;
     t.x_row = p.in_place ? xs.h : s.IW * width;
     t.x_column = p.in_place ? xs.w : width;
@@ -144,14 +130,15 @@ void sum_share(const WeightSchedule<T>& p, const WeightArrays<T>& b,
     t.y_column = p.in_place ? ys.w : lanes;
     for (int64_t unit = u_begin; unit < u_end; ++unit) {
       const LaneChannels inputs = p.g.inputs_of(unit);
-      t.x = p.in_place ? x + source.first * xs.h + inputs.first : packed_x;
+      t.x = p.in_place ? x + band.source.first * xs.h + inputs.first : packed_x;
       if (!p.in_place)
-        pack_lanes(p.g.k, x, xs, inputs, source.first, t.source_rows, s.IW, packed_x, width);
+        pack_lanes(p.g.k, x, xs, inputs, band.source.first, t.source_rows, s.IW, packed_x, width);
       for (int64_t v = unit * per_unit; v < (unit + 1) * per_unit; ++v) {
         const int64_t oc = p.g.first(v);
-        t.grad_y = p.in_place ? grad_y + begin * ys.h + oc : packed_y;
+        t.grad_y = p.in_place ? grad_y + band.begin * ys.h + oc : packed_y;
         if (!p.in_place)
-          pack_lanes(p.g.k, grad_y, ys, {oc, 1, p.g.used()}, begin, t.rows, p.OW, packed_y, lanes);
+          pack_lanes(p.g.k, grad_y, ys, {oc, 1, p.g.used()}, band.begin, t.rows, p.OW, packed_y,
+                     lanes);
         sum_band(p, t, sums + v * p.vector_sums(), io.grad_bias != nullptr);
       }
     }

@@ -17,9 +17,9 @@ Paths<BackwardInputBuffers<T>> conv2d_backward_input_paths() {
   static const Path<BackwardInputBuffers<T>> PATHS[] = {
       tiny(reference_backward_input_path<T>()),
       depthwise_backward_input_path<T>(),
-      grouped_backward_input_path<T>(),
       estimated(small_map_backward_input_path<T>(), estimate_small_map<T, Direction::backward_input>),
       estimated(winograd_backward_input_path<T>(), estimate_winograd<T, Direction::backward_input>),
+      estimated(grouped_backward_input_path<T>(), estimate_grouped<T, Direction::backward_input>),
       estimated(gemm_backward_input_path<T>(), estimate_gemm<T, Direction::backward_input>),
       estimated(direct_backward_input_path<T>(), estimate_direct<T, Direction::backward_input>),
       estimated(reference_backward_input_path<T>(), estimate_reference),

@@ -17,9 +17,9 @@ Paths<ForwardBuffers<T>> conv2d_forward_paths() {
   static const Path<ForwardBuffers<T>> PATHS[] = {
       tiny(reference_forward_path<T>()),
       depthwise_forward_path<T>(),
-      grouped_forward_path<T>(),
       estimated(small_map_forward_path<T>(), estimate_small_map<T, Direction::forward>),
       estimated(winograd_forward_path<T>(), estimate_winograd<T, Direction::forward>),
+      estimated(grouped_forward_path<T>(), estimate_grouped<T, Direction::forward>),
       estimated(gemm_forward_path<T>(), estimate_gemm<T, Direction::forward>),
       estimated(direct_forward_path<T>(), estimate_direct<T, Direction::forward>),
       estimated(reference_forward_path<T>(), estimate_reference),

@@ -1,7 +1,6 @@
 // How long direct convolution takes: counts of what csrc/cpu/direct/correlate.cpp and weight.cpp do.
 // Layer: cpu/paths.
-#include "../direct/band.h"
-#include "../direct/table.h"
+#include "../direct/schedule.h"
 #include "../gemm/product.h"
 #include "estimates.h"
 
@@ -10,7 +9,6 @@ namespace {
 
 using namespace direct_work;
 using Times = double[KINDS];
-constexpr double L2_BYTES = 512 * 1024;
 
 template <class T>
 struct DirectCounts {
@@ -42,7 +40,6 @@ struct DirectCounts {
   }
 
   void correlation(const Correlation& s, double weight, Times& t) const {
-    constexpr int64_t BAND_BYTES = 256 * 1024;  // of correlate.cpp
     const int64_t I = s.h.outputs, J = s.w.outputs, terms = s.C * s.h.taps * s.w.taps;
     if (I * J * s.M == 0) return;
     const double images = weight * s.N * s.groups;
@@ -63,23 +60,15 @@ struct DirectCounts {
         s.weight.w == 1 && s.weight.h == s.w.taps && s.weight.c == s.h.taps * s.w.taps;
     const double weights = double(s.groups) * s.M * terms;
     t[flat ? PACKED : GATHERED] += weight * weights;
-    if (flat && weights * m.bytes > L2_BYTES) t[FAR_WEIGHT] += weight * weights;
-    const bool channel_lanes = by_channel(s);
-    if (channel_lanes)
+    t[FAR_LINE] += weight * far_lines(weight_bytes(s, m.bytes));
+    t[READ_AGAIN] += weight * far_lines(weights * m.bytes, double(s.N) * band.bands());
+    const bool by_channel = channel_lanes(s, k, m.lanes);
+    if (by_channel)
       channel_tiles(s, images * I, terms, t);
     else
       pixel_tiles(s, band, images, terms, t);
-    const bool in_place = channel_lanes ? s.y.c == 1 : s.y.w == 1;
+    const bool in_place = by_channel ? s.y.c == 1 : s.y.w == 1;
     if (!in_place) t[s.y.c == 1 ? TURNED_LAST : TURNED] += outputs;
-  }
-  // channel_lanes of correlate.cpp
-  bool by_channel(const Correlation& s) const {
-    const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);
-    if (s.y.w == 1 && s.y.c == 1) return J < s.M;
-    double channels = double(round_up(s.M, m.lanes)) / s.M;
-    const double pixels = double(round_up(J, m.lanes)) / J;
-    if (s.M <= m.lanes) channels *= 8 * tiles > J ? 8.0 * tiles / J : 1.1;
-    return s.y.w == 1 ? 1.15 * channels < pixels : channels < 1.3 * pixels;
   }
   void channel_tiles(const Correlation& s, double rows, int64_t terms, Times& t) const {
     const int64_t J = s.w.outputs, tiles = ceil_div(J, k.channel_pixels);
@@ -108,10 +97,8 @@ struct DirectCounts {
   }
 
   void backward_weight(const Conv2dShape& s, Times& t) const {
-    constexpr int64_t BAND_BYTES = 192 * 1024, BAND_PIXELS = 1024, JOBS = 16;  // of weight.cpp
     const int64_t I = s.OH(), J = s.OW(), taps = s.terms() + 1;
-    Band band{s.group_IC(), s.x_strides(), rows_axis(s), columns_axis(s), 1};
-    band.rows = min64(band_rows(band, BAND_BYTES / m.bytes), max64(1, BAND_PIXELS / J));
+    const Band band = weight_band(s, m.bytes);
     const int64_t vectors = ceil_div(s.group_OC(), m.lanes);
     const int64_t most = DirectKernels<Sum>::WEIGHT_VECTORS, m_tiles = ceil_div(vectors, most);
     const double G = double(s.groups), pixels = G * s.N * I * J;
@@ -126,13 +113,14 @@ struct DirectCounts {
     t[JOB] += G * m_tiles * units;
     t[TILE] += G * units * tap_tiles;
     t[PARTIAL] += G * units * taps * vectors;
-    const int64_t shares = clamp64(ceil_div(JOBS, s.groups * m_tiles), 1, units);
+    const int64_t shares = clamp64(ceil_div(WEIGHT_JOBS, s.groups * m_tiles), 1, units);
     t[SUM] += G * shares * taps * vectors;
     if (s.y_channels_last)
       t[GRAD_ROW] += pixels * m_tiles;
     else
       t[GRAD_TURNED] += pixels * s.group_OC();
     t[s.w_channels_last ? GATHERED : PACKED] += double(s.w_count());
+    t[FAR_LINE] += far_lines(double(s.w_count()) * m.bytes, 1.0 + shares);  // grad_w, shares
   }
 };
 

@@ -1,6 +1,7 @@
 // How long GEMM convolution takes: counts of what csrc/cpu/gemm/correlate.cpp and weight.cpp do, in
 // their own cuts of terms and panels. Layer: cpu/paths.
 #include "../common/correlation.h"
+#include "../gemm/pairs/table.h"
 #include "../gemm/patches.h"
 #include "../gemm/product.h"
 #include "../gemm/schedule.h"
@@ -12,9 +13,7 @@ namespace {
 
 using namespace gemm_work;
 using Times = double[KINDS];
-constexpr int64_t PAGE_BYTES = 4096;
 constexpr double RUN = 16;  // weights that are copied at once
-constexpr double L2_BYTES = 512 * 1024;
 
 template <class T>
 struct GemmCounts {
@@ -74,8 +73,8 @@ struct GemmCounts {
     const Terms terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1};
     if (pixels == 0) return;
     weight *= G;
-    t[CALL] += weight / G;
     const int64_t chunks = TermChunks(terms, longest).count();
+    const double packed = double(G) * s.M * terms.count() * m.bytes;  // weights
     const int64_t shares = ceil_div(s.M, M_SHARE), blocks = ceil_div(pixels, BLOCK_PIXELS);
     if (channel_lanes) {
       const int64_t vectors = ceil_div(s.M, m.lanes);
@@ -99,6 +98,7 @@ struct GemmCounts {
         t[GATHERED] += weight * shares * pixels * terms.count();
       }
       t[PACKED] += weight * s.M * terms.count();
+      t[FAR_LINE] += weight / G * (far_lines(weight_bytes(s, m.bytes)) + far_lines(packed, blocks));
       if (s.weight.n == 1) t[WEIGHT_RUN] += weight * terms.count() * ceil_div(vectors, 3);
       return;
     }
@@ -113,11 +113,14 @@ struct GemmCounts {
     t[RESULT] += weight * s.M * vectors * chunks;
     pack_rows(s, terms.count(), terms.taps, pixels, panel, weight * shares, t);
     const double weights = weight * s.M * terms.count();
+    const double panels = double(ceil_div(pixels, panel));
     if (!weight_rows_in_place(s, terms)) {
       t[PACKED] += weights;
+      t[FAR_LINE] += weight / G * (far_lines(weight_bytes(s, m.bytes)) + far_lines(packed, panels));
       if (s.weight.n == 1) t[WEIGHT_RUN] += weights / RUN;
-    } else if (s.weight.n * m.bytes % PAGE_BYTES == 0) {
-      t[PAGE_WEIGHT] += weights * ceil_div(pixels, panel);
+    } else {
+      t[FAR_LINE] += weight / G * far_lines(weight_bytes(s, m.bytes), panels);
+      if (s.weight.n * m.bytes % PAGE_BYTES == 0) t[PAGE_WEIGHT] += weights * panels;
     }
   }
 
@@ -126,12 +129,10 @@ struct GemmCounts {
     const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
     const bool pixels_inner = s.x.c != 1;
     const Terms terms{s.C, s.h.taps * s.w.taps, pixels_inner};
-    constexpr int64_t TERMS = 96;  // of weight.cpp
-    const int64_t blocks = max64(1, TermChunks(terms, TERMS).count());
+    const int64_t blocks = max64(1, TermChunks(terms, WEIGHT_TERMS).count());
     const int64_t chunk = min64(longest, round_up(pixels, m.lanes));
     const int64_t chunks = ceil_div(pixels, chunk), vectors = ceil_div(s.M, m.lanes);
     const int64_t of_block = ceil_div(terms.count(), blocks);
-    t[CALL] += 1;
     t[SLOT] += double(G) * pixels * terms.count() / of_block * slots_of_panels(of_block, s.M);
     t[PRODUCT] += double(G) * chunks * blocks * ceil_div(vectors, 3);
     t[RESULT] += double(G) * chunks * terms.count() * vectors;
@@ -139,14 +140,18 @@ struct GemmCounts {
       pack_rows(s, terms.count(), terms.taps, pixels, chunk, G, t);
       t[GRAD_TURNED] += double(G) * pixels * s.M;
     } else {
-      const bool whole_rows = s.C <= TERMS && s.w.step * s.x.w == s.C;
+      const bool whole_rows = s.C <= WEIGHT_TERMS && s.w.step * s.x.w == s.C;
       t[COPY] += double(G) * pixels * (whole_rows ? s.h.taps : terms.taps) *
-                 (whole_rows ? 1 : ceil_div(s.C, TERMS));
+                 (whole_rows ? 1 : ceil_div(s.C, WEIGHT_TERMS));
       t[COPIED] += double(G) * pixels * ceil_div(terms.count(), m.lanes);
       t[COPY] += double(G) * pixels * ceil_div(vectors, 3);
     }
     t[PACKED] += double(G) * terms.count() * s.M;
-    if (far(s)) t[FAR] += double(G) * s.M * (s.weight.c == 1 ? terms.taps : s.C);
+    t[FAR_LINE] += far_lines(double(G) * terms.count() * s.M * m.bytes, 2);  // sums, grad_w
+    // Runs of weights that are written at once.
+    const int64_t runs =
+        s.weight.c == 1 ? terms.taps : ceil_div(s.C, max64(1, WEIGHT_TERMS / terms.taps));
+    if (far(s)) t[FAR] += double(G) * s.M * runs;
   }
   // Whether neighbouring output channels of w lie on pages of their own, more than a core knows.
   bool far(const Correlation& s) const {
@@ -164,17 +169,17 @@ Estimate estimate_gemm(const Conv2dShape& s) {
   if (DIRECTION == Direction::forward) counts.correlation(forward_correlation(s), 1, t);
   if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
   if (DIRECTION == Direction::backward_input) {
-    // Filters whose taps are neighbours are turned first.
-    const int64_t OC = s.group_OC();
-    const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
-    const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
     const double weights = double(s.w_count());
-    if (turns) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
+    if (turns_filters(s)) {
+      t[TURNED] += weights;
+      t[FAR_LINE] += far_lines(weights * sizeof(T), 2);
+    }
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
-      counts.correlation(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
+      counts.correlation(phase_correlation(s, turned_strides(s), r_h, r_w).correlation, weight, t);
     });
     if (s.stride_w > 1 && !s.x_channels_last) t[ALTERNATE] += s.x_count();
   }
+  if (GemmProduct<T>().in_pairs()) t[SLOT] *= PAIRED_SLOT;
   return estimate_of(GEMM_COSTS, t);
 }
 

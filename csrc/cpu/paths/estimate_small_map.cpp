@@ -2,6 +2,7 @@
 // csrc/cpu/gemm/small_maps.cpp does. Layer: cpu/paths.
 #include "../common/correlation.h"
 #include "../gemm/product.h"
+#include "../gemm/weights.h"
 #include "estimates.h"
 
 namespace fastconv::cpu {
@@ -9,7 +10,6 @@ namespace {
 
 using namespace small_map_work;
 using Times = double[KINDS];
-constexpr double L2_BYTES = 512 * 1024;
 
 int64_t seen_taps(const Axis& axis) {
   int64_t sum = 0;
@@ -27,13 +27,11 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
   const ProductKernels<Sum>& k = product_kernels<Sum>(isa());
   const Correlation s = clipped(unclipped).correlation;
   const int64_t pixels = s.h.outputs * s.w.outputs;
-  constexpr int64_t M_BLOCK = 24, BLOCK_BYTES = 256 * 1024;  // of small_maps.cpp
   if (pixels == 0) return;
   const PanelCut images(s.N, m.lanes, ProductKernels<Sum>::STRIDED_VECTORS);
   const int64_t taps = s.h.taps * s.w.taps, vectors = ceil_div(s.N, m.lanes);
   const bool in_place = s.weight.c == 1;
-  const bool fits = M_BLOCK * s.C * taps * m.bytes <= BLOCK_BYTES;
-  const int64_t block = min64(fits || in_place ? M_BLOCK : M_BLOCK / 2, s.M);
+  const int64_t block = small_map_block(s.M, s.C * taps * m.bytes, !in_place);
   const int64_t blocks = ceil_div(s.M, block);
   const auto slots = [&](int64_t rows, int64_t width) {
     double sum = 0;
@@ -52,15 +50,15 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
     of_term += (blocks - 1) * slots(block, width) + slots(s.M - (blocks - 1) * block, width);
   }
   const int64_t sums = ceil_div(s.C, LONGEST_SUM);
-  t[CALL] += weight;
   t[PRODUCT] += G * seen * sums * blocks * images.panels;
   t[SLOT] += G * s.C * seen * of_term;
   t[RESULT] += G * (seen * sums + 2.0 * pixels) * s.M * vectors;
   if (!in_place) t[PACKED] += G * s.M * s.C * taps;
+  t[FAR_LINE] += weight * far_lines(weight_bytes(s, m.bytes), images.panels);
   t[IN] += G * s.C * s.h.source * s.w.source * vectors * m.lanes;
   // Neighbours in a vector of images then fall into the same few lines of every cache.
-  constexpr int64_t PAGE_BYTES = 4096;
   const bool rows_apart = s.y.c != 1 && s.y.w != 1;
+  if (s.y.w > 1 && s.y.c > 1) t[APART] += G * s.M * pixels * s.N;
   if (rows_apart && s.y.n * m.bytes % PAGE_BYTES == 0) t[FAR] += G * s.M * pixels * s.N;
 }
 
@@ -73,13 +71,14 @@ Estimate estimate_small_map(const Conv2dShape& s) {
     count_correlation<T>(forward_correlation(s), 1, t);
     t[BEGUN] += double(s.OC) * s.OH() * s.OW() * round_up(s.N, Machine::of<T>().lanes);
   } else {
-    const int64_t OC = s.group_OC();
-    const bool turns = !s.w_channels_last && s.KH * s.KW > 1;
-    const Strides strides = turns ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
     const double weights = double(s.w_count());
-    if (turns) t[weights * sizeof(T) > L2_BYTES ? FAR_TURNED : TURNED] += weights;
+    if (turns_filters(s)) {
+      t[TURNED] += weights;
+      t[FAR_LINE] += far_lines(weights * sizeof(T), 2);
+    }
     for_some_phases(s, [&](int64_t r_h, int64_t r_w, double weight) {
-      count_correlation<T>(phase_correlation(s, strides, r_h, r_w).correlation, weight, t);
+      count_correlation<T>(phase_correlation(s, turned_strides(s), r_h, r_w).correlation, weight,
+                           t);
     });
   }
   return estimate_of(SMALL_MAP_COSTS, t);

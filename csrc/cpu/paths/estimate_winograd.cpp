@@ -1,8 +1,9 @@
 // How long Winograd takes: counts of transformed vectors and of products
 // (docs/kernels/winograd.md). Layer: cpu/paths.
 #include "../gemm/product.h"
-#include "../winograd/tiles.h"
-#include "../winograd/winograd.h"
+#include "../winograd/across_channels.h"
+#include "../winograd/across_tiles.h"
+#include "../winograd/weight_across_tiles.h"
 #include "estimates.h"
 
 namespace fastconv::cpu {
@@ -11,12 +12,9 @@ namespace {
 using namespace winograd_work;
 using Times = double[KINDS];
 
-// Whether lanes are tiles (AcrossTiles and WeightAcrossTiles say so of themselves).
-bool lanes_are_tiles(const WinogradConv& c, int64_t lanes, bool backward_weight) {
-  const int64_t out = outputs_of_tile(c.K), columns = ceil_div(c.OW, out);
-  const int64_t tiles = c.N * ceil_div(c.OH, out) * columns;
-  return c.x.w == 1 && c.y.w == 1 && columns > 1 && tiles >= 2 * lanes &&
-         8 * tiles >= 7 * round_up(tiles, lanes) && (!backward_weight || tiles >= WINOGRAD_PART);
+template <class T>
+bool lanes_are_tiles(const WinogradConv& c, bool backward_weight) {
+  return backward_weight ? WeightAcrossTiles<T>::supports(c) : AcrossTiles<T>::supports(c);
 }
 
 // Slots of one term of a product, `rows` rows by panels of at most `most` vectors of `columns`.
@@ -51,22 +49,20 @@ void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
   const double c_vectors = double(ceil_div(c.C, m.lanes)),
                m_vectors = double(ceil_div(c.M, m.lanes));
   constexpr int64_t MOST = ProductKernels<Sum>::TILE_VECTORS, CHANNEL_MOST = MOST - 1;
-  if (lanes_are_tiles(c, m.lanes, backward_weight)) {
-    constexpr int64_t BLOCK_TILES = 48;
+  if (lanes_are_tiles<T>(c, backward_weight)) {
     const double vectors = double(ceil_div(tiles, m.lanes));
     if (backward_weight)
       t[SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, MOST);
     else
       t[SLOT] += G * points * c.C * c.M * vectors;
-    t[TILE_BLOCK] += backward_weight ? 0 : G * ceil_div(tiles, BLOCK_TILES);
+    t[TILE_BLOCK] += backward_weight ? 0 : G * ceil_div(tiles, AcrossTiles<T>::BLOCK_TILES);
     t[backward_weight ? WEIGHT_IN : IN] += G * points * c.C * vectors;
     t[backward_weight ? WEIGHT_OUT : OUT] +=
         G * points * (backward_weight ? m_vectors * tiles : c.M * vectors);
     t[ROW] += G * (c.C + c.M) * tile_rows;
     t[FILTER] += G * points * c.C * c.M / m.lanes;
   } else {
-    constexpr int64_t BLOCK_TILES = 42;
-    const TileGrid grid(c, BLOCK_TILES);
+    const TileGrid grid(c, AcrossChannels<T>::BLOCK_TILES);
     if (backward_weight)
       t[CHANNEL_SLOT] += G * points * tiles * slots<T>(m, c.C, c.M, CHANNEL_MOST);
     else

@@ -5,10 +5,14 @@
 
 #include "../../core/dtype.h"
 #include "../common/context.h"
+#include "../common/correlation.h"
 #include "../simd/table.h"
 #include "costs.h"
 
 namespace fastconv::cpu {
+
+constexpr double L2_BYTES = 512 * 1024;
+constexpr int64_t PAGE_BYTES = 4096;
 
 // What an estimate needs to know of the machine.
 struct Machine {
@@ -25,8 +29,37 @@ struct Machine {
   }
 };
 
-// The phases of backward_input, or some of them and how many times as many there are: thousands take
-// too long to look at.
+constexpr double LINE_BYTES = 64;
+
+// Cache lines of `bytes` bytes that are touched `times` times; none if L2 keeps them.
+inline double far_lines(double bytes, double times = 1) {
+  return bytes > L2_BYTES ? times * bytes / LINE_BYTES : 0;
+}
+
+// Bytes of the cache lines that hold the weights of a correlation. On small maps only a few taps of
+// each channel see pixels, and each may have a line of its own.
+inline double weight_bytes(const Correlation& s, int64_t bytes) {
+  struct Extent {
+    int64_t count, step;
+  };
+  const Extent extents[] = {
+      {s.M, s.weight.n}, {s.C, s.weight.c}, {s.h.taps, s.weight.h}, {s.w.taps, s.weight.w}};
+  double all = 1, run = 1, span = 1;
+  for (bool longer = true; longer;) {
+    longer = false;
+    for (const Extent& e : extents)
+      if (e.count > 1 && double(e.step) == run) run *= double(e.count), longer = true;
+  }
+  for (const Extent& e : extents) {
+    all *= double(e.count);
+    span += (e.count - 1.0) * double(e.step);
+  }
+  const double apart = all / run * (run * bytes + LINE_BYTES), together = span * bytes;
+  return double(s.groups) * (apart < together ? apart : together);
+}
+
+// Calls f(r_h, r_w, weight) for at most 8 x 8 phases of backward_input, because thousands would take
+// too long. Each stands for `weight` phases.
 template <class F>
 void for_some_phases(const Conv2dShape& s, const F& f) {
   constexpr int64_t MOST = 8;  // of an axis
@@ -57,6 +90,8 @@ template <class T, Direction DIRECTION>
 Estimate estimate_winograd(const Conv2dShape& s);
 template <class T, Direction DIRECTION>
 Estimate estimate_direct(const Conv2dShape& s);
+template <class T, Direction DIRECTION>
+Estimate estimate_grouped(const Conv2dShape& s);
 
 inline Estimate estimate_reference(const Conv2dShape& s) {
   const double times[] = {double(s.multiply_adds())};

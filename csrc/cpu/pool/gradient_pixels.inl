@@ -13,11 +13,11 @@ struct AvgCover {
   Lane<T> factor;
 };
 
-template <class T, class Code>
+template <class T>
 struct MaxPixelGradient {
   using Cover = MaxCover<T>;
   const T* grad_y;
-  const Code* codes;
+  ConstCodes codes;
 
   FASTCONV_LEAF Cover cover(const Pool2dShape& s, int64_t from, int64_t, int64_t, int64_t kh,
                             int64_t kw) const {
@@ -54,6 +54,16 @@ struct AvgPixelGradient {
   }
 };
 
+// The last `left` channels, from c on. A call: in line in each gather_pixel it would be most of the code.
+template <class T, class Gradient>
+__attribute__((noinline)) void gather_rest(const Gradient& gradient, int64_t c, int left, int count,
+                                           const typename Gradient::Cover* covers, bool add,
+                                           T* __restrict__ to) {
+  Vec<T> sum = add ? load_partial(to + c, left) : Vec<T>{};
+  for (int i = 0; i < count; ++i) sum += gradient.read(covers[i], c, left);
+  store_partial(to + c, sum, left);
+}
+
 // COVERS is 0 where only known at run time. `add`: to what is there.
 template <class T, int COVERS, class Gradient>
 FASTCONV_LEAF void gather_pixel(const Gradient& gradient, int64_t C, int many,
@@ -68,11 +78,7 @@ FASTCONV_LEAF void gather_pixel(const Gradient& gradient, int64_t C, int many,
     for (int i = 0; i < count; ++i) sum += gradient.read(covers[i], c);
     store(to + c, sum);
   }
-  if (c == C) return;
-  const int left = static_cast<int>(C - c);
-  Vec<T> sum = add ? load_partial(to + c, left) : Vec<T>{};
-  for (int i = 0; i < count; ++i) sum += gradient.read(covers[i], c, left);
-  store_partial(to + c, sum, left);
+  if (c < C) gather_rest<T>(gradient, c, static_cast<int>(C - c), count, covers, add, to);
 }
 
 template <class T, class Gradient>
@@ -121,22 +127,20 @@ FASTCONV_LEAF void gradient_pixels(const Pool2dShape& shape, const PoolRow<T>& p
       }
       covers[many++] = cover;
     });
-    if (add)
-      gather_pixel<T, 0>(gradient, s.C, many, covers, true, to);
+    if (add || many > 4 || many == 3 || many == 0)
+      gather_pixel<T, 0>(gradient, s.C, many, covers, add, to);
     else if (many == 1)
       gather_pixel<T, 1>(gradient, s.C, many, covers, false, to);
     else if (many == 2)
       gather_pixel<T, 2>(gradient, s.C, many, covers, false, to);
-    else if (many == 4)
-      gather_pixel<T, 4>(gradient, s.C, many, covers, false, to);
     else
-      gather_pixel<T, 0>(gradient, s.C, many, covers, false, to);
+      gather_pixel<T, 4>(gradient, s.C, many, covers, false, to);
   }
 }
 
-template <class T, class Code>
-void max_pool_gradient_pixels(const Pool2dShape& s, const PoolRow<T>& p, const Code* codes) {
-  gradient_pixels(s, p, MaxPixelGradient<T, Code>{p.x, codes});
+template <class T>
+void max_pool_gradient_pixels(const Pool2dShape& s, const PoolRow<T>& p, ConstCodes codes) {
+  gradient_pixels(s, p, MaxPixelGradient<T>{p.x, codes});
 }
 
 template <class T>

@@ -5,8 +5,8 @@
 // so no two threads write the same element. The window columns are found once for each column of
 // vectors, for all rows. Loads and stores are whole, as in rows.inl.
 
-// What window element (kh, k) adds to the pixels under a vector of outputs. `at`: of lane 0, counted
-// from the first plane.
+// A vector of outputs; Gradient::read gives `of(code)`, what they add to the pixels under window element
+// `code`. `at`: of lane 0, counted from the first plane.
 template <class T>
 struct OutputsRead {
   int64_t at;
@@ -22,20 +22,25 @@ FASTCONV_LEAF Vec<T> read_outputs(const T* grad_y, const OutputsRead<T>& r) {
   return r.counted ? g : Vec<T>{};
 }
 
-template <class T, class Code>
+template <class T>
 struct MaxGradient {
   const T* grad_y;
-  const Code* codes;
+  ConstCodes codes;
 
+  struct Outputs {
+    Vec<T> g;
+    Vec<LaneInteger<T>> code;
+    FASTCONV_LEAF Vec<T> of(int64_t wanted) const {
+      return code == broadcast(static_cast<LaneInteger<T>>(wanted)) ? g : Vec<T>{};
+    }
+  };
   template <Reads READS>
-  FASTCONV_LEAF Vec<T> read(const OutputsRead<T>& r, Vec<T>, int64_t code) const {
+  FASTCONV_LEAF Outputs read(const OutputsRead<T>& r, Vec<T>) const {
     const Vec<T> g = read_outputs<READS>(grad_y, r);
-    Vec<LaneInteger<T>> there;
     if constexpr (READS == Reads::BOUNDED)
-      there = load_codes<T>(codes + r.at, r.range);
+      return {g, load_codes<T>(codes + r.at, r.range)};
     else
-      there = load_codes<T>(codes + r.at);
-    return there == broadcast(static_cast<LaneInteger<T>>(code)) ? g : Vec<T>{};
+      return {g, load_codes<T>(codes + r.at)};
   }
   FASTCONV_LEAF Vec<T> factors(const Pool2dShape&, int64_t) const { return Vec<T>{}; }
   FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape&, Vec<T> factors, int64_t) const {
@@ -47,9 +52,13 @@ template <class T>
 struct AvgGradient {
   const T* grad_y;
 
+  struct Outputs {
+    Vec<T> g;
+    FASTCONV_LEAF Vec<T> of(int64_t) const { return g; }
+  };
   template <Reads READS>
-  FASTCONV_LEAF Vec<T> read(const OutputsRead<T>& r, Vec<T> factors, int64_t) const {
-    return read_outputs<READS>(grad_y, r) * factors;
+  FASTCONV_LEAF Outputs read(const OutputsRead<T>& r, Vec<T> factors) const {
+    return {read_outputs<READS>(grad_y, r) * factors};
   }
   // 1 / extent in columns of the windows of outputs j, j + 1, ...
   FASTCONV_LEAF Vec<T> factors(const Pool2dShape& s, int64_t j) const {
@@ -62,8 +71,8 @@ struct AvgGradient {
 
 // Pixels iw, iw + stride, ... of a row lie under outputs j0, j0 + 1, ... at window column k where
 // j0 * stride = iw + pad_w - k * dilation_w, if that is whole. As for WindowColumns, this is worked
-// out once for all rows.
-template <class T, int STRIDE, int KW>
+// out once for all rows. What runs once, or seldom, is a call: in line it would be most of the code.
+template <class T>
 struct CoveringOutputs {
   struct Tap {
     int64_t k, j0;
@@ -80,13 +89,13 @@ struct CoveringOutputs {
 
   // The pixels of `pixels` lanes are in the image.
   template <class Gradient>
-  FASTCONV_LEAF CoveringOutputs(const Pool2dShape& s, const Gradient& gradient, int64_t iw,
-                                int pixels) {
+  __attribute__((noinline)) CoveringOutputs(const Pool2dShape& s, const Gradient& gradient,
+                                            int64_t iw, int pixels) {
     column = iw + s.pad_w;
-    stride = STRIDE ? STRIDE : s.stride_w;
+    stride = s.stride_w;
     dilation = s.dilation_w;
     OW = s.OW;
-    window = KW ? KW : s.KW;
+    window = s.KW;
     low = (column - (window - 1) * dilation) / stride - 1;
     high = column / stride + LANES<T>;
     reads = low + 1 >= 0 && column / stride + pixels <= OW ? Reads::INSIDE : Reads::MASKED;
@@ -103,6 +112,18 @@ struct CoveringOutputs {
             gradient.factors(s, j0)};
   }
 
+  // Of one output row, under a window that has more columns than are kept.
+  template <Reads READS, class Gradient>
+  __attribute__((noinline)) Vec<T> sum_of_wide_row(const Pool2dShape& s, const Gradient& gradient,
+                                                   int64_t row) const {
+    Vec<T> sum{};
+    for (int64_t k = window - 1; k >= 0; --k) {
+      if (!covers(k)) continue;
+      const Tap t = tap(s, gradient, k);
+      sum += gradient.template read<READS>({row + t.j0, t.range, t.counted}, t.factors).g;
+    }
+    return sum;
+  }
   // The sum over output rows, then over window columns from the right: the order of torch.
   template <Reads READS, class Gradient>
   FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, int64_t plane,
@@ -112,23 +133,26 @@ struct CoveringOutputs {
       const int64_t row = plane + oh * OW;
       Vec<T> of_row{};
       for (int i = 0; i < taps; ++i)
-        of_row += gradient.template read<READS>({row + kept[i].j0, kept[i].range, kept[i].counted},
-                                                kept[i].factors, 0);
-      for (int64_t k = window - 1; k >= 0 && window > KEPT_MASKS; --k) {
-        if (!covers(k)) continue;
-        const Tap t = tap(s, gradient, k);
-        of_row += gradient.template read<READS>({row + t.j0, t.range, t.counted}, t.factors, 0);
-      }
+        of_row += gradient
+                      .template read<READS>({row + kept[i].j0, kept[i].range, kept[i].counted},
+                                            kept[i].factors)
+                      .g;
+      if (window > KEPT_MASKS) of_row = sum_of_wide_row<READS>(s, gradient, row);
       total += of_row / broadcast(static_cast<Lane<T>>(row_divisor(s, oh)));
     }
     return total;
+  }
+  template <class Gradient>
+  __attribute__((noinline)) Vec<T> sum_within_bounds(const Pool2dShape& s, const Gradient& gradient,
+                                                     int64_t plane, Window rows) const {
+    return sum<Reads::BOUNDED>(s, gradient, plane, rows);
   }
   template <class Gradient>
   FASTCONV_LEAF Vec<T> sum(const Pool2dShape& s, const Gradient& gradient, const PoolPlanes<T>& p,
                            int64_t plane, Window rows) const {
     const T* x = p.x + plane;
     if (x + rows.first * OW + low < p.x_begin || x + (rows.end - 1) * OW + high > p.x_end)
-      return sum<Reads::BOUNDED>(s, gradient, plane, rows);
+      return sum_within_bounds(s, gradient, plane, rows);
     if (reads == Reads::INSIDE) return sum<Reads::INSIDE>(s, gradient, plane, rows);
     return sum<Reads::MASKED>(s, gradient, plane, rows);
   }
@@ -140,7 +164,7 @@ FASTCONV_LEAF void store_pixels(T* row, Vec<T> v, int64_t left, const T* end) {
   if (left > 0) store_first(row, v, lanes_stored(lanes_left(left, LANES<T>), row, end));
 }
 
-template <class T, int STRIDE, int KW, class Gradient>
+template <class T, int STRIDE, class Gradient>
 FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes,
                                     const Gradient& gradient) {
   constexpr int L = LANES<T>;
@@ -153,7 +177,7 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T
   for (int64_t iw = (s.IW - 1) / width * width; iw >= 0; iw -= width) {
     if (STRIDE == 0 && iw % (s.stride_w * L) >= s.stride_w) continue;
     const int pixels = lanes_left(ceil_div(s.IW - iw, STRIDE ? STEP : s.stride_w), L);
-    const CoveringOutputs<T, STRIDE, KW> even(s, gradient, iw, pixels),
+    const CoveringOutputs<T> even(s, gradient, iw, pixels),
         odd(s, gradient, iw + STEP - 1, lanes_left((s.IW - iw) / STEP, L));
     for (int64_t plane = 0; plane < p.count; ++plane) {
       Window over = s.rows_over(p.first);
@@ -180,10 +204,10 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T
 template <Reads READS, class T, class Gradient>
 FASTCONV_LEAF void spread(const Pool2dShape& s, const Gradient& gradient, const OutputsRead<T>& r,
                           Vec<T> factors, T* row, int64_t rows, int64_t left, const T* end) {
+  const auto outputs = gradient.template read<READS>(r, factors);
 #pragma GCC unroll 2
   for (int64_t kh = 0; kh < 2; ++kh) {
-    const Vec<T> a = gradient.template read<READS>(r, factors, 2 * kh);
-    const Vec<T> b = gradient.template read<READS>(r, factors, 2 * kh + 1);
+    const Vec<T> a = outputs.of(2 * kh), b = outputs.of(2 * kh + 1);
     if (kh >= rows) return;
     store_pixels(row + kh * s.IW, zip<T, 0>(a, b), left, end);
     store_pixels(row + kh * s.IW + LANES<T>, zip<T, 1>(a, b), left - LANES<T>, end);
@@ -223,9 +247,9 @@ FASTCONV_LEAF void tiled_gradient_rows(const Pool2dShape& shape, const PoolPlane
 
 // Of windows of 2 x 2 that tile the image; all others scatter (scatter.h), because in NCHW a gather
 // costs 25 cycles for each vector and window element.
-template <class T, class Code>
-void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p, const Code* codes) {
-  tiled_gradient_rows(s, p, MaxGradient<T, Code>{p.x, codes});
+template <class T>
+void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p, ConstCodes codes) {
+  tiled_gradient_rows(s, p, MaxGradient<T>{p.x, codes});
 }
 
 template <class T>
@@ -234,9 +258,9 @@ void avg_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p) {
   if (is_2x2_tiling(s))
     tiled_gradient_rows(s, p, gradient);
   else if (s.stride_w == 2)
-    gradient_rows_at<T, 2, 0>(s, p, gradient);
+    gradient_rows_at<T, 2>(s, p, gradient);
   else if (s.stride_w == 1)
-    gradient_rows_at<T, 1, 0>(s, p, gradient);
+    gradient_rows_at<T, 1>(s, p, gradient);
   else
-    gradient_rows_at<T, 0, 0>(s, p, gradient);
+    gradient_rows_at<T, 0>(s, p, gradient);
 }

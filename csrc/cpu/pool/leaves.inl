@@ -4,6 +4,7 @@
 
 #include "../simd/begin.inl"
 
+#include "widths.inl"
 #include "rows.inl"
 #include "whole_rows.inl"
 #include "gradient_rows.inl"
@@ -13,19 +14,12 @@
 #include "gradient_pixels.inl"
 #include "sums.inl"
 
-template <class T, class Code>
-constexpr MaxPoolKernels<T, Code> max_pool_kernels() {
-  return {max_pool_planes<T, Code>,    max_pool_gradient_rows<T, Code>,
-          max_pool_pixels<T, Code>,    max_pool_gradient_pixels<T, Code>,
-          max_pool_separable<T, Code>, max_pool_tiles<T, Code>,
-          max_gradient_tiles<T, Code>};
-}
-
 template <class T>
 constexpr PoolKernels<T> make_table() {
   PoolKernels<T> k{};
-  k.max_bytes = max_pool_kernels<T, uint8_t>();
-  k.max_words = max_pool_kernels<T, int32_t>();
+  k.max = {max_pool_planes<T>,          max_pool_gradient_rows<T>, max_pool_pixels<T>,
+           max_pool_gradient_pixels<T>, max_pool_separable<T>,     max_pool_tiles<T>,
+           max_gradient_tiles<T>};
   k.lanes = LANES<T>;
   k.avg_rows = avg_pool_planes<T>;
   k.avg_gradient_rows = avg_pool_gradient_rows<T>;

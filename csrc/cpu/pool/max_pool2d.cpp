@@ -11,15 +11,6 @@
 namespace fastconv::cpu {
 namespace {
 
-template <class T>
-const MaxPoolKernels<T, uint8_t>& max_pool_kernels(uint8_t) {
-  return pool_kernels<T>(isa()).max_bytes;
-}
-template <class T>
-const MaxPoolKernels<T, int32_t>& max_pool_kernels(int32_t) {
-  return pool_kernels<T>(isa()).max_words;
-}
-
 // ---- by rows and columns (separable.inl) ---------------------------------------------------------
 
 constexpr int64_t SEPARABLE_WINDOW = 9;          // elements from which it is tried
@@ -57,7 +48,7 @@ bool is_separable(const Pool2dShape& s) {
 template <class T, class Code>
 void forward_separable(const Pool2dShape& s, const T* x, T* y, Code* codes, void* workspace,
                        int threads) {
-  const auto& k = max_pool_kernels<T>(Code{});
+  const auto& k = pool_kernels<T>(isa()).max;
   const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
   const int64_t rows = separable_rows<T>(s), bands = ceil_div(s.OH, rows);
   const int64_t lanes = pool_kernels<T>(isa()).lanes, bytes = separable_bytes<T>(s);
@@ -177,7 +168,7 @@ void max_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, Code* codes,
                         int threads) {
   if (shape.y_count() == 0) return;
   const Pool2dShape s = tiled(shape);
-  const auto& k = max_pool_kernels<T>(Code{});
+  const auto& k = pool_kernels<T>(isa()).max;
   const auto codes_at = [&](int64_t i) { return codes ? codes + i : nullptr; };
   if (is_separable<T>(s)) return forward_separable(s, x, y, codes, workspace, threads);
   if (s.channels_last)
@@ -211,7 +202,7 @@ void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* 
                          void* workspace, int threads) {
   if (shape.x_count() == 0) return;
   const Pool2dShape s = tiled(shape);
-  const auto& k = max_pool_kernels<T>(Code{});
+  const auto& k = pool_kernels<T>(isa()).max;
   if (scatters(s)) return scatter_gradient(s, grad_y, codes, grad_x, workspace, threads);
   if (is_stream_of_tiles<T>(s))
     return for_outputs(s, threads, [&](int64_t first, int64_t count) {

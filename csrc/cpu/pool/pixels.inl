@@ -17,9 +17,9 @@ FASTCONV_LEAF Taps<T> taps_of(const Pool2dShape& s, const T* image, Window rows,
 }
 
 // `first`: the code of tap (0, 0). ROWS, COLUMNS are 0 where only known at run time.
-template <class T, class Code, int ROWS, int COLUMNS>
+template <class T, int ROWS, int COLUMNS>
 FASTCONV_LEAF void max_pool_pixel(const Taps<T>& taps, int64_t C, int64_t KW, int64_t first,
-                                  T* __restrict__ y, Code* __restrict__ codes) {
+                                  T* __restrict__ y, Codes codes) {
   using Integer = LaneInteger<T>;
   const int64_t rows = ROWS ? ROWS : taps.rows, columns = COLUMNS ? COLUMNS : taps.columns;
   const auto first_code = broadcast(static_cast<Integer>(first));
@@ -35,13 +35,13 @@ FASTCONV_LEAF void max_pool_pixel(const Taps<T>& taps, int64_t C, int64_t KW, in
       for (int64_t k = 0; k < columns; ++k, code += Integer(1))
         if (r + k > 0) best.offer(load_first(from + r * row + k * column, count), code);
     }
-    store_first(y + c, best.value, count);
+    store_first_exactly(y + c, best.value, count);
     if (codes) store_codes<T>(codes + c, best.code, count);
   }
 }
 
-template <class T, class Code>
-FASTCONV_LEAF void max_pool_row(const Pool2dShape& shape, const PoolRow<T>& p, Code* codes) {
+template <class T>
+FASTCONV_LEAF void max_pool_row(const Pool2dShape& shape, const PoolRow<T>& p, Codes codes) {
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   const Window rows = s.rows(p.at);
   const int64_t kh = (rows.first - s.row_start(p.at)) / s.dilation_h;
@@ -51,23 +51,23 @@ FASTCONV_LEAF void max_pool_row(const Pool2dShape& shape, const PoolRow<T>& p, C
     const int64_t first = kh * s.KW + (skipped == 0 ? 0 : skipped / s.dilation_w);
     const Taps<T> taps = taps_of(s, p.x, rows, columns);
     T* y = p.y + ow * s.C;
-    Code* at = codes ? codes + ow * s.C : nullptr;
+    const Codes at = codes ? codes + ow * s.C : codes;
     if (taps.rows == 2 && taps.columns == 2)
-      max_pool_pixel<T, Code, 2, 2>(taps, s.C, s.KW, first, y, at);
+      max_pool_pixel<T, 2, 2>(taps, s.C, s.KW, first, y, at);
     else if (taps.rows == 3 && taps.columns == 3)
-      max_pool_pixel<T, Code, 3, 3>(taps, s.C, s.KW, first, y, at);
+      max_pool_pixel<T, 3, 3>(taps, s.C, s.KW, first, y, at);
     else
-      max_pool_pixel<T, Code, 0, 0>(taps, s.C, s.KW, first, y, at);
+      max_pool_pixel<T, 0, 0>(taps, s.C, s.KW, first, y, at);
   }
 }
 
 // Values alone take fewer registers.
-template <class T, class Code>
-void max_pool_pixels(const Pool2dShape& s, const PoolRow<T>& p, Code* codes) {
+template <class T>
+void max_pool_pixels(const Pool2dShape& s, const PoolRow<T>& p, Codes codes) {
   if (codes)
-    max_pool_row<T, Code>(s, p, codes);
+    max_pool_row<T>(s, p, codes);
   else
-    max_pool_row<T, Code>(s, p, static_cast<Code*>(nullptr));
+    max_pool_row<T>(s, p, Codes(static_cast<uint8_t*>(nullptr)));
 }
 
 // Sums of VECTORS * LANES channels over a window that is whole pixels apart; a group of vectors at

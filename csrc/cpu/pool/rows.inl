@@ -90,8 +90,7 @@ struct WindowColumns {
       if constexpr (STRIDE == 1) return a;
       return even_lanes<T>(a, load_range(from + L, lane_range<T>(-at - L, IW - at - L), fill));
     } else {
-      Vec<T> v = load(from);
-      if constexpr (STRIDE == 2) v = even_lanes<T>(v, load(from + L));
+      const Vec<T> v = STRIDE == 2 ? load_even(from) : load(from);
       if constexpr (READS == Reads::INSIDE) return v;
       return (k < KEPT_MASKS ? kept[k] : mask(k)) ? v : broadcast(fill);
     }
@@ -100,22 +99,41 @@ struct WindowColumns {
 
 // `rows`: input rows of the window that begins at row_start; `best` has the first element's code.
 template <Reads READS, class T, int STRIDE, int KW>
-FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns,
-                                     const Pool2dShape& s, const T* x, Window rows, int64_t code,
-                                     Best<T> best) {
+FASTCONV_LEAF Best<T> best_of_reads(const WindowColumns<T, STRIDE, KW>& columns,
+                                    const Pool2dShape& s, const T* x, Window rows, int64_t code,
+                                    Best<T> best) {
   using Integer = LaneInteger<T>;
   constexpr Lane<T> LOWEST = -__builtin_inf();
   for (int64_t ih = rows.first; ih < rows.end; ih += s.dilation_h, code += columns.count) {
     const T* row = x + ih * s.IW;
     Best<T> of_row{columns.template read<READS>(row, 0, LOWEST),
                    broadcast(static_cast<Integer>(code))};
-#pragma GCC unroll 4
+#pragma GCC unroll 2  // KW is 2 or 3, or a loop
     for (int64_t k = 1; k < columns.count; ++k)
       of_row.offer(columns.template read<READS>(row, k, LOWEST),
                    broadcast(static_cast<Integer>(code + k)));
     best.offer(of_row.value, of_row.code);  // row by row: a shorter chain of comparisons
   }
   return best;
+}
+// Rows at the ends of the tensor are few, so theirs is a call. Larger strides read alike everywhere.
+template <class T, int STRIDE, int KW>
+__attribute__((noinline)) Best<T> best_within_bounds(const WindowColumns<T, STRIDE, KW>& columns,
+                                                     const Pool2dShape& s, const T* x, Window rows,
+                                                     int64_t code, const Best<T>& best) {
+  return best_of_reads<Reads::BOUNDED>(columns, s, x, rows, code, best);
+}
+template <class T, int STRIDE, int KW>
+FASTCONV_LEAF Best<T> best_of_window(const WindowColumns<T, STRIDE, KW>& columns, Reads reads,
+                                     const Pool2dShape& s, const T* x, Window rows, int64_t code,
+                                     const Best<T>& best) {
+  if constexpr (STRIDE != 0) {
+    if (reads == Reads::INSIDE)
+      return best_of_reads<Reads::INSIDE>(columns, s, x, rows, code, best);
+    if (reads == Reads::MASKED)
+      return best_of_reads<Reads::MASKED>(columns, s, x, rows, code, best);
+  }
+  return best_within_bounds(columns, s, x, rows, code, best);
 }
 
 // The hardware does not predict a column of vectors, which jumps from row to row. Each vector
@@ -130,8 +148,8 @@ FASTCONV_LEAF void fetch_next_job(const Pool2dShape& s, const PoolPlanes<T>& p, 
   __builtin_prefetch(p.y + to + outputs, 1);
 }
 
-template <class T, class Code, int STRIDE, int KW>
-void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Code* codes) {
+template <class T, int STRIDE, int KW>
+void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Codes codes) {
   const Pool2dShape s = shape;  // copies of our own, which stores cannot change
   const PoolPlanes<T> p = planes;
   using Integer = LaneInteger<T>;
@@ -157,37 +175,29 @@ void max_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes, Cod
           code += columns.count;
         Best<T> best{broadcast(static_cast<Lane<T>>(-__builtin_inf())),
                      first_k + static_cast<Integer>(code)};
-        const Reads reads = columns.reads_of(p, x, rows);
-        if (reads == Reads::INSIDE)
-          best = best_of_window<Reads::INSIDE>(columns, s, x, rows, code, best);
-        else if (reads == Reads::MASKED)
-          best = best_of_window<Reads::MASKED>(columns, s, x, rows, code, best);
-        else
-          best = best_of_window<Reads::BOUNDED>(columns, s, x, rows, code, best);
+        best = best_of_window(columns, columns.reads_of(p, x, rows), s, x, rows, code, best);
         const int64_t to = plane * out + oh * s.OW + j;
         const int lanes = lanes_stored(count, p.y + to, end);
         fetch_next_job(s, p, plane * in + oh * s.stride_h * s.IW + columns.start, to);
-        store_first(p.y + to, best.value, lanes);
+        store_first_exactly(p.y + to, best.value, lanes);
         if (codes) store_codes<T>(codes + to, best.code, lanes);
       }
     }
   }
 }
 
-template <class T, class Code>
-void max_pool_rows(const Pool2dShape& s, const PoolPlanes<T>& p, Code* codes) {
+template <class T>
+void max_pool_rows(const Pool2dShape& s, const PoolPlanes<T>& p, Codes codes) {
   if (s.stride_w == 2 && s.KW == 2)
-    max_pool_rows_at<T, Code, 2, 2>(s, p, codes);
+    max_pool_rows_at<T, 2, 2>(s, p, codes);
   else if (s.stride_w == 2 && s.KW == 3)
-    max_pool_rows_at<T, Code, 2, 3>(s, p, codes);
+    max_pool_rows_at<T, 2, 3>(s, p, codes);
   else if (s.stride_w == 2)
-    max_pool_rows_at<T, Code, 2, 0>(s, p, codes);
-  else if (s.stride_w == 1 && s.KW == 3)
-    max_pool_rows_at<T, Code, 1, 3>(s, p, codes);
+    max_pool_rows_at<T, 2, 0>(s, p, codes);
   else if (s.stride_w == 1)
-    max_pool_rows_at<T, Code, 1, 0>(s, p, codes);
+    max_pool_rows_at<T, 1, 0>(s, p, codes);
   else
-    max_pool_rows_at<T, Code, 0, 0>(s, p, codes);
+    max_pool_rows_at<T, 0, 0>(s, p, codes);
 }
 
 // The extent in columns that avg_pool2d divides outputs j, j + 1, ... by; 1 for lanes that are no
@@ -212,15 +222,29 @@ FASTCONV_LEAF int64_t row_divisor(const Pool2dShape& s, int64_t oh) {
 }
 
 template <Reads READS, class T, int STRIDE, int KW>
-FASTCONV_LEAF Vec<T> sum_of_window(const WindowColumns<T, STRIDE, KW>& columns, int64_t IW,
-                                   const T* x, Window rows) {
+FASTCONV_LEAF Vec<T> sum_of_reads(const WindowColumns<T, STRIDE, KW>& columns, int64_t IW,
+                                  const T* x, Window rows) {
   Vec<T> sum{};
   for (int64_t ih = rows.first; ih < rows.end; ++ih) {
-#pragma GCC unroll 4
+#pragma GCC unroll 3  // KW is 2 or 3, or a loop
     for (int64_t k = 0; k < columns.count; ++k)
       sum += columns.template read<READS>(x + ih * IW, k, Lane<T>(0));
   }
   return sum;
+}
+template <class T, int STRIDE, int KW>
+__attribute__((noinline)) Vec<T> sum_within_bounds(const WindowColumns<T, STRIDE, KW>& columns,
+                                                   int64_t IW, const T* x, Window rows) {
+  return sum_of_reads<Reads::BOUNDED>(columns, IW, x, rows);
+}
+template <class T, int STRIDE, int KW>
+FASTCONV_LEAF Vec<T> sum_of_window(const WindowColumns<T, STRIDE, KW>& columns, Reads reads,
+                                   int64_t IW, const T* x, Window rows) {
+  if constexpr (STRIDE != 0) {
+    if (reads == Reads::INSIDE) return sum_of_reads<Reads::INSIDE>(columns, IW, x, rows);
+    if (reads == Reads::MASKED) return sum_of_reads<Reads::MASKED>(columns, IW, x, rows);
+  }
+  return sum_within_bounds(columns, IW, x, rows);
 }
 
 template <class T, int STRIDE, int KW>
@@ -238,14 +262,7 @@ void avg_pool_rows_at(const Pool2dShape& shape, const PoolPlanes<T>& planes) {
       const T* x = p.x + plane * in;
       for (int64_t oh = p.first; oh < p.end; ++oh) {
         const Window rows = s.rows(oh);
-        const Reads reads = columns.reads_of(p, x, rows);
-        Vec<T> sum;
-        if (reads == Reads::INSIDE)
-          sum = sum_of_window<Reads::INSIDE>(columns, s.IW, x, rows);
-        else if (reads == Reads::MASKED)
-          sum = sum_of_window<Reads::MASKED>(columns, s.IW, x, rows);
-        else
-          sum = sum_of_window<Reads::BOUNDED>(columns, s.IW, x, rows);
+        Vec<T> sum = sum_of_window(columns, columns.reads_of(p, x, rows), s.IW, x, rows);
         sum /= by_columns * static_cast<Lane<T>>(row_divisor(s, oh));
         const int64_t to = plane * out + oh * s.OW + j;
         store_first(p.y + to, sum, lanes_stored(count, p.y + to, end));

@@ -15,8 +15,8 @@ namespace fastconv::cpu {
 
 constexpr int64_t SCATTER_CHANNELS = 256;  // of a job in NHWC: fewer read memory in short pieces
 
-// Where codes lie from the first element of their window: its column, and the distance in elements
-// where neighbouring pixels are `pixel` elements apart.
+// Maps a code to its column in the window, and to its distance in elements from the first element of
+// the window. Neighbouring pixels are `pixel_step` elements apart.
 template <class Code>
 class CodePlaces {
  public:
@@ -26,7 +26,7 @@ class CodePlaces {
       distances[code] = distance_of(code);
     }
   }
-  // Bytes are looked up: a division costs more than all the rest of an index.
+  // Codes of one byte are looked up: a division would cost more than all the rest.
   int64_t column(Code code) const { return TABLED > 1 ? columns[code] : column_of(code); }
   int64_t distance(Code code) const { return TABLED > 1 ? distances[code] : distance_of(code); }
 
@@ -50,8 +50,8 @@ inline Window taps_inside(const PoolAxis& axis, int64_t o) {
   return {(inside.first - start) / axis.dilation, ceil_div(inside.end - start, axis.dilation)};
 }
 
-// `count` outputs, neighbours in grad_y, whose windows begin `step` elements apart from `to` on. Codes
-// that forward does not give, of taps outside of `codes_inside` and `columns`, add nothing.
+// Adds `count` neighbours in grad_y to the places of their codes. The first window begins at `to`, each
+// other one `step` elements later. A code outside `codes_inside` or `columns` adds nothing.
 template <bool CLIPPED, class T, class Code>
 void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* grad_y,
                      const Code* codes, Window codes_inside, Window columns, SumOf<T>* to,
@@ -66,7 +66,7 @@ void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* gra
   }
 }
 
-// `count` channels of an NHWC image, an output after the other. Pixels of grad_x are `pixel` apart.
+// Scatters `count` channels of an NHWC image. Pixels of grad_x are `pixel` elements apart.
 template <class T, class Code>
 void scatter_channels(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
                       const Code* codes, SumOf<T>* grad_x, int64_t pixel, int64_t count) {
@@ -115,15 +115,15 @@ void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T
   }
 }
 
-// The channels of a job in NHWC. Sums that grad_x would round are in the workspace: of a plane, or of
-// so few channels that they stay in L2.
+// Returns the channels of a job in NHWC. If grad_x has 16 bits, the workspace holds the sums, and the
+// channels are so few that their sums stay in L2.
 template <class T>
 int64_t scattered_channels(const Pool2dShape& s) {
   constexpr int64_t SUMS = 128 * 1024, LEAST = 16;
   if (!IS_WIDENED<T>) return SCATTER_CHANNELS;
   return clamp64(SUMS / max64(1, s.IH * s.IW) / LEAST * LEAST, LEAST, SCATTER_CHANNELS);
 }
-// Elements for a thread.
+// Returns the sums in the workspace of a thread.
 template <class T>
 int64_t scattered_sums(const Pool2dShape& s) {
   if (!IS_WIDENED<T>) return 0;

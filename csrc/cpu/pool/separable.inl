@@ -73,9 +73,9 @@ FASTCONV_LEAF void fill_row(const Pool2dShape& s, const SeparableBlock<Lane<T>>&
 
 // Output rows [p.first, p.end) of one plane, or of `channels` channels of an image. `scratch` has
 // separable_elements (table.h).
-template <class T, class Code>
+template <class T>
 void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int channels,
-                        Lane<T>* scratch, Code* codes) {
+                        Lane<T>* scratch, Codes codes) {
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   using Integer = LaneInteger<T>;
   constexpr int L = LANES<T>;
@@ -106,7 +106,7 @@ void max_pool_separable(const Pool2dShape& shape, const PoolPlanes<T>& p, int ch
       const int count = channels ? channels : lanes_left(s.OW - ow, L);
       const int64_t from = row * pitch + ow * pixel;
       const int64_t to = ((p.first + row) * s.OW + ow) * (channels ? s.C : 1);
-      store_first(p.y + to, load(b.values + from), count);
+      store_first_exactly<T>(p.y + to, load(b.values + from), count);
       if (!codes) continue;
       const auto window =
           ramp(static_cast<Integer>(!channels)) + static_cast<Integer>(row * s.KW + ow);

@@ -34,26 +34,50 @@ struct PoolRow {
   int64_t at;
 };
 
-// Max pooling. Code: uint8_t or int32_t, where in its window a maximum is, kh * KW + kw; may be
-// null in forward.
-template <class T, class Code>
+// Codes of max pooling: where in its window a maximum is, kh * KW + kw, in `width` bytes each, 1 or 4.
+template <class Byte, class Word>
+struct EitherCodes {
+  Byte* at;  // null: not wanted
+  int64_t width;
+
+  constexpr EitherCodes(Byte* codes) : at(codes), width(1) {}
+  EitherCodes(Word* codes) : at(reinterpret_cast<Byte*>(codes)), width(4) {}
+  constexpr explicit operator bool() const { return at != nullptr; }
+  constexpr EitherCodes operator+(int64_t outputs) const {
+    EitherCodes moved = *this;
+    moved.at += outputs * width;
+    return moved;
+  }
+  constexpr Byte* bytes() const { return at; }
+  Word* words() const { return reinterpret_cast<Word*>(at); }
+  void put(int64_t code) const {
+    if (width == 1)
+      *bytes() = static_cast<Byte>(code);
+    else
+      *words() = static_cast<Word>(code);
+  }
+};
+using Codes = EitherCodes<uint8_t, int32_t>;
+using ConstCodes = EitherCodes<const uint8_t, const int32_t>;
+
+// Max pooling. `codes` may be null in forward.
+template <class T>
 struct MaxPoolKernels {
   using Sum = SumOf<T>;
   // NCHW; lanes = neighbouring outputs (gradient: inputs) of a row. `codes`: of the first plane.
-  void (*rows)(const Pool2dShape&, const PoolPlanes<T>&, Code* codes);
+  void (*rows)(const Pool2dShape&, const PoolPlanes<T>&, Codes codes);
   void (*gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&,
-                        const Code* codes);  // 2 x 2 tiling
+                        ConstCodes codes);  // 2 x 2 tiling
   // NHWC; lanes = channels. `codes`: of the row of outputs; of the image.
-  void (*pixels)(const Pool2dShape&, const PoolRow<T>&, Code* codes);
-  void (*gradient_pixels)(const Pool2dShape&, const PoolRow<T>&, const Code* codes);
+  void (*pixels)(const Pool2dShape&, const PoolRow<T>&, Codes codes);
+  void (*gradient_pixels)(const Pool2dShape&, const PoolRow<T>&, ConstCodes codes);
   // Stride 1, no dilation. Output rows of one NCHW plane (channels = 0), or of 1 to LANES channels of
   // an NHWC image. `scratch`: 2 * separable_elements.
   void (*separable)(const Pool2dShape&, const PoolPlanes<T>&, int channels, Sum* scratch,
-                    Code* codes);
+                    Codes codes);
   // 2 x 2 windows that tile NCHW maps of OW = 1, 2, 4 ... < lanes outputs a row.
-  void (*tiles)(int64_t OW, int64_t outputs, const T* x, T* y, Code* codes);
-  void (*gradient_tiles)(int64_t OW, int64_t outputs, const T* grad_y, const Code* codes,
-                         T* grad_x);
+  void (*tiles)(int64_t OW, int64_t outputs, const T* x, T* y, Codes codes);
+  void (*gradient_tiles)(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes, T* grad_x);
 };
 
 // Elements of the values, and of the places, of a block of separable.inl; pixels of `pixel` elements.
@@ -67,8 +91,7 @@ template <class T>
 struct PoolKernels {
   using Sum = SumOf<T>;
   int lanes;
-  MaxPoolKernels<T, uint8_t> max_bytes;
-  MaxPoolKernels<T, int32_t> max_words;
+  MaxPoolKernels<T> max;
   void (*avg_rows)(const Pool2dShape&, const PoolPlanes<T>&);
   void (*avg_gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&);
   void (*avg_pixels)(const Pool2dShape&, const PoolRow<T>&);

@@ -11,9 +11,10 @@ FASTCONV_LEAF Best<T> best_of_tiles(const T* x) {
   Best<T> half[2];
 #pragma GCC unroll 2
   for (int i = 0; i < 2; ++i) {
-    const Vec<T> a = load(x + 2 * i * L), b = load(x + (2 * i + 1) * L);
-    half[i] = {even_lanes<T>(a, b), Vec<Integer>{}};
-    half[i].offer(odd_lanes<T>(a, b), broadcast(Integer(1)));
+    Vec<T> even, odd;
+    load_even_and_odd(x + 2 * i * L, even, odd);
+    half[i] = {even, Vec<Integer>{}};
+    half[i].offer(odd, broadcast(Integer(1)));
   }
   Best<T> best{every_second_block<T, OW, 0>(half[0].value, half[1].value),
                every_second_block<Integer, OW, 0>(half[0].code, half[1].code)};
@@ -22,8 +23,8 @@ FASTCONV_LEAF Best<T> best_of_tiles(const T* x) {
   return best;
 }
 
-template <class T, class Code, int OW>
-FASTCONV_LEAF void max_pool_tiles_of(int64_t outputs, const T* x, T* y, Code* codes) {
+template <class T, int OW>
+FASTCONV_LEAF void max_pool_tiles_of(int64_t outputs, const T* x, T* y, Codes codes) {
   constexpr int L = LANES<T>;
   for (int64_t i = 0; i < outputs; i += L) {
     const int count = lanes_left(outputs - i, L);
@@ -34,13 +35,13 @@ FASTCONV_LEAF void max_pool_tiles_of(int64_t outputs, const T* x, T* y, Code* co
       from = rest;
     }
     const Best<T> best = best_of_tiles<T, OW>(from);
-    store_first(y + i, best.value, count);
+    store_first_exactly(y + i, best.value, count);
     if (codes) store_codes<T>(codes + i, best.code, count);
   }
 }
 
-template <class T, class Code, int OW>
-FASTCONV_LEAF void max_gradient_tiles_of(int64_t outputs, const T* grad_y, const Code* codes,
+template <class T, int OW>
+FASTCONV_LEAF void max_gradient_tiles_of(int64_t outputs, const T* grad_y, ConstCodes codes,
                                          T* grad_x) {
   constexpr int L = LANES<T>;
   using Integer = LaneInteger<T>;
@@ -72,25 +73,24 @@ FASTCONV_LEAF void max_gradient_tiles_of(int64_t outputs, const T* grad_y, const
 }
 
 // `OW`: 1, 2, 4 ... below LANES.
-template <class T, class Code>
-void max_pool_tiles(int64_t OW, int64_t outputs, const T* x, T* y, Code* codes) {
-  if (OW == 1) return max_pool_tiles_of<T, Code, 1>(outputs, x, y, codes);
+template <class T>
+void max_pool_tiles(int64_t OW, int64_t outputs, const T* x, T* y, Codes codes) {
+  if (OW == 1) return max_pool_tiles_of<T, 1>(outputs, x, y, codes);
   if constexpr (LANES<T> > 2)
-    if (OW == 2) return max_pool_tiles_of<T, Code, 2>(outputs, x, y, codes);
+    if (OW == 2) return max_pool_tiles_of<T, 2>(outputs, x, y, codes);
   if constexpr (LANES<T> > 4)
-    if (OW == 4) return max_pool_tiles_of<T, Code, 4>(outputs, x, y, codes);
+    if (OW == 4) return max_pool_tiles_of<T, 4>(outputs, x, y, codes);
   if constexpr (LANES<T> > 8)
-    if (OW == 8) return max_pool_tiles_of<T, Code, 8>(outputs, x, y, codes);
+    if (OW == 8) return max_pool_tiles_of<T, 8>(outputs, x, y, codes);
 }
 
-template <class T, class Code>
-void max_gradient_tiles(int64_t OW, int64_t outputs, const T* grad_y, const Code* codes,
-                        T* grad_x) {
-  if (OW == 1) return max_gradient_tiles_of<T, Code, 1>(outputs, grad_y, codes, grad_x);
+template <class T>
+void max_gradient_tiles(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes, T* grad_x) {
+  if (OW == 1) return max_gradient_tiles_of<T, 1>(outputs, grad_y, codes, grad_x);
   if constexpr (LANES<T> > 2)
-    if (OW == 2) return max_gradient_tiles_of<T, Code, 2>(outputs, grad_y, codes, grad_x);
+    if (OW == 2) return max_gradient_tiles_of<T, 2>(outputs, grad_y, codes, grad_x);
   if constexpr (LANES<T> > 4)
-    if (OW == 4) return max_gradient_tiles_of<T, Code, 4>(outputs, grad_y, codes, grad_x);
+    if (OW == 4) return max_gradient_tiles_of<T, 4>(outputs, grad_y, codes, grad_x);
   if constexpr (LANES<T> > 8)
-    if (OW == 8) return max_gradient_tiles_of<T, Code, 8>(outputs, grad_y, codes, grad_x);
+    if (OW == 8) return max_gradient_tiles_of<T, 8>(outputs, grad_y, codes, grad_x);
 }

@@ -7,26 +7,6 @@
 //   the same from b on                 odd lanes   c e g i    window column 2
 // The last vector of a row overlaps the one before it. The few outputs at the sides are single.
 
-// The even and the odd ones of 2 * LANES elements. With AVX2 pieces of 4 are loaded into the places from
-// which one shuffle within 16 bytes makes each.
-template <class T, int ODD, int... I>
-FASTCONV_LEAF Vec<T> two_of_each_quad(Vec<T> low, Vec<T> high, Lanes<I...>) {
-  return shuffle<T, (I / 4 * 4 + I % 2 * 2 + ODD + I % 4 / 2 * LANES<T>)...>(low, high);
-}
-template <class T>
-FASTCONV_LEAF void load_even_and_odd(const T* from, Vec<T>& even, Vec<T>& odd) {
-  if constexpr (VECTOR_BYTES == 32 && LANES<T> == 8) {
-    const Vec<T> low = load_pieces<T, 4>([from](int i) { return from + 8 * i; });
-    const Vec<T> high = load_pieces<T, 4>([from](int i) { return from + 8 * i + 4; });
-    even = two_of_each_quad<T, 0>(low, high, AllLanes<T>{});
-    odd = two_of_each_quad<T, 1>(low, high, AllLanes<T>{});
-  } else {
-    const Vec<T> a = load(from), b = load(from + LANES<T>);
-    even = even_lanes<T>(a, b);
-    odd = odd_lanes<T>(a, b);
-  }
-}
-
 // Column k of the windows of LANES outputs, the first of which begins at `from`. Reads no more than the
 // windows hold.
 template <class T, int KW>
@@ -53,9 +33,9 @@ FASTCONV_LEAF bool has_whole_rows(const Pool2dShape& s) {
 }
 
 // The maxima of `outputs` windows of `rows` rows. `code` is the code of the first element.
-template <class T, class Code, bool CODES, int KW>
+template <class T, bool CODES, int KW>
 FASTCONV_LEAF void max_of_whole(const T* x, int64_t IW, int64_t rows, int64_t code, int64_t outputs,
-                                T* y, Code* codes) {
+                                T* y, Codes codes) {
   constexpr int L = LANES<T>;
   for (int64_t next = 0; next < outputs; next += L) {
     const int64_t j = next + L > outputs ? outputs - L : next;
@@ -73,34 +53,33 @@ FASTCONV_LEAF void max_of_whole(const T* x, int64_t IW, int64_t rows, int64_t co
       else
         best.offer(of_row.value, of_row.code);
     }
-    store(y + j, best.value);
+    store_first_exactly(y + j, best.value, L);
     if constexpr (CODES) store_codes<T>(codes + j, best.code, L);
   }
 }
 
-// The maximum of output (oh, j), whose window has the rows `rows` of plane `x`.
-template <class T, class Code>
-FASTCONV_LEAF void max_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t oh, int64_t j,
-                              T* y, Code* code) {
+// The maximum of output (oh, j), whose window has the rows `rows` of plane `x`. A call: there are few.
+template <class T>
+__attribute__((noinline)) void max_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t oh,
+                                          int64_t j, T* y, Codes code) {
   const Window columns = s.columns(j);
-  Lane<T> best = x[rows.first * s.IW + columns.first];
+  Lane<T> best = widen_one(x[rows.first * s.IW + columns.first]);
   int64_t ih_best = rows.first, iw_best = columns.first;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
     for (int64_t iw = columns.first; iw < columns.end; ++iw) {
-      const Lane<T> other = x[ih * s.IW + iw];
+      const Lane<T> other = widen_one(x[ih * s.IW + iw]);
       if (!(other > best || other != other)) continue;
       best = other;
       ih_best = ih;
       iw_best = iw;
     }
-  *y = best;
-  if (code)
-    *code = static_cast<Code>((ih_best - s.row_start(oh)) * s.KW + iw_best - s.column_start(j));
+  *y = round_one<T>(best);
+  if (code) code.put((ih_best - s.row_start(oh)) * s.KW + iw_best - s.column_start(j));
 }
 
-template <class T, class Code, bool CODES, int KW>
+template <class T, bool CODES, int KW>
 FASTCONV_LEAF void max_pool_whole_rows(const Pool2dShape& shape, const PoolPlanes<T>& planes,
-                                       Code* codes) {
+                                       Codes codes) {
   const Pool2dShape s = shape;  // copies of our own, which stores cannot change
   const PoolPlanes<T> p = planes;
   const Window whole = whole_outputs(s);
@@ -109,17 +88,16 @@ FASTCONV_LEAF void max_pool_whole_rows(const Pool2dShape& shape, const PoolPlane
       const T* x = p.x + plane * s.IH * s.IW;
       const int64_t to = (plane * s.OH + oh) * s.OW;
       T* y = p.y + to;
-      Code* at = CODES ? codes + to : nullptr;
+      const Codes at = CODES ? codes + to : codes;
       const Window rows = s.rows(oh);
       const T* from = x + rows.first * s.IW + 2 * whole.first - s.pad_w;
       const int64_t code = (rows.first - s.row_start(oh)) * KW;
-      max_of_whole<T, Code, CODES, KW>(from, s.IW, rows.end - rows.first, code,
-                                       whole.end - whole.first, y + whole.first,
-                                       CODES ? at + whole.first : nullptr);
+      max_of_whole<T, CODES, KW>(from, s.IW, rows.end - rows.first, code, whole.end - whole.first,
+                                 y + whole.first, CODES ? at + whole.first : codes);
       for (int64_t j = 0; j < whole.first; ++j)
-        max_of_one(s, x, rows, oh, j, y + j, CODES ? at + j : nullptr);
+        max_of_one(s, x, rows, oh, j, y + j, CODES ? at + j : codes);
       for (int64_t j = whole.end; j < s.OW; ++j)
-        max_of_one(s, x, rows, oh, j, y + j, CODES ? at + j : nullptr);
+        max_of_one(s, x, rows, oh, j, y + j, CODES ? at + j : codes);
     }
 }
 
@@ -141,13 +119,12 @@ FASTCONV_LEAF void mean_of_whole(const T* x, int64_t IW, int64_t rows, Lane<T> d
   }
 }
 template <class T>
-FASTCONV_LEAF Lane<T> mean_of_one(const Pool2dShape& s, const T* x, Window rows, int64_t by_rows,
-                                  int64_t j) {
+__attribute__((noinline)) Lane<T> mean_of_one(const Pool2dShape& s, const T* x, Window rows,
+                                              int64_t by_rows, int64_t j) {
   const Window columns = s.columns(j);
   Lane<T> sum = 0;
   for (int64_t ih = rows.first; ih < rows.end; ++ih)
-    for (int64_t iw = columns.first; iw < columns.end; ++iw)
-      sum += static_cast<Lane<T>>(x[ih * s.IW + iw]);
+    for (int64_t iw = columns.first; iw < columns.end; ++iw) sum += widen_one(x[ih * s.IW + iw]);
   return sum / static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : s.columns_divisor(j)));
 }
 
@@ -166,19 +143,21 @@ FASTCONV_LEAF void avg_pool_whole_rows(const Pool2dShape& shape, const PoolPlane
                            rows.end - rows.first,
                            static_cast<Lane<T>>(by_rows * (s.divisor_override ? 1 : KW)),
                            whole.end - whole.first, y + whole.first);
-      for (int64_t j = 0; j < whole.first; ++j) y[j] = mean_of_one(s, x, rows, by_rows, j);
-      for (int64_t j = whole.end; j < s.OW; ++j) y[j] = mean_of_one(s, x, rows, by_rows, j);
+      for (int64_t j = 0; j < whole.first; ++j)
+        y[j] = round_one<T>(mean_of_one(s, x, rows, by_rows, j));
+      for (int64_t j = whole.end; j < s.OW; ++j)
+        y[j] = round_one<T>(mean_of_one(s, x, rows, by_rows, j));
     }
 }
 
-template <class T, class Code>
-void max_pool_planes(const Pool2dShape& s, const PoolPlanes<T>& p, Code* codes) {
-  if (!has_whole_rows<T>(s)) return max_pool_rows<T, Code>(s, p, codes);
+template <class T>
+void max_pool_planes(const Pool2dShape& s, const PoolPlanes<T>& p, Codes codes) {
+  if (!has_whole_rows<T>(s)) return max_pool_rows<T>(s, p, codes);
   if (s.KW == 2)
-    return codes ? max_pool_whole_rows<T, Code, true, 2>(s, p, codes)
-                 : max_pool_whole_rows<T, Code, false, 2>(s, p, codes);
-  return codes ? max_pool_whole_rows<T, Code, true, 3>(s, p, codes)
-               : max_pool_whole_rows<T, Code, false, 3>(s, p, codes);
+    return codes ? max_pool_whole_rows<T, true, 2>(s, p, codes)
+                 : max_pool_whole_rows<T, false, 2>(s, p, codes);
+  return codes ? max_pool_whole_rows<T, true, 3>(s, p, codes)
+               : max_pool_whole_rows<T, false, 3>(s, p, codes);
 }
 
 template <class T>

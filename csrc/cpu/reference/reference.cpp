@@ -3,6 +3,7 @@
 #include "reference.h"
 
 #include "../../core/dtype.h"
+#include "../common/finish.h"
 #include "../common/parallel.h"
 
 namespace fastconv::cpu {
@@ -47,19 +48,21 @@ template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void*, const Context& context) {
   const int threads = context.threads;
   const Derived d(s);
+  const Finishing<T> finishing(b.epilogue, b.y);
   parallel_jobs(threads_for(s.multiply_adds(), threads), s.N * s.OC, [&](int64_t job, int) {
     const int64_t n = job / s.OC, oc = job % s.OC, group_IC = s.group_IC();
     const int64_t first_ic = oc / s.group_OC() * group_IC;
     for (int64_t oh = 0; oh < d.OH; ++oh)
       for (int64_t ow = 0; ow < d.OW; ++ow) {
-        double sum = b.bias ? double(b.bias[oc]) : 0;
+        double sum = b.epilogue.bias ? double(b.epilogue.bias[oc]) : 0;
         for (int64_t ic = 0; ic < group_IC; ++ic) {
           const T *w = &at(b.w, d.w, oc, ic, 0, 0), *x = &at(b.x, d.x, n, first_ic + ic, 0, 0);
           for_each_tap(s, oh, ow, [&](int64_t kh, int64_t kw, int64_t ih, int64_t iw) {
             sum += double(w[kh * d.w.h + kw * d.w.w]) * x[ih * d.x.h + iw * d.x.w];
           });
         }
-        at(b.y, d.y, n, oc, oh, ow) = static_cast<T>(sum);
+        T* y = &at(b.y, d.y, n, oc, oh, ow);
+        *y = finishing.element(static_cast<SumOf<T>>(sum), y);
       }
   });
   return true;

@@ -21,7 +21,7 @@ Path<Buffers> tiny(Path<Buffers> reference) {
   reference.name = "tiny";
   reference.is_profitable = [](const Conv2dShape& s) -> WhyNot {
     const bool tiny = s.multiply_adds() < 1000 && s.x_count() < 1000 && s.w_count() < 1000;
-    return tiny ? HOLDS : "it is large enough for tiles";
+    return tiny ? HOLDS : "it has 1,000 multiply-adds, inputs or weights, or more";
   };
   reference.can_be_disabled = true;
   return reference;

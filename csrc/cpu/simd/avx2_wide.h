@@ -7,3 +7,5 @@
 #define VECTOR_BYTES 64
 #define REGISTER_BYTES 32
 #define REGISTERS 32
+// Compiles in half the time of -O3. (Multiply-adds are fused by an "expensive" optimization.)
+#define OPTIMIZE "O1", "expensive-optimizations"

@@ -8,6 +8,7 @@
 //   REGISTER_BYTES   bytes of a register of the CPU
 //   REGISTERS        number of registers
 //   TARGET           features to compile for; missing: those of every CPU
+//   OPTIMIZE         the level of optimization, for g++; missing: that of the build
 // Code up to end.inl has no standard templates, OpenMP or static initialisers, because the linker
 // would share them with code for other CPUs.
 
@@ -25,6 +26,9 @@
 FASTCONV_EXPANDED(clang attribute push(__attribute__((target(TARGET))), apply_to = function))
 #else
 FASTCONV_EXPANDED(GCC target(TARGET))
+#if defined(OPTIMIZE)
+FASTCONV_EXPANDED(GCC optimize(OPTIMIZE))
+#endif
 #endif
 #endif
 

@@ -4,6 +4,7 @@
 
 #include "begin.inl"
 
+#include "finish.inl"
 #include "rows.inl"
 
 template <class T>
@@ -18,6 +19,8 @@ constexpr RowKernels<T> make_table() {
   k.transpose = transpose<T, T>;
   k.transpose_in = transpose<T, Sum>;
   k.transpose_out = transpose<Sum, T>;
+  k.finish = finish_rows<T>;
+  k.finish_transposed = finish_transposed<T>;
   k.every_second = every_second<Sum>;
   k.add = add<Sum>;
   k.keyed_sum = keyed_sum;

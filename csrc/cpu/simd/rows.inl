@@ -42,11 +42,23 @@ void stream_rows(int64_t rows, int64_t columns, const T* __restrict__ in, int64_
   }
 }
 
+// How the transposes store what they have not changed; Finisher is the other way.
+struct Unchanged {
+  template <class T>
+  FASTCONV_LEAF void whole(T* to, Vec<T> v) const {
+    store(to, v);
+  }
+  template <class T>
+  FASTCONV_LEAF void part(T* to, Vec<T> v, int count) const {
+    store_partial(to, v, count);
+  }
+};
+
 // LANES rows, whose pieces of 4 columns are loaded into the places of one vector, so that half of the
 // rounds of shuffles are left. The last 4 columns may overlap those before. columns >= 4.
-template <class In, class Out>
+template <class In, class Out, class Way>
 FASTCONV_LEAF void transpose_rows(int64_t columns, const In* in, int64_t in_row, Out* out,
-                                  int64_t out_row) {
+                                  int64_t out_row, const Way& way) {
   using T = In;
   for (int64_t c = 0; c < columns; c += 4) {
     if (c + 4 > columns) c = columns - 4;
@@ -56,7 +68,7 @@ FASTCONV_LEAF void transpose_rows(int64_t columns, const In* in, int64_t in_row,
       a[s] = load_pieces<T, 4>([&](int i) { return in + c + (4 * i + s) * in_row; });
     transpose_quads<T>(a);
 #pragma GCC unroll 4
-    for (int q = 0; q < 4; ++q) store(out + (c + q) * out_row, a[q]);
+    for (int q = 0; q < 4; ++q) way.whole(out + (c + q) * out_row, a[q]);
   }
 }
 
@@ -64,9 +76,9 @@ FASTCONV_LEAF void transpose_rows(int64_t columns, const In* in, int64_t in_row,
 // interleaves register i with register i + LANES / 2, which rotates the bits of (row, lane) by one
 // place; after log2(LANES) rounds they have traded places. Ragged blocks load zeros for the missing
 // rows and store the lanes that exist.
-template <class In, class Out>
+template <class In, class Out, class Way>
 FASTCONV_LEAF void transpose_block(int rows, int columns, const In* in, int64_t in_row, Out* out,
-                                   int64_t out_row) {
+                                   int64_t out_row, const Way& way) {
   using T = In;
   constexpr int L = LANES<T>;
   Vec<T> a[L];
@@ -85,18 +97,18 @@ FASTCONV_LEAF void transpose_block(int rows, int columns, const In* in, int64_t 
   }
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i)
-    if (i < columns) store_partial(out + i * out_row, a[i], rows);
+    if (i < columns) way.part(out + i * out_row, a[i], rows);
 }
 
-template <class In, class Out>
-void transpose(int64_t rows, int64_t columns, const In* in, int64_t in_row, Out* out,
-               int64_t out_row) {
+template <class In, class Out, class Way>
+FASTCONV_LEAF void transpose(int64_t rows, int64_t columns, const In* in, int64_t in_row, Out* out,
+                             int64_t out_row, const Way& way) {
   constexpr int L = LANES<In>;
   if constexpr (L >= 4)
     if (rows >= L && columns >= 4) {
       for (int64_t r = 0; r < rows; r += L) {
         if (r + L > rows) r = rows - L;  // overlapping those before
-        transpose_rows(columns, in + r * in_row, in_row, out + r, out_row);
+        transpose_rows(columns, in + r * in_row, in_row, out + r, out_row, way);
       }
       return;
     }
@@ -104,14 +116,44 @@ void transpose(int64_t rows, int64_t columns, const In* in, int64_t in_row, Out*
     for (int64_t c = 0; c < columns; c += L)
       transpose_block(static_cast<int>(rows - r < L ? rows - r : L),
                       static_cast<int>(columns - c < L ? columns - c : L), in + r * in_row + c,
-                      in_row, out + c * out_row + r, out_row);
+                      in_row, out + c * out_row + r, out_row, way);
+}
+template <class In, class Out>
+void transpose(int64_t rows, int64_t columns, const In* in, int64_t in_row, Out* out,
+               int64_t out_row) {
+  transpose(rows, columns, in, in_row, out, out_row, Unchanged{});
+}
+template <class T>
+void finish_transposed(const FinishedRows<T>& f) {
+  transpose(f.rows, f.columns, f.in, f.in_row, f.out, f.out_row, Finisher<T>(f.finish, f.out));
+}
+
+// The last vector of a row may overlap the one before it. It is finished first, for `in` may be `out`.
+template <class T>
+void finish_rows(const FinishedRows<T>& f) {
+  const Finisher<T> way(f.finish, f.out);
+  const SumOf<T>* in = f.in;
+  T* out = f.out;
+  for (int64_t rows = f.rows; rows > 0; --rows, in += f.in_row, out += f.out_row) {
+    if (f.columns < LANES<T>) {
+      const int count = static_cast<int>(f.columns);
+      way.part(out, load_partial(in, count), count);
+      continue;
+    }
+    T* last = out + f.columns - LANES<T>;
+    const Vec<T> end = way.finished(last, load(in + f.columns - LANES<T>));
+    for (int64_t c = 0; c + LANES<T> <= f.columns; c += LANES<T>) {
+      __builtin_prefetch(out + c + f.out_row, 1);
+      way.whole(out + c, load(in + c));
+    }
+    store(last, end);
+  }
 }
 
 template <class T>
 void every_second(int64_t count, const T* __restrict__ in, T* __restrict__ out) {
   int64_t i = 0;
-  for (; i + LANES<T> < count; i += LANES<T>)
-    store(out + i, even_lanes<T>(load(in + 2 * i), load(in + 2 * i + LANES<T>)));
+  for (; i + LANES<T> < count; i += LANES<T>) store(out + i, load_even(in + 2 * i));
   for (; i < count; ++i) out[i] = in[2 * i];
 }
 

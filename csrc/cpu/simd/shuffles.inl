@@ -41,6 +41,37 @@ FASTCONV_LEAF Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
   return odd_lanes<T>(a, b, AllLanes<T>{});
 }
 
+// The even and the odd ones of 2 * LANES elements. With AVX2 pieces of 4 are loaded into the places from
+// which one shuffle within 16 bytes makes each. 16-bit types are divided before they are widened.
+template <class T, int ODD, int... I>
+FASTCONV_LEAF Vec<T> two_of_each_quad(Vec<T> low, Vec<T> high, Lanes<I...>) {
+  return shuffle<T, (I / 4 * 4 + I % 2 * 2 + ODD + I % 4 / 2 * LANES<T>)...>(low, high);
+}
+template <class T, int PIECE, class At>
+FASTCONV_LEAF Vec<T> load_pieces(const At& at);
+template <class T>
+FASTCONV_LEAF void load_even_and_odd(const T* from, Vec<T>& even, Vec<T>& odd) {
+  if constexpr (IS_HALF<T>) {
+    load_even_and_odd_halves(from, even, odd);
+  } else if constexpr (VECTOR_BYTES == 32 && LANES<T> == 8) {
+    const Vec<T> low = load_pieces<T, 4>([from](int i) { return from + 8 * i; });
+    const Vec<T> high = load_pieces<T, 4>([from](int i) { return from + 8 * i + 4; });
+    even = two_of_each_quad<T, 0>(low, high, AllLanes<T>{});
+    odd = two_of_each_quad<T, 1>(low, high, AllLanes<T>{});
+  } else {
+    const Vec<T> a = load(from), b = load(from + LANES<T>);
+    even = even_lanes<T>(a, b);
+    odd = odd_lanes<T>(a, b);
+  }
+}
+// {from[0], from[2], ...}; reads 2 * LANES elements.
+template <class T>
+FASTCONV_LEAF Vec<T> load_even(const T* from) {
+  Vec<T> even, odd;
+  load_even_and_odd(from, even, odd);
+  return even;
+}
+
 // Lanes FIRST and FIRST + 1 of every group of four:
 // {a[FIRST], a[FIRST + 1], a[FIRST + 4], a[FIRST + 5], ..., b[FIRST], ...}
 template <class T, int FIRST, int... I>
@@ -108,11 +139,15 @@ FASTCONV_LEAF void transpose_quads(Vec<T>* a) {
 template <class T, int PIECE, class At>
 FASTCONV_LEAF Vec<T> load_pieces(const At& at) {
   if constexpr (IS_HALF<T>) {
-    HalfBits bits;
-#pragma GCC unroll 16
-    for (int i = 0; i < LANES<T> / PIECE; ++i)
-      __builtin_memcpy(reinterpret_cast<T*>(&bits) + i * PIECE, at(i), PIECE * sizeof(T));
-    return widen<T>(bits);
+    static_assert(PIECE == 4, "a piece has 8 bytes, so that a vector is put together in registers");
+    HalfPieces pieces;
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES<T> / PIECE; ++i) {
+      uint64_t piece;
+      __builtin_memcpy(&piece, at(i), sizeof piece);
+      pieces[i] = piece;
+    }
+    return widen<T>((HalfBits)pieces);
   }
 #if VECTOR_BYTES == REGISTER_BYTES && VECTOR_BYTES > 16
   constexpr int BYTES = PIECE * static_cast<int>(sizeof(T));

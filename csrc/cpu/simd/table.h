@@ -4,10 +4,32 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "../common/isa.h"
 
 namespace fastconv::cpu {
+
+// What is left of an epilogue (../../core/conv2d.h) once the bias is in the sum:
+//   out = clamp(sum + addend)
+template <class T>
+struct Finish {
+  bool none = true;           // out = sum
+  const T* addend = nullptr;  // beside out: as far from it in memory for every element; or null
+  SumOf<T> lowest = -std::numeric_limits<SumOf<T>>::infinity();
+  SumOf<T> highest = std::numeric_limits<SumOf<T>>::infinity();
+};
+
+// A matrix of sums that is finished and written to a tensor.
+template <class T>
+struct FinishedRows {
+  int64_t rows, columns;
+  const SumOf<T>* in;
+  int64_t in_row;
+  T* out;
+  int64_t out_row;
+  Finish<T> finish;
+};
 
 template <class T>
 struct RowKernels {
@@ -33,6 +55,9 @@ struct RowKernels {
                        int64_t out_row);
   void (*transpose_out)(int64_t rows, int64_t columns, const Sum* in, int64_t in_row, T* out,
                         int64_t out_row);
+  // out[r][c] = in[r][c], and out[c][r] = in[r][c], with their finish. In `finish`, in may be out.
+  void (*finish)(const FinishedRows<T>&);
+  void (*finish_transposed)(const FinishedRows<T>&);
   // out[i] = in[2 * i]; reads nothing after in[2 * (count - 1)]
   void (*every_second)(int64_t count, const Sum* in, Sum* out);
   // out[i] += in[i]

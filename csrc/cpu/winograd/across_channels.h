@@ -107,6 +107,7 @@ struct AcrossChannels {
     bool stands = true;
     const TileBlock block = grid.block(index);
     const int64_t end = min64(c.M, (first + count) * unit), width = block.columns * grid.out;
+    const Finishing<P> finishing(io.epilogue, io.y);
     for (int64_t channel = first * unit; channel < end; channel += lanes)
       for (int64_t i = 0; i < block.rows; ++i) {
         const RowPlace at = place(grid, block, i);
@@ -123,7 +124,7 @@ struct AcrossChannels {
         stands &= transforms.output(tiles);
         scatter_pixels(
             k, scratch, width, min64(grid.out, c.OH - at.oh), min64(width, c.OW - at.ow),
-            min64(lanes, c.M - channel), c.y,
+            min64(lanes, c.M - channel), c.y, finishing,
             io.y + at.n * c.y.n + (group * c.M + channel) * c.y.c + at.oh * c.y.h + at.ow * c.y.w);
       }
     return stands;

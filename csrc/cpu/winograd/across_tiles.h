@@ -243,6 +243,7 @@ struct AcrossTiles {
     bool stands = true;
     const TileSpan s = span(index, false);
     const int64_t end = min64(c.M, (first + count) * unit);
+    const Finishing<P> finishing(io.epilogue, io.y);
     for (int64_t channel = first * unit; channel < end; ++channel) {
       for (int64_t begin = 0; begin < s.tiles; begin += panel) {
         WinogradRows<T> vectors{};
@@ -257,12 +258,13 @@ struct AcrossTiles {
       }
       P* image = io.y + (group * c.M + channel) * c.y.c;
       for (int i = 0; i < s.pieces; ++i)
-        if (stream_output)
+        if (stream_output && finishing.none())
           k.stream_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,
                        image + s.copies[i].image, c.y.h);
         else
-          k.copy_out(s.copies[i].rows, s.copies[i].columns, scratch + s.copies[i].scratch, pitch,
-                     image + s.copies[i].image, c.y.h, channel + 1 < end ? c.y.c : 0);
+          finishing.copy_out(k, s.copies[i].rows, s.copies[i].columns,
+                             scratch + s.copies[i].scratch, pitch, image + s.copies[i].image, c.y.h,
+                             channel + 1 < end ? c.y.c : 0);
     }
     if (stream_output) k.wait_for_streams();
     return stands;

@@ -54,7 +54,7 @@ int64_t forward_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_forward(const Conv2dShape& s, const ForwardBuffers<T>& b, void* workspace,
                  const Context& context) {
-  const WinogradBuffers<T> buffers{b.x, b.w, b.bias, b.y, b.transformed_filters};
+  const WinogradBuffers<T> buffers{b.x, b.w, b.epilogue, b.y, b.transformed_filters};
   return winograd(winograd_forward(s), buffers, workspace, context.threads);
 }
 
@@ -83,7 +83,7 @@ int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
 template <class T>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
-  const WinogradBuffers<T> buffers{b.grad_y, b.w, nullptr, b.grad_x, nullptr};
+  const WinogradBuffers<T> buffers{b.grad_y, b.w, {}, b.grad_x, nullptr};
   return winograd(winograd_backward_input(s), buffers, workspace, context.threads);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "../common/finish.h"
 #include "../gemm/product.h"
 #include "../simd/table.h"
 #include "table.h"
@@ -144,17 +145,18 @@ void input_to_points(const Form& p, const P* x, const TileBlock& block, int64_t 
                    scratch);
 }
 
-// Copies `columns` pixels of each row of scratch [rows][width][lanes] to y, inside the image.
+// Copies `columns` pixels of each row of scratch [rows][width][lanes] to y, inside the image, finished.
 template <class P, class T>
 void scatter_pixels(const RowKernels<P>& k, const T* scratch, int64_t width, int64_t rows,
-                    int64_t columns, int64_t channels, const Strides& ys, P* y) {
+                    int64_t columns, int64_t channels, const Strides& ys,
+                    const Finishing<P>& finishing, P* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const T* from = scratch + r * width * k.lanes;
     P* to = y + r * ys.h;
     if (ys.w == 1)
-      k.transpose_out(columns, channels, from, k.lanes, to, ys.c);
+      finishing.transpose_out(k, columns, channels, from, k.lanes, to, ys.c);
     else
-      k.copy_out(columns, channels, from, k.lanes, to, ys.w, 0);
+      finishing.copy_out(k, columns, channels, from, k.lanes, to, ys.w, 0);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "../../core/dtype.h"
 #include "winograd.h"
 
+#include "../common/finish.h"
 #include "../common/parallel.h"
 #include "across_channels.h"
 #include "across_tiles.h"
@@ -31,7 +32,7 @@ void transform_all_filters(const WinogradSchedule<Form, P>& p, const WinogradArr
   });
 }
 
-// Multiplies V of a block by `count` units of U and writes their outputs. io.bias is
+// Multiplies V of a block by `count` units of U and writes their outputs. io.padded_bias is
 // [group][units * unit], or null.
 template <class Form, class P>
 void multiply_block(const WinogradSchedule<Form, P>& p, const WinogradBuffers<P>& io, int64_t block,
@@ -116,17 +117,20 @@ void run_private(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
     }
 }
 
-// Sets the outputs that see only padding to the bias.
+// Sets the outputs that see only padding to what the epilogue makes of 0.
 template <class T>
 void fill_unseen(const WinogradConv& c, const WinogradBuffers<T>& io, int threads) {
   const Unseen unseen{c.OH, c.OW, seeing(c.OH, c.K, c.top, c.IH), seeing(c.OW, c.K, c.left, c.IW)};
   if (unseen.none()) return;
+  const Finishing<T> finishing(io.epilogue, io.y);
   const int64_t channels = c.groups * c.M;
   parallel_jobs(threads, c.N * channels, [&](int64_t job, int) {
     const int64_t n = job / channels, channel = job % channels;
     T* y = io.y + n * c.y.n + channel * c.y.c;
+    const SumOf<T> sum = io.epilogue.bias ? SumOf<T>(io.epilogue.bias[channel]) : 0;
     unseen.for_each([&](int64_t oh, int64_t ow) {
-      y[oh * c.y.h + ow * c.y.w] = io.bias ? io.bias[channel] : T(0);
+      T* at = y + oh * c.y.h + ow * c.y.w;
+      *at = finishing.element(sum, at);
     });
   });
 }
@@ -154,13 +158,13 @@ bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void*
   return with_plan<T>(conv, threads, seconds, [&](const auto& plan) {
     const WinogradArrays<T> b(plan, buffers.transformed_filters != nullptr, workspace);
     WinogradBuffers<T> io = buffers;
-    if (io.bias) {
+    if (const T* bias = io.epilogue.bias) {
       io.padded_bias = b.bias;
       const int64_t channels = plan.form.units * plan.form.unit;
       for (int64_t group = 0; group < conv.groups; ++group) {
         SumOf<T>* padded = b.bias + group * channels;
         std::fill(padded, padded + channels, SumOf<T>(0));
-        std::copy(buffers.bias + group * conv.M, buffers.bias + (group + 1) * conv.M, padded);
+        std::copy(bias + group * conv.M, bias + (group + 1) * conv.M, padded);
       }
     }
     if (plan.filters_private)

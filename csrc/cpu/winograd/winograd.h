@@ -40,7 +40,8 @@ struct WinogradConv {
 
 template <class T>
 struct WinogradBuffers {
-  const T *x, *w, *bias;  // bias may be null
+  const T *x, *w;
+  Epilogue<T> epilogue;
   T* y;
   const SumOf<T>* transformed_filters;    // U of w, made by winograd_filters, or null
   const SumOf<T>* padded_bias = nullptr;  // the driver's: [group][channels in whole units]
