@@ -83,7 +83,8 @@ __device__ __forceinline__ WeightTile weight_tile(const WeightProduct& p, int64_
   const int64_t tile_n = number - above * p.tiles_n, tile_m = above % p.tiles_m;
   above /= p.tiles_m;
   const int64_t split = above / p.s.groups, first = split * p.range;
-  return {tile_m, tile_n, split, above - split * p.s.groups, first, min64(first + p.range, p.pixels)};
+  return {
+      tile_m, tile_n, split, above - split * p.s.groups, first, min64(first + p.range, p.pixels)};
 }
 
 struct WeightTap {

@@ -6,7 +6,8 @@
 
 namespace fastconv::cuda {
 
-constexpr int NOWHERE = INT32_MIN / 2;  // a row or tap that does not exist; two of them do not overflow
+constexpr int NOWHERE =
+    INT32_MIN / 2;  // a row or tap that does not exist; two of them do not overflow
 
 struct Row {
   int64_t offset;
@@ -32,9 +33,7 @@ struct Terms {
   Divider<uint32_t> inner, outer;  // k = (q * outer + r) * inner + s
 
   Terms(const Gather& g, bool channels_last)
-      : count(g.terms()),
-        inner(channels_last ? g.C : g.JW),
-        outer(channels_last ? g.JW : g.JH) {}
+      : count(g.terms()), inner(channels_last ? g.C : g.JW), outer(channels_last ? g.JW : g.JH) {}
 };
 
 struct Tap {
