@@ -15,9 +15,15 @@
 namespace fastconv::cuda {
 namespace {
 
-// At least, of a multiprocessor: 128 registers, 25 of them sums. Sums in double take twice as many.
+// At least, of a multiprocessor: 128 registers, 25 of them sums. Sums in double take twice as many,
+// and for sm_120 ptxas needs some more.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
+constexpr int MOST_BLOCKS = 1;
+#else
+constexpr int MOST_BLOCKS = 2;
+#endif
 template <class Sum>
-constexpr int BLOCKS = sizeof(Sum) == 8 ? 1 : 2;
+constexpr int BLOCKS = sizeof(Sum) == 8 ? 1 : MOST_BLOCKS;
 constexpr int THREADS = 256, LANES = 32, WARPS = THREADS / LANES;
 constexpr int64_t LEAST_PIXELS = 8 * THREADS;   // of a range: below, the second stage costs more
 constexpr int SMALL_TAPS = 9, LARGE_TAPS = 25;  // sums in registers: 3x3, 5x5

@@ -10,7 +10,12 @@
 namespace fastconv::cuda {
 namespace {
 
-constexpr int BACKWARD_BLOCKS = 6;  // at least, of a multiprocessor: 40 registers for a thread
+// At least, of a multiprocessor: 40 registers for a thread. That of sm_75 holds 1,024 threads.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr int BACKWARD_BLOCKS = 4;
+#else
+constexpr int BACKWARD_BLOCKS = 6;
+#endif
 
 template <class T, class Index, class Code>
 __global__ void __launch_bounds__(POOL_THREADS)
