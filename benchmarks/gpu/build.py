@@ -2,6 +2,8 @@
 
 It needs g++, nvcc, setuptools and torch. pybind11's headers may be those that torch brings. It runs
 in a folder of links without pyproject.toml, which older setuptools refuse.
+
+    FASTCONV_CUDA_ARCHS=8.0 python -m benchmarks.gpu.build    # where no GPU is
 """
 
 import importlib.util
@@ -36,13 +38,19 @@ class Pybind11Extension(Extension):
 }
 
 
+def architectures() -> str:
+    """That of the GPU; without one, what FASTCONV_CUDA_ARCHS says; "": neither is there."""
+    if torch.cuda.is_available():
+        return ".".join(map(str, torch.cuda.get_device_capability()))
+    return os.environ.get("FASTCONV_CUDA_ARCHS", "")
+
+
 def environment(stand_in: Path) -> dict[str, str]:
     """Variables of the build; `stand_in`: a folder for one of pybind11."""
-    major, minor = torch.cuda.get_device_capability()
     variables = {
         **os.environ,
         "FASTCONV_CUDA": "1",
-        "FASTCONV_CUDA_ARCHS": f"{major}.{minor}",
+        "FASTCONV_CUDA_ARCHS": architectures(),
         "MAX_JOBS": str(os.cpu_count() or 1),
     }
     if importlib.util.find_spec("pybind11") is None:
@@ -68,6 +76,9 @@ def link_tree(tree: Path) -> Path:
 
 
 def main() -> int:
+    if not architectures():
+        print("build needs a GPU, or FASTCONV_CUDA_ARCHS, such as 8.0.", file=sys.stderr)
+        return 2
     folder = ROOT / "build" / "gpu-check"
     tree = link_tree(folder / "tree")
     command = [sys.executable, "setup.py", "build_ext", "--inplace"]

@@ -1,6 +1,6 @@
 """Static evidence about the CUDA kernels, without a GPU: what the compiler says, and arithmetic.
 
-    python -m benchmarks.gpu.evidence [--architectures 75 80 90 120] [--write]
+    python -m benchmarks.gpu.evidence [--architectures 75 80 90 120] [--types float Half] [--write]
 
 Of each kernel, type and architecture: registers, bytes of spills, shared memory, the occupancy that
 these allow, and the hot loop's instructions (with nvdisasm, where it is found: PATH, CUDA_HOME or
@@ -28,11 +28,10 @@ FILE = ROOT / "benchmarks" / "results" / "cuda-evidence.json"
 CACHE = ROOT / "build" / "cuda-evidence"
 PAGE = ROOT / "docs" / "cuda.md"
 BEGIN, END = "<!-- evidence: begin -->\n", "<!-- evidence: end -->\n"
-ARCHITECTURES = ("75", "80", "90", "120")
+ARCHITECTURES = ("75", "80", "90", "120")  # whose figures are committed
 NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Werror", "all-warnings",
               "-Xcompiler", "-Wall,-Wextra,-Wno-unknown-pragmas", "-Xptxas", "-v"]  # fmt: skip
-# Which element types are compiled. float16's figures stand for bfloat16, float64 has none.
-FLOAT, TWO_TYPES, EVERY_TYPE = ["-DFASTCONV_CUDA_TYPE=float"], ["-DFASTCONV_CUDA_TWO_TYPES"], []
+TYPES = ("float", "Half", "double", "BFloat16")
 THREADS = {"tensor": 128}  # of a block, by a part of the kernel's name; else 256
 
 
@@ -48,7 +47,10 @@ class Limits(NamedTuple):
 LIMITS = {
     "75": Limits(32, 16, 64 << 10),
     "80": Limits(64, 32, 164 << 10),
+    "86": Limits(48, 16, 100 << 10),
+    "89": Limits(48, 24, 100 << 10),
     "90": Limits(64, 32, 228 << 10),
+    "100": Limits(64, 32, 228 << 10),
     "120": Limits(48, 24, 100 << 10),
 }
 BLOCK_SHARED = 1024  # bytes that a block takes besides its own, from sm_80 on
@@ -101,12 +103,14 @@ def key_of(source: Path, *more: str) -> str:
     return f"{source.parent.name}-{source.stem}-{text.hexdigest()[:20]}"
 
 
-def compile_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> Path:
-    """The cubin of a source, compiled once on a machine; beside it, as .txt, what ptxas says.
+def compile_source(nvcc: str, source: Path, architecture: str, element: str) -> Path:
+    """The cubin of a source for one element type, or "" for all, compiled once on a machine; beside
+    it, as .txt, what ptxas says.
 
     Raises RuntimeError with nvcc's words if it refuses the source or warns.
     """
-    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin", *types]
+    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin"]
+    flags += [f"-DFASTCONV_CUDA_TYPE={element}"] if element else []
     cubin = CACHE / f"{key_of(source, *flags)}.cubin"
     if cubin.exists():
         return cubin
@@ -143,9 +147,9 @@ def worst(rows: list[dict]) -> dict:
     return {key: WORST[key](row[key] for row in rows if key in row) for key in keys}
 
 
-def of_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> dict[str, dict]:
+def of_source(nvcc: str, source: Path, architecture: str, element: str) -> dict[str, dict]:
     """{"kernel<type>": figures} of one .cu file."""
-    cubin = compile_source(nvcc, source, architecture, types)
+    cubin = compile_source(nvcc, source, architecture, element)
     figures = parse_ptxas(cubin.with_suffix(".txt").read_text())
     if (disassembler := nvdisasm()) and figures:
         done = subprocess.run([disassembler, "-c", cubin], capture_output=True, text=True)
@@ -158,6 +162,13 @@ def of_source(nvcc: str, source: Path, architecture: str, types: list[str]) -> d
         )
         grouped.setdefault(name, []).append(row)
     return {name: worst(rows) for name, rows in sorted(grouped.items())}
+
+
+def find_nvcc() -> str | None:
+    """In PATH, in CUDA_HOME, or the newest of /usr/local."""
+    installed = sorted(Path("/usr/local").glob("cuda*/bin/nvcc"), reverse=True)
+    places = ["nvcc", f"{os.environ.get('CUDA_HOME')}/bin/nvcc", *map(str, installed)]
+    return next((found for place in places if (found := shutil.which(place))), None)
 
 
 def compiler(nvcc: str) -> str:
@@ -193,9 +204,10 @@ def kernels_of(source: Path) -> list[str]:
     return re.findall(r"__global__ void __launch_bounds__\([^;{]*?\)\s+(\w+)\(", text)
 
 
-def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
+def collect(nvcc: str, architectures: list[str], types: list[str]) -> dict[str, dict]:
     """{architecture: {"kernel<type>": figures}}"""
-    jobs = [(nvcc, source, a, TWO_TYPES) for a in architectures for source in sources()]
+    files = [source for source in sources() if kernels_of(source)]
+    jobs = [(nvcc, f, a, t) for t in types for a in architectures for f in files]
     found: dict[str, dict] = {a: {} for a in architectures}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for (_, _, a, _), rows in zip(
@@ -203,6 +215,16 @@ def collect(nvcc: str, architectures: list[str]) -> dict[str, dict]:
         ):
             found[a].update(rows)
     return found
+
+
+def merged(before: dict[str, dict], found: dict[str, dict]) -> dict[str, dict]:
+    """Both, without kernels that are no longer written; sorted."""
+    written = {name for source in sources() for name in kernels_of(source)}
+    rows = {a: before.get(a, {}) | found.get(a, {}) for a in ARCHITECTURES}
+    return {
+        a: {k: row for k, row in sorted(kernels.items()) if k.partition("<")[0] in written}
+        for a, kernels in rows.items()
+    }
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -251,16 +273,17 @@ def main(given: list[str] | None = None) -> int:
     shown = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
     parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
+    parser.add_argument("--types", nargs="+", choices=TYPES, default=TYPES)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args(given)
-    nvcc = shutil.which("nvcc")
+    nvcc = find_nvcc()
     if nvcc is None:
-        print("evidence needs nvcc, which is not in PATH.")
+        print("evidence needs nvcc, which is not in PATH, CUDA_HOME or /usr/local.")
         return 2
-    evidence = {"compiler": compiler(nvcc), "kernels": {}, "roofline": roofline()}
-    if FILE.exists() and committed()["compiler"] == evidence["compiler"]:
-        evidence["kernels"] = committed()["kernels"]
-    evidence["kernels"] |= collect(nvcc, list(chosen.architectures))
+    before = committed() if FILE.exists() else {}
+    known = before["kernels"] if before.get("compiler") == compiler(nvcc) else {}
+    found = collect(nvcc, list(chosen.architectures), list(chosen.types))
+    evidence = {"compiler": compiler(nvcc), "kernels": merged(known, found), "roofline": roofline()}
     print(tables(evidence))
     if chosen.write:
         FILE.write_text(compact(evidence))

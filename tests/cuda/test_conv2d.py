@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 from cases import CONV_CASES, ConvCase
-from cuda_calls import CHOSEN, DEPTHWISE, GEMM, conv2d, dense
+from cuda_calls import CHOSEN, DEPTHWISE, DIRECT, GEMM, conv2d, dense
 from cuda_shim import DTYPES, Tuning
 from reference import assert_rounded_once, dot_bound, gradients
 
@@ -156,34 +156,88 @@ TENSOR_CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], **ids)
+LOW = [torch.float16, torch.bfloat16, torch.float32]  # float32 as TF32
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize("dtype", LOW, **ids)
 @pytest.mark.parametrize("case", TENSOR_CASES, **ids)
-def test_tensor_cores(shim, case, dtype):
+def test_tensor_cores(shim, case, dtype, last):
     tuning = Tuning(tensor_cores=80, tf32=dtype is torch.float32, splits=2)
-    check(shim, case, dtype, (True,) * 3, len(case.name), tuning=tuning, family=GEMM)
+    check(shim, case, dtype, (last,) * 3, len(case.name), tuning=tuning, family=GEMM)
 
 
-def kernels_of(shim, dtype, tuning, lasts=(True,) * 3):
-    """How many blocks' worth of shared memory requests a call makes: it tells the kernels apart."""
+@pytest.mark.parametrize("lasts", [(True, False, False), (False, True, True), (True, False, True)])
+@pytest.mark.parametrize("case", [TENSOR_CASES[i] for i in (8, 9)], **ids)
+def test_tensor_cores_in_mixed_layouts(shim, case, lasts):
+    check(shim, case, torch.float16, lasts, tuning=Tuning(tensor_cores=80), with_bias=False)
+
+
+# Around the tiles of a first layer: 64 taps, 256 pixels and 64 channels in forward; 32 taps, 64
+# pixels and 32 channels in backward_weight; vectors of 2 and 4 channels.
+FIRST_CASES = [
+    ConvCase("one pixel, 1 channel", 1, 1, 1, 1, 1, 1, 1),
+    ConvCase("64 pixels, 32 channels out", 1, 4, 8, 8, 32, 1, 1),
+    ConvCase("65 pixels, 33 channels out", 1, 4, 5, 13, 33, 1, 1),
+    *(ConvCase(f"{n} pixels, 6 channels out", 1, 2, 1, n, 6, 1, 1) for n in (255, 257)),
+    *(ConvCase(f"1x{n} taps", 1, 1, 2, n + 2, 5, 1, n) for n in (31, 33, 63, 64, 65)),
+    ConvCase("RGB, 3x3", 2, 3, 9, 7, 66, 3, 3, padding=same(1)),
+    ConvCase("RGB, 7x7, stride 2", 1, 3, 13, 11, 8, 7, 7, (2, 2), same(3)),
+    ConvCase("4 channels, dilated, uneven", 1, 4, 11, 9, 10, 3, 2, (1, 2), (2, 1, 0, 3), (2, 3)),
+]
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize("case", FIRST_CASES, **ids)
+def test_first_layers(shim, case, last):
+    """By the direct kernels, by the matrix product, and on tensor cores; each type has its turn."""
+    dtype = list(DTYPES)[len(case.name) % 4]
+    for schedule, kind in enumerate(DTYPES if SWEEP else {torch.float32, dtype}):
+        tuning = Tuning(splits=schedule + 1)
+        check(shim, case, kind, (last,) * 3, schedule, tuning=tuning, family=DIRECT)
+    check(shim, case, torch.float32, (last,) * 3, 1, family=GEMM)
+    check(shim, case, torch.float16, (last,) * 3, 2, tuning=Tuning(tensor_cores=75))
+
+
+@pytest.mark.parametrize("lasts", [(True, False, False), (False, True, True), (True, False, True)])
+@pytest.mark.parametrize("offset", [0, 1], ids=["aligned", "misaligned"])
+def test_first_layers_in_mixed_layouts(shim, lasts, offset):
+    check(shim, FIRST_CASES[-1], torch.float32, lasts, family=DIRECT, offset=offset)
+
+
+def requests(shim, dtype, tuning, last, IC=8, family=CHOSEN):
+    """How many requests to shared memory a call makes: it tells the kernels apart."""
     shim.reset(counting=True)
-    case = ConvCase("8 channels", 1, 8, 5, 5, 8, 3, 3)
-    x, w, bias, gy = tensors(case, dtype, lasts)
-    conv2d(shim, case, x, w, bias, gy, lasts, tuning, GEMM)
+    case = ConvCase(f"{IC} channels", 1, IC, 5, 5, 8, 3, 3)
+    x, w, bias, gy = tensors(case, dtype, (last,) * 3)
+    conv2d(shim, case, x, w, bias, gy, (last,) * 3, tuning, family)
     return shim.counters()["shared_requests"]
 
 
-def test_tensor_cores_are_used_where_the_device_has_them(shim):
-    """float16 from sm_75 on, bfloat16 from sm_80 on, float32 where TF32 is allowed; NCHW never."""
+@pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
+def test_tensor_cores_are_used_where_the_device_has_them(shim, last):
+    """float16 from sm_75 on, bfloat16 from sm_80 on, float32 where TF32 is allowed."""
     for dtype, least, tf32 in ((torch.float16, 75, 0), (torch.bfloat16, 80, 0),
                                (torch.float32, 80, 1)):  # fmt: skip
-        plain = kernels_of(shim, dtype, Tuning())
+        plain = requests(shim, dtype, Tuning(), last)
         below = Tuning(tensor_cores=least - 5, tf32=tf32)
-        assert kernels_of(shim, dtype, below) == plain
-        assert kernels_of(shim, dtype, Tuning(tensor_cores=least, tf32=tf32)) != plain
-    plain = kernels_of(shim, torch.float32, Tuning())
-    assert kernels_of(shim, torch.float32, Tuning(tensor_cores=90)) == plain
-    nchw = kernels_of(shim, torch.float16, Tuning(), (False,) * 3)
-    assert kernels_of(shim, torch.float16, Tuning(tensor_cores=90), (False,) * 3) == nchw
+        assert requests(shim, dtype, below, last) == plain
+        assert requests(shim, dtype, Tuning(tensor_cores=least, tf32=tf32), last) != plain
+    plain = requests(shim, torch.float32, Tuning(), last)
+    assert requests(shim, torch.float32, Tuning(tensor_cores=90), last) == plain
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
+def test_first_layers_take_the_direct_kernels_or_tensor_cores(shim, last):
+    def of(IC, family, cores=0, dtype=torch.float32):
+        return requests(shim, dtype, Tuning(tensor_cores=cores), last, IC, family)
+
+    assert of(4, CHOSEN) == of(4, DIRECT) != of(4, GEMM)
+    assert of(5, CHOSEN) == of(5, GEMM)
+    # backward_weight of grad_y in channels_last stays with the direct kernel
+    on_cores = of(4, CHOSEN, 80, torch.float16)
+    assert on_cores != of(4, DIRECT, 80, torch.float16)
+    assert (on_cores == of(4, GEMM, 80, torch.float16)) != last
 
 
 @pytest.mark.parametrize(

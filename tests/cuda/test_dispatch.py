@@ -1,6 +1,8 @@
 """The Python side of the CUDA kernels: the operators, their binding and their launchers under the
 autograd Functions, without a GPU (cuda_device.py); and which calls on CUDA tensors are ours."""
 
+import copy
+
 import pytest
 import torch
 from cuda_device import kernels_of_cuda, library
@@ -133,6 +135,23 @@ def test_lenet5_learns_as_on_the_cpu():
     assert want[-1] < want[0] / 2
     assert got == pytest.approx(want, rel=1e-9)
     assert shim.counters()["launches"] >= 3 * 12
+
+
+def test_a_converted_net_learns_as_torchs():
+    """Each kind of kernel once: first layer, dense, depthwise, both pools; in channels_last."""
+    torch.manual_seed(2)
+    theirs = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, 1, 1, groups=4),
+        nn.Conv2d(4, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3),
+    ).double().to(memory_format=LAST)  # fmt: skip
+    ours = fastconv.convert(copy.deepcopy(theirs))
+    images, labels = numbers(2, 3, 12, 12, dtype=torch.float64).to(memory_format=LAST), [0, 2]
+    with kernels_of_cuda() as shim:
+        got = losses(ours, images, torch.tensor(labels), 3)
+    want = losses(theirs, images, torch.tensor(labels), 3)
+    assert want[-1] < want[0] and got == pytest.approx(want, rel=1e-9)
+    # forward, and backward without the gradient of the images, of five layers
+    assert shim.counters()["launches"] >= 3 * (5 + 9)
 
 
 def test_the_binding_refuses_buffers_of_another_size():

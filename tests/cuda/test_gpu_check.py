@@ -95,6 +95,17 @@ def test_without_a_gpu_it_says_so_in_one_sentence(monkeypatch, capsys):
     assert line.startswith("gpu-check needs ")
 
 
+def test_the_build_is_for_the_gpu_or_for_what_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("FASTCONV_CUDA_ARCHS", raising=False)
+    assert build.main() == 2 and "or FASTCONV_CUDA_ARCHS" in capsys.readouterr().err
+    monkeypatch.setenv("FASTCONV_CUDA_ARCHS", "8.0")
+    assert build.environment(tmp_path)["FASTCONV_CUDA_ARCHS"] == "8.0"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (12, 0))
+    assert build.environment(tmp_path)["FASTCONV_CUDA_ARCHS"] == "12.0"
+
+
 def test_the_stand_in_for_pybind11_serves_setup_py(tmp_path):
     build.write_stand_in(tmp_path)
     code = (

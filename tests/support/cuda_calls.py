@@ -5,7 +5,7 @@ from cases import AdaptiveCase, ConvCase, PoolCase
 from cuda_shim import DTYPES, Conv2dShape, Pool2dShape, Shim, Tuning
 from torch import Tensor
 
-CHOSEN, DEPTHWISE, GEMM = 0, 1, 2  # families
+CHOSEN, DEPTHWISE, GEMM, DIRECT = 0, 1, 2, 3  # families
 GUARDED = 4  # bytes of workspace that one cell of the shim's memory stands for
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FAMILIES = ("depthwise", "direct", "gemm", "grouped", "winograd", "pool", "reference")
-CUDA_FAMILIES = ("depthwise", "gemm", "pool")
+CUDA_FAMILIES = ("depthwise", "direct", "gemm", "pool")
 # Room of csrc/ -> the rooms whose headers it may include, besides its own and the standard library.
 # The longest room that holds a file counts.
 CPP_DOORS = {

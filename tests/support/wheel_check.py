@@ -9,6 +9,7 @@ It needs Python 3.11 or newer and the packages of requirements-wheel.txt.
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -63,7 +64,7 @@ def check_contents(wheel: Path) -> None:
 
 def smoke(wheel: Path, torch: str) -> None:
     """Runs wheel_smoke.py in a new environment with the wheel, its extra "train" and a torch."""
-    folder = OUT / f"torch-{torch.strip('/').replace('/', '-')}"
+    folder = OUT / ("torch-" + re.sub(r"[^\w.]+", "-", torch).strip("-"))
     venv.create(folder, clear=True, with_pip=True)
     python = folder / "bin" / "python"
     if os.sep in torch:

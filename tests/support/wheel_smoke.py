@@ -63,7 +63,7 @@ def write_mnist(folder: Path) -> None:
 
 def command(*args: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "fastconv", *args], capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "fastconv", *args], capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0, f"fastconv {' '.join(args)}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -73,7 +73,7 @@ def check_training() -> None:
     with tempfile.TemporaryDirectory() as root:
         write_mnist(Path(root, "MNIST", "raw"))
         command("train", "--data", "mnist", "--root", root, "--epochs", "1", "--batch-size", "32",
-                "--out", f"{root}/run")  # fmt: skip
+                "--layers", "fastconv", "--out", f"{root}/run")  # fmt: skip
         assert list(Path(root, "run").rglob("checkpoint*.pt"))
 
 

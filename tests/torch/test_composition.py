@@ -105,11 +105,10 @@ def test_autocast_casts_a_weight_once_in_a_block():
         assert not functional.conv2d(x, w).any()
 
 
-def test_inductor_folds_a_frozen_batch_norm(fresh_compiler, monkeypatch):
+def test_inductor_folds_a_frozen_batch_norm(fresh_compiler):
     from torch._inductor import config
     from torch._inductor.utils import run_and_get_code
 
-    monkeypatch.setattr(config, "freezing", True)
     plain, with_bias = nn.Conv2d(3, 16, 3, bias=False), nn.Conv2d(16, 24, 1)
     model = nn.Sequential(plain, nn.BatchNorm2d(16), with_bias, nn.BatchNorm2d(24)).eval()
     for norm in (model[1], model[3]):
@@ -118,7 +117,7 @@ def test_inductor_folds_a_frozen_batch_norm(fresh_compiler, monkeypatch):
     x = torch.randn(2, 3, 6, 6)
     want = model.double()(x.double())
     model = fastconv.convert(model.float())
-    with torch.no_grad():
+    with torch.no_grad(), config.patch(freezing=True):
         got, (code,) = run_and_get_code(torch.compile(model), x)
     assert code.count("fastconv.conv2d") >= 2 and "cpp_fused" not in code
     # The last layer's rounding, of a bound that counts every operation of the first as a term.

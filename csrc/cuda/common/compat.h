@@ -15,6 +15,9 @@
 #define FC_SHARED(T, name, dims) __shared__ __align__(128) T name dims
 // The first statement of a kernel: the threads that it is compiled for, as in __launch_bounds__.
 #define FC_BLOCK(threads) static_assert((threads) <= 1024, "a block has at most 1024 threads")
+// Within a struct of one member: g++ calls no hook for a struct that is passed or returned, so on the
+// shim such a struct copies its member itself.
+#define FC_CHECKED_COPIES(Type, member)
 
 namespace fastconv::cuda {
 
@@ -72,6 +75,14 @@ cudaError_t launch(const char*, void (*kernel)(P...), int64_t blocks, int thread
   using name##_array = T dims;   \
   name##_array& name = ::simt::shared<name##_array, T>(#name, ::simt::Place::here())
 #define FC_BLOCK(threads) ::simt::expect_block((threads), ::simt::Place::here())
+#define FC_CHECKED_COPIES(Type, member)             \
+  Type() = default;                                 \
+  Type(decltype(member) value) : member(value) {}   \
+  Type(const Type& other) : member(other.member) {} \
+  Type& operator=(const Type& other) {              \
+    member = other.member;                          \
+    return *this;                                   \
+  }
 
 using dim3 = simt::Dim;
 using cudaStream_t = void*;

@@ -9,9 +9,11 @@ namespace fastconv::cuda {
 
 struct Half {
   uint16_t bits;
+  FC_CHECKED_COPIES(Half, bits)
 };
 struct BFloat16 {
   uint16_t bits;
+  FC_CHECKED_COPIES(BFloat16, bits)
 };
 static_assert(sizeof(Half) == 2 && sizeof(BFloat16) == 2, "as torch stores them");
 
@@ -51,13 +53,10 @@ __device__ __forceinline__ BFloat16 narrow<BFloat16>(float x) {
   return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
-// Instantiates launchers for the element types; a build for tests may name one type alone, or ask for
-// two.
+// Instantiates launchers for the element types; a build for tests may name one type alone.
 #if defined(FASTCONV_CUDA_TYPE)
 #define FC_FOR_EACH_TYPE(INSTANTIATE) FC_EXPAND(INSTANTIATE, FASTCONV_CUDA_TYPE)
 #define FC_EXPAND(INSTANTIATE, T) INSTANTIATE(T)
-#elif defined(FASTCONV_CUDA_TWO_TYPES)
-#define FC_FOR_EACH_TYPE(INSTANTIATE) INSTANTIATE(float) INSTANTIATE(Half)
 #else
 #define FC_FOR_EACH_TYPE(INSTANTIATE) \
   INSTANTIATE(float) INSTANTIATE(double) INSTANTIATE(Half) INSTANTIATE(BFloat16)
@@ -68,6 +67,30 @@ template <class T, int V>
 struct alignas(sizeof(T) * V) Vector {
   T at[V];
 };
+
+// COUNT sums that are neighbours in memory, by accesses of 16 bytes.
+template <class Sum, int COUNT>
+__device__ __forceinline__ void load_vectors(const Sum* from, Sum (&to)[COUNT]) {
+  constexpr int V = 16 / sizeof(Sum);
+#pragma unroll
+  for (int i = 0; i < COUNT; i += V) {
+    Vector<Sum, V> values;
+    copy_vector(&values, reinterpret_cast<const Vector<Sum, V>*>(from + i));
+#pragma unroll
+    for (int v = 0; v < V; ++v) to[i + v] = values.at[v];
+  }
+}
+template <class Sum, int COUNT>
+__device__ __forceinline__ void store_vectors(const Sum (&from)[COUNT], Sum* to) {
+  constexpr int V = 16 / sizeof(Sum);
+#pragma unroll
+  for (int i = 0; i < COUNT; i += V) {
+    Vector<Sum, V> values;
+#pragma unroll
+    for (int v = 0; v < V; ++v) values.at[v] = from[i + v];
+    copy_vector(reinterpret_cast<Vector<Sum, V>*>(to + i), &values);
+  }
+}
 
 // Calls f(T{}) with the stored type, or returns cudaErrorInvalidValue.
 template <class F>

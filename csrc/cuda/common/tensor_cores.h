@@ -58,10 +58,12 @@ template <class Fragment, class T>
 __device__ __forceinline__ void load_tile(Fragment& fragment, const T* from, int step) {
   nvcuda::wmma::load_matrix_sync(
       fragment, reinterpret_cast<const typename TensorType<T>::Stored*>(from), step);
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800  // below, mma.h has no TF32
   if constexpr (std::is_same_v<T, float>)
 #pragma unroll
     for (int i = 0; i < fragment.num_elements; ++i)
       fragment.x[i] = nvcuda::wmma::__float_to_tf32(fragment.x[i]);
+#endif
 }
 
 template <bool rows>
@@ -89,8 +91,11 @@ struct TileSums {
   __device__ __forceinline__ void add(const A& a, const B& b) {
     nvcuda::wmma::mma_sync(fragment, a.fragment, b.fragment, fragment);
   }
+  // As to[row][column] or, BY_COLUMNS, as to[column][row].
+  template <bool BY_COLUMNS>
   __device__ __forceinline__ void store(float* to, int step) const {
-    nvcuda::wmma::store_matrix_sync(to, fragment, step, nvcuda::wmma::mem_row_major);
+    nvcuda::wmma::store_matrix_sync(
+        to, fragment, step, BY_COLUMNS ? nvcuda::wmma::mem_col_major : nvcuda::wmma::mem_row_major);
   }
 };
 
@@ -179,10 +184,11 @@ struct TileSums {
     };
     simt::warp_meeting(0xffffffffu, &given, multiply, nullptr, place);
   }
+  template <bool BY_COLUMNS>
   void store(float* to, int step) const {
     for (int i = 0; i < RESULTS; ++i) {
-      const int e = simt::lane() + simt::WARP * i;
-      to[e / 16 * step + e % 16] = at[i];
+      const int e = simt::lane() + simt::WARP * i, row = e / 16, column = e % 16;
+      to[BY_COLUMNS ? column * step + row : row * step + column] = at[i];
     }
   }
 };

@@ -15,7 +15,9 @@
 namespace fastconv::cuda {
 namespace {
 
-constexpr int BLOCKS = 2;  // at least, of a multiprocessor: 128 registers, 25 of them sums
+// At least, of a multiprocessor: 128 registers, 25 of them sums. Sums in double take twice as many.
+template <class Sum>
+constexpr int BLOCKS = sizeof(Sum) == 8 ? 1 : 2;
 constexpr int THREADS = 256, LANES = 32, WARPS = THREADS / LANES;
 constexpr int64_t LEAST_PIXELS = 8 * THREADS;   // of a range: below, the second stage costs more
 constexpr int SMALL_TAPS = 9, LARGE_TAPS = 25;  // sums in registers: 3x3, 5x5
@@ -63,7 +65,7 @@ __device__ __forceinline__ void add_pixel(const Operands<T, Index>& o, Index pix
 }
 
 template <class T, class Index, int TAPS, bool LAST>
-__global__ void __launch_bounds__(THREADS, BLOCKS)
+__global__ void __launch_bounds__(THREADS, BLOCKS<SumOf<T>>)
     sum_ranges(Work work, Operands<T, Index> o, SumOf<T>* __restrict__ partials) {
   FC_BLOCK(THREADS);
   using Sum = SumOf<T>;
@@ -112,6 +114,12 @@ __global__ void __launch_bounds__(THREADS, BLOCKS)
   }
 }
 
+// 64-bit indices are rare: no kernel for many taps is compiled for them.
+bool is_wide(const Conv2dShape& s, const Tuning& tuning) {
+  // A range begins after fewer than all pixels, and no range is longer.
+  return tuning.wide_index || !is_narrow(2 * max64(1, s.N * s.OH() * s.OW()));
+}
+
 // How a shape is divided. bias: one tap for each output channel.
 struct Plan {
   bool last;
@@ -123,7 +131,8 @@ Plan plan_of(const Conv2dShape& s, bool bias, const Tuning& tuning) {
   Plan p{};
   p.last = s.y_channels_last && s.OC > 1;
   p.taps = bias ? 1 : s.KH * s.KW;
-  p.block_taps = bias ? 1 : p.taps <= SMALL_TAPS ? SMALL_TAPS : LARGE_TAPS;
+  const bool small = p.taps <= SMALL_TAPS || is_wide(s, tuning);
+  p.block_taps = bias ? 1 : small ? SMALL_TAPS : LARGE_TAPS;
   p.work = {s.N * s.OH() * s.OW(),          0,    p.last ? ceil_div(s.OC, LANES) : s.OC,
             ceil_div(p.taps, p.block_taps), s.OC, p.taps};
   const int64_t blocks = p.work.channel_blocks * p.work.tap_blocks;
@@ -152,10 +161,13 @@ cudaError_t run_ranges(const Conv2dShape& s, const Plan& p, const T* grad_y, con
   auto* partials = static_cast<SumOf<T>*>(workspace);
   const Operands<T, Index> o{
       s, s.x_strides(), s.y_strides(), Divider<Index>(s.OW()), Divider<Index>(s.OH()), grad_y, x};
-  const cudaError_t error = p.block_taps == 1 ? launch_ranges<1>(p, o, partials, stream)
-                            : p.block_taps == SMALL_TAPS
-                                ? launch_ranges<SMALL_TAPS>(p, o, partials, stream)
-                                : launch_ranges<LARGE_TAPS>(p, o, partials, stream);
+  cudaError_t error = cudaErrorInvalidValue;
+  if (p.block_taps == 1)
+    error = launch_ranges<1>(p, o, partials, stream);
+  else if (p.block_taps == SMALL_TAPS)
+    error = launch_ranges<SMALL_TAPS>(p, o, partials, stream);
+  else if constexpr (sizeof(Index) == 4)
+    error = launch_ranges<LARGE_TAPS>(p, o, partials, stream);
   if (error != cudaSuccess) return error;
   return launch_sum_partials(p.work.OC * p.taps, p.splits, partials, out, stream);
 }
@@ -164,8 +176,7 @@ template <class T>
 cudaError_t run(const Conv2dShape& s, bool bias, const T* grad_y, const T* x, T* out,
                 void* workspace, const Tuning& tuning, cudaStream_t stream) {
   const Plan p = plan_of(s, bias, tuning);
-  if (tuning.wide_index || !is_narrow(p.work.pixels + p.work.range))
-    return run_ranges<T, uint64_t>(s, p, grad_y, x, out, workspace, stream);
+  if (is_wide(s, tuning)) return run_ranges<T, uint64_t>(s, p, grad_y, x, out, workspace, stream);
   return run_ranges<T, uint32_t>(s, p, grad_y, x, out, workspace, stream);
 }
 

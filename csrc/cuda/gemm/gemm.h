@@ -19,6 +19,11 @@ bool may_use_tensor_cores(const Tuning& tuning) {
   return sizeof(T) <= 4 && tuning.tensor_cores >= ALL_TENSOR_CORES;
 }
 
+// Whether 16-byte copies may begin at both addresses.
+inline bool are_aligned(const void* a, const void* b) {
+  return (reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b)) % 16 == 0;
+}
+
 template <class T>
 cudaError_t gemm_forward(const Conv2dShape&, const T* x, const T* w, const T* bias, T* y,
                          const Tuning&, cudaStream_t);
@@ -39,6 +44,26 @@ int64_t tensor_weight_workspace(const Conv2dShape&, const Tuning&);
 template <class T>
 cudaError_t tensor_backward_weight(const Conv2dShape&, const T* grad_y, const T* x, T* grad_w,
                                    void* workspace, const Tuning&, cudaStream_t);
+// The same on tensor cores where pixels are neighbours in memory: NCHW, of any alignment, and
+// channels_last of few channels.
+constexpr int64_t FEW_CHANNELS = 4;
+template <class T>
+bool tensor_pixels_support(const Gather& g, const Tuning& tuning) {
+  return may_use_tensor_cores<T>(tuning) && (!g.channels_last || g.in.w <= FEW_CHANNELS);
+}
+template <class T>
+cudaError_t tensor_pixels(const Gather&, const T* in, const T* weight, const T* bias, T* out,
+                          cudaStream_t);
+template <class T>
+bool tensor_weight_pixels_supports(const Conv2dShape& s, const Tuning& tuning) {
+  return may_use_tensor_cores<T>(tuning) && !s.y_channels_last &&
+         (!s.x_channels_last || s.IC <= FEW_CHANNELS);
+}
+template <class T>
+int64_t tensor_weight_pixels_workspace(const Conv2dShape&, const Tuning&);
+template <class T>
+cudaError_t tensor_backward_weight_pixels(const Conv2dShape&, const T* grad_y, const T* x,
+                                          T* grad_w, void* workspace, const Tuning&, cudaStream_t);
 // workspace: gemm_weight_workspace bytes, aligned to 8.
 template <class T>
 int64_t gemm_weight_workspace(const Conv2dShape&, const Tuning&);

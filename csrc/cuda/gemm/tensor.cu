@@ -8,14 +8,14 @@
 // are the columns.
 #include "gemm.h"
 
-#include "rows.cuh"
+#include "../common/rows.cuh"
 #include "tensor_tile.cuh"
 
 namespace fastconv::cuda {
 namespace {
 
 template <class T, bool weight_k>
-__global__ void __launch_bounds__(TENSOR_THREADS)
+__global__ void __launch_bounds__(TENSOR_THREADS, TENSOR_BLOCKS)
     tensor_product(Gather g, int64_t tiles_n, const T* __restrict__ in,
                    const T* __restrict__ weight, const T* __restrict__ bias, T* __restrict__ out) {
   FC_BLOCK(TENSOR_THREADS);
@@ -70,9 +70,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS)
     for (int i = thread / TENSOR_TILE; i < TENSOR_TILE; i += TENSOR_THREADS / TENSOR_TILE) {
       const int64_t row = first_row + i;
       if (row >= g.rows()) return;
-      const int64_t above_row = row / g.RW, image = above_row / g.RH;
-      T* to = out + g.out_first + image * g.out.n + (above_row - image * g.RH) * g.out.h +
-              (row - above_row * g.RW) * g.out.w;
+      T* to = out + out_offset(g, row);
       to[channel * g.out.c] = narrow<T>(sums[i][column] + (bias ? widen(bias[channel]) : 0.0f));
     }
   }
@@ -89,8 +87,6 @@ constexpr bool keeps(int64_t extent, int64_t stride) {
 template <class T>
 bool tensor_cores_support(const Gather& g, const T* in, const T* weight, const Tuning& tuning) {
   if (!may_use_tensor_cores<T>(tuning)) return false;
-  const bool aligned =
-      (reinterpret_cast<uintptr_t>(in) | reinterpret_cast<uintptr_t>(weight)) % 16 == 0;
   const bool of_in = g.C > 0 && g.in.c == 1 && g.C % COPY<T> == 0 && keeps<T>(g.N, g.in.n) &&
                      keeps<T>(g.IH, g.in.h) && keeps<T>(g.IW, g.in.w);
   const bool of_taps = keeps<T>(g.JH, g.weight_h) && keeps<T>(g.JW, g.weight_w) &&
@@ -98,7 +94,7 @@ bool tensor_cores_support(const Gather& g, const T* in, const T* weight, const T
   const bool by_k = g.weight_c == 1 && keeps<T>(g.columns, g.weight_column);
   const bool by_columns =
       g.weight_column == 1 && g.columns % COPY<T> == 0 && keeps<T>(g.C, g.weight_c);
-  return aligned && of_in && of_taps && (by_k || by_columns);
+  return are_aligned(in, weight) && of_in && of_taps && (by_k || by_columns);
 }
 
 template <class T>

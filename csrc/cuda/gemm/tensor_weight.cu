@@ -8,7 +8,7 @@
 #include "gemm.h"
 
 #include "../common/partials.cuh"
-#include "pixels.cuh"
+#include "../common/pixels.cuh"
 #include "tensor_tile.cuh"
 
 namespace fastconv::cuda {
@@ -26,7 +26,7 @@ struct Work {
 };
 
 template <class T>
-__global__ void __launch_bounds__(TENSOR_THREADS)
+__global__ void __launch_bounds__(TENSOR_THREADS, TENSOR_BLOCKS)
     tensor_weight(Work p, const T* __restrict__ grad_y, const T* __restrict__ x,
                   float* __restrict__ partials) {
   FC_BLOCK(TENSOR_THREADS);

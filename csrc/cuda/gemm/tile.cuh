@@ -24,26 +24,14 @@ static_assert(TILE_M == TILE_N && SIDE * SIDE == GEMM_THREADS, "a thread for eve
 static_assert(LOADS == 4 && TILE_K == SIDE, "fetches cover the tiles exactly");
 
 template <class Sum>
-__device__ __forceinline__ void load_four(const Sum* from, Sum (&to)[PER_THREAD]) {
-  constexpr int V = sizeof(Sum) == 8 ? 2 : 4;
-#pragma unroll
-  for (int i = 0; i < PER_THREAD; i += V) {
-    Vector<Sum, V> values;
-    copy_vector(&values, reinterpret_cast<const Vector<Sum, V>*>(from + i));
-#pragma unroll
-    for (int v = 0; v < V; ++v) to[i + v] = values.at[v];
-  }
-}
-
-template <class Sum>
 __device__ __forceinline__ void multiply_tile(const Sum (&a)[TILE_K][PADDED],
                                               const Sum (&b)[TILE_K][PADDED], int m, int n,
                                               Sum (&sums)[PER_THREAD][PER_THREAD]) {
 #pragma unroll
   for (int k = 0; k < TILE_K; ++k) {
     Sum of_a[PER_THREAD], of_b[PER_THREAD];
-    load_four(&a[k][m], of_a);
-    load_four(&b[k][n], of_b);
+    load_vectors(&a[k][m], of_a);
+    load_vectors(&b[k][n], of_b);
 #pragma unroll
     for (int i = 0; i < PER_THREAD; ++i)
 #pragma unroll

@@ -8,7 +8,7 @@
 
 namespace fastconv::cuda {
 // Which family runs a convolution. `chosen` leaves it to the shape; tests name one.
-enum class Family : int32_t { chosen = 0, depthwise = 1, gemm = 2 };
+enum class Family : int32_t { chosen = 0, depthwise = 1, gemm = 2, direct = 3 };
 }  // namespace fastconv::cuda
 
 #define FASTCONV_CUDA_API extern "C" __attribute__((visibility("default")))

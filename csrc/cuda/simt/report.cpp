@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -19,11 +20,14 @@ namespace {
 constexpr size_t MAX_ERRORS = 32;
 constexpr int SECTOR = 32, BANKS = 32, BANK_BYTES = 4;
 
+// Files whose functions access memory for their caller, whose line is named instead.
+constexpr const char* HELPERS[] = {"/simt/", "compat.h", "tensor_cores.h", "elements.h"};
+
 std::vector<std::string> errors;
 std::set<std::string> known;
 std::string text;
 
-// The file and line of an instruction: the innermost frame that is not a helper of the shim.
+// The file and line of an instruction: the innermost frame that is not a helper's.
 std::string place_of(void* pc) {
   Dl_info info;
   if (!dladdr(pc, &info)) return "?";
@@ -39,8 +43,8 @@ std::string place_of(void* pc) {
     line = buffer;
     line = line.substr(0, line.find_first_of(" \n"));
     if (found == "?") found = line;
-    if (line.find("/simt/") == std::string::npos && line.find("compat.h") == std::string::npos &&
-        line.find("tensor_cores.h") == std::string::npos) {
+    const auto names = [&](const char* part) { return line.find(part) != std::string::npos; };
+    if (std::none_of(std::begin(HELPERS), std::end(HELPERS), names)) {
       found = line;
       break;
     }
