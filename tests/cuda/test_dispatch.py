@@ -214,12 +214,13 @@ def test_convolutions_that_are_ours(fakes, name):
             assert not taken(lambda: F.conv2d(x, w, groups=groups))
 
 
-def test_deterministic_training_is_ours(fakes, monkeypatch):
+def test_deterministic_training_is_ours(fakes):
     x, w = fakes(32, 64, 56, 56), fakes(64, 64, 3, 3, requires_grad=True)
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    assert cuda.refusal(x, w) is None and cuda.refusal(x, w.detach()) == "cuDNN"
-    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    assert cuda.refusal(x, w) == "cuDNN"
+    # As a block: torch.testing forbids to set the flag itself once another test has imported it.
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        assert cuda.refusal(x, w) is None and cuda.refusal(x, w.detach()) == "cuDNN"
+    with torch.backends.cudnn.flags(enabled=True, deterministic=False):
+        assert cuda.refusal(x, w) == "cuDNN"
 
 
 def test_pools_are_ours_unless_torch_is_asked_for(fakes):
