@@ -1,7 +1,7 @@
 # make train   .venv, dependencies, build, then LeNet-5 on real handwritten digits, fastconv beside torch.nn
 # make test    the same set-up, then every test; pass more by ARGS="-k conv2d -x"
 # make test-cuda-sweep  the CUDA kernels on the CPU, every case in every type: docs/cuda.md
-# make test-isa-sweep   every test of kernels on every instruction set of this CPU; make test runs a third of them
+# make test-isa-sweep   every test of kernels on every instruction set of this CPU; make test runs a fifth of them
 # make gpu-check  on a machine with an NVIDIA GPU: build, check and measure the CUDA kernels, 8 minutes: docs/cuda.md
 # make lint    clang-format and ruff
 # make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts

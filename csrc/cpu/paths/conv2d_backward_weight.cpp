@@ -17,8 +17,8 @@ Paths<BackwardWeightBuffers<T>> conv2d_backward_weight_paths() {
   static const Path<BackwardWeightBuffers<T>> PATHS[] = {
       tiny(reference_backward_weight_path<T>()),
       depthwise_backward_weight_path<T>(),
-      estimated(winograd_backward_weight_path<T>(), estimate_winograd<T, Direction::backward_weight>),
       estimated(grouped_backward_weight_path<T>(), estimate_grouped<T, Direction::backward_weight>),
+      estimated(winograd_backward_weight_path<T>(), estimate_winograd<T, Direction::backward_weight>),
       estimated(gemm_backward_weight_path<T>(), estimate_gemm<T, Direction::backward_weight>),
       estimated(direct_backward_weight_path<T>(), estimate_direct<T, Direction::backward_weight>),
       estimated(reference_backward_weight_path<T>(), estimate_reference),
