@@ -19,8 +19,8 @@ F = nn.functional
 LARGE = ("vgg13", "vgg13_bn", "vgg16_bn", "vgg19", "vgg19_bn", "resnet101", "resnet152")
 FULL = bool(os.environ.get("FASTCONV_FULL_SIZE"))
 SMALLER = {} if FULL else dict.fromkeys(LARGE, 96)
-# A VGG takes 12 seconds, most of them for 100 million weights of its linear layers. Of each pair with
-# and without batch norm one is enough.
+# A VGG takes 12 seconds, most of them for 100 million weights of its linear layers. Of each pair
+# with and without batch norm one is enough.
 TWINS = () if FULL else ("vgg11_bn", "vgg13", "vgg16_bn", "vgg19")
 
 

@@ -86,7 +86,7 @@ class Mode(TorchFunctionMode):
 
 
 def equal(got, want) -> bool:
-    """Within rounding: numbers are whole, and a Winograd convolution of them may be 1e-15 beside."""
+    """Within rounding: numbers are whole, and Winograd of them may be 1e-15 beside."""
     return all(
         torch.allclose(torch.Tensor(g).double(), torch.Tensor(w).double(), rtol=0, atol=1e-12)
         for g, w in zip(pytree.tree_leaves(got), pytree.tree_leaves(want), strict=True)
