@@ -2,6 +2,8 @@
 //
 // Leaf kernels: NCHW planes row by row (rows.inl), NHWC pixels (pixels.inl).
 // Adaptive NCHW windows, which have no constant stride, are summed one by one.
+#include <algorithm>
+
 #include "../../core/dtype.h"
 #include "../simd/table.h"
 #include "pool2d.h"
@@ -119,11 +121,29 @@ void backward_adaptive(const Pool2dShape& s, const T* grad_y, T* grad_x, void* w
   });
 }
 
+// Whether every window holds one element, which is its average: adaptive pools of nets that see
+// smaller images than they were made for.
+bool is_copy(const Pool2dShape& s) {
+  const bool one = s.KH == 1 && s.KW == 1 && s.stride_h == 1 && s.stride_w == 1;
+  return s.IH == s.OH && s.IW == s.OW && (s.adaptive || (one && s.pad_h == 0 && s.pad_w == 0)) &&
+         s.divisor_override <= 1;
+}
+template <class T>
+void copy(const Pool2dShape& s, const T* from, T* to, int threads) {
+  constexpr int64_t BLOCK = 32 * 1024;  // elements
+  const int64_t count = s.x_count();
+  parallel_jobs(pool_threads(s, threads), ceil_div(count, BLOCK), [&](int64_t job, int) {
+    const int64_t first = job * BLOCK;
+    std::copy(from + first, from + min64(first + BLOCK, count), to + first);
+  });
+}
+
 }  // namespace
 
 template <class T>
 void avg_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, int threads) {
   if (shape.y_count() == 0) return;
+  if (is_copy(shape)) return copy(shape, x, y, threads);
   const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   if (is_global(s)) return forward_global(s, x, y, threads);
@@ -151,6 +171,7 @@ template <class T>
 void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, void* workspace,
                          int threads) {
   if (shape.x_count() == 0) return;
+  if (is_copy(shape)) return copy(shape, grad_y, grad_x, threads);
   const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   if (s.channels_last)
