@@ -146,7 +146,9 @@ def _legend(figure: Figure, names: dict[str, str]) -> None:
     """Below everything: colour of a peer -> text."""
     keys = [Patch(color=COLOURS[name]) for name in names]
     texts = list(names.values())
-    figure.legend(keys, texts, loc="outside lower center", ncols=len(texts), frameon=False)
+    columns = max(1, int(figure.get_figwidth() / 1.9))  # of 1.9 inches each
+    columns = min(len(texts), columns)
+    figure.legend(keys, texts, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _peers(result: dict, path: Path) -> bool:
@@ -171,9 +173,16 @@ def _growth(result: dict, path: Path) -> bool:
     rows = {(r["case"], r["direction"]): r for r in tables.of_stage(result, "growth")}
     if not rows:
         return False
-    figure = new_figure(10, 7.5, "How cost grows: 3x3 on 28 x 28 pixels")
-    panels = figure.subplots(2, 2, sharex="col")
-    for column, (kind, chosen) in zip(panels.T, cases.GROWTH.items(), strict=True):
+    kinds = {  # a line needs more than one point
+        kind: chosen
+        for kind, chosen in cases.GROWTH.items()
+        if sum((case.name, "autograd") in rows for case in chosen) > 1
+    }
+    if not kinds:
+        return False
+    figure = new_figure(5 * len(kinds), 7.5, "How cost grows: 3x3 on 28 x 28 pixels")
+    panels = figure.subplots(2, len(kinds), sharex="col", squeeze=False)
+    for column, (kind, chosen) in zip(panels.T, kinds.items(), strict=True):
         for axes, direction in zip(column, ("forward", "autograd"), strict=True):
             for name in (OURS, "eager", "channels_last"):
                 points = [
