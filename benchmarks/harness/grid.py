@@ -1,6 +1,6 @@
 """Random convolutions of every kind, from a seed: what the choice between paths is measured on.
 
-The seed FITTED makes the layers that the constants of csrc/cpu/common/costs.h were fitted to, the
+The seed FITTED makes the layers that the constants of csrc/cpu/paths/costs.h were fitted to, the
 seed JUDGED those that the choice is judged by. No layer is in both.
 """
 

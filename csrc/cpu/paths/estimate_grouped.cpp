@@ -60,7 +60,7 @@ struct GroupedCounts {
       const Axis& w = s.w.phase[c].axis;
       if (w.outputs == 0) continue;
       const bool special = (w.step == 1 || w.taps <= 1) && w.stride <= Kernels::MOST_STRIDE;
-      const bool pairs = g.same() && (!special || w.stride != 1) && w.outputs >= PAIR_COLUMNS;
+      const bool pairs = g.same() && (!special || w.stride != 1) && w.outputs >= pair_columns(g);
       const double paired = pairs ? double(together / 2 * 2) / double(together) : 0;
       const int64_t tile = w.outputs >= WIDE_COLUMNS     ? WIDE_COLUMNS
                            : w.outputs >= NARROW_COLUMNS ? NARROW_COLUMNS
@@ -101,10 +101,9 @@ struct GroupedCounts {
     const double row_taps = inside_pairs(h), pairs = double(s.N) * row_taps * inside_pairs(w);
     const double rows = double(s.KH * ceil_div(s.KW, int64_t{Kernels::MOST_TAPS}));
     const bool special = w.step == 1 && w.stride <= Kernels::MOST_STRIDE;
-    const int64_t registers = g.lanes * int64_t(sizeof(T)) < 64 ? 16 : 32;
     const auto tiles = [&](int64_t of_inputs) {
       const int64_t of_taps = min64(s.KW, int64_t{Kernels::MOST_TAPS});
-      return double(ceil_div(s.OW(), clamp64(registers - 2 - of_inputs * of_taps, 1, 4)));
+      return double(ceil_div(s.OW(), clamp64(registers(g) - 2 - of_inputs * of_taps, 1, 4)));
     };
     t[SUM_CALL] += all * vectors * rows * double(groups + left);
     t[SUM_TILE] += double(s.N) * row_taps * vectors * rows / double(s.KH) *
@@ -116,7 +115,12 @@ struct GroupedCounts {
   }
 
   static constexpr int64_t ROWS_OF_JOB = 8;  // about: it depends on the threads
-  static constexpr int64_t WIDE_COLUMNS = 7, NARROW_COLUMNS = 3, PAIR_COLUMNS = 6;  // leaves.inl
+  // Columns of the tiles of leaves.inl, and registers of the instruction set that runs.
+  static constexpr int64_t WIDE_COLUMNS = 7, NARROW_COLUMNS = 3;
+  static int64_t pair_columns(const GroupChannels<T>& g) { return registers(g) == 16 ? 6 : 12; }
+  static int64_t registers(const GroupChannels<T>& g) {
+    return g.lanes * int64_t(sizeof(T)) < 64 ? 16 : 32;
+  }
 };
 
 }  // namespace
