@@ -9,7 +9,7 @@ torch (fastconv/core/eager.py). Otherwise plain setuptools compiles in parallel.
 are chosen inside the sources, so no -march flags stand here.
 
 FASTCONV_CUDA=1 builds fastconv._C_cuda, the CUDA kernels, with nvcc; 0 does not; auto, the default,
-does where both nvcc and a GPU are, for that GPU alone (docs/cuda.md).
+does where both nvcc and a GPU are, for that GPU alone (setup_cuda.py, docs/cuda.md).
 """
 
 import functools
@@ -21,7 +21,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pybind11
@@ -29,6 +28,9 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import Extension, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # pip does not
+import setup_cuda  # noqa: E402
 
 try:
     from torch.utils.cpp_extension import BuildExtension, CppExtension
@@ -74,11 +76,8 @@ LINK_FLAGS = ["-lgomp"]
 
 STANDALONE_NAME = "fastconv._standalone"
 CUDA_NAME = "fastconv._C_cuda"
-CUDA_ARCHS = ["75", "80", "86", "89", "90", "100", "120"]
 CUDA_BINDINGS = ["cuda/bindings/module.cpp", "bindings/shapes.cpp", "runtime/shapes.cpp",
                  "runtime/verbose.cpp"]  # fmt: skip
-NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xcompiler", "-fPIC", "-Xcompiler",
-              "-fvisibility=hidden"]  # fmt: skip
 
 NEEDED = "fastconv needs a C++17 compiler (g++ 11 or newer, or clang, with GNU OpenMP)"
 INSTALL = "install one, for instance with `apt-get install g++`, or name one in CXX"
@@ -139,77 +138,12 @@ def check_tools() -> None:
         print("fastconv builds faster with ninja, which was not found: `pip install ninja`.")
 
 
-def nvcc() -> str | None:
-    home = os.environ.get("CUDA_HOME")
-    return shutil.which("nvcc") or (shutil.which(f"{home}/bin/nvcc") if home else None)
-
-
-def said(command: list[str]) -> list[str]:
-    """The lines that a program prints; none if it fails or is not there."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.splitlines() if done.returncode == 0 else []
-
-
-def cuda_architectures(wanted: str) -> list[str]:
-    """Such as ["75", "80"]: those of FASTCONV_CUDA_ARCHS or, with "auto", of the GPUs here, or all
-    that the kernels are for. An architecture that nvcc does not know is left out."""
-    known = {line.strip().removeprefix("sm_") for line in said([nvcc(), "--list-gpu-code"])}
-    gpus = said(["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"])
-    asked = os.environ.get("FASTCONV_CUDA_ARCHS") or (",".join(gpus) if wanted == "auto" else "")
-    names = [name.strip() for name in asked.replace(";", ",").split(",") if name.strip()]
-    chosen = [name.replace(".", "") for name in names] or CUDA_ARCHS
-    return sorted({name for name in chosen if name in known}, key=int)
-
-
-def why_no_cuda() -> str | None:
-    """None: fastconv._C_cuda is wanted and can be tried."""
-    wanted = os.environ.get("FASTCONV_CUDA", "auto")
-    if wanted == "0":
-        return "FASTCONV_CUDA=0"
-    if wanted not in {"1", "auto"}:
-        raise SystemExit(f"FASTCONV_CUDA is '{wanted}'; it may be 0, 1 or auto.")
-    why = None if nvcc() else "nvcc was not found (in PATH or CUDA_HOME)"
-    if wanted == "1":
-        if why:
-            raise SystemExit(f"FASTCONV_CUDA=1, but {why}.")
-        return None
-    return why or (
-        None if said(["nvidia-smi", "-L"]) else "no GPU is here; FASTCONV_CUDA=1 builds it"
-    )
-
-
-def build_cuda(target: Path, temporary: Path) -> None:
-    """nvcc compiles each .cu file for every architecture, g++ the binding; nvcc links."""
-    architectures = cuda_architectures(os.environ.get("FASTCONV_CUDA", "auto"))
-    if not architectures:
-        raise RuntimeError("nvcc knows none of the architectures of FASTCONV_CUDA_ARCHS")
-    codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures]
-    codes.append(f"-gencode=arch=compute_{architectures[-1]},code=compute_{architectures[-1]}")
+def build_cuda(target: Path, folder: Path) -> None:
     headers = sysconfig.get_paths()
     includes = [pybind11.get_include(), headers["include"], headers["platinclude"]]
-    temporary.mkdir(parents=True, exist_ok=True)
-    jobs = []
-    for source in sorted(p for p in (ROOT / "csrc" / "cuda").rglob("*.cu")):
-        output = temporary / f"{source.parent.name}-{source.stem}.o"
-        jobs.append(([nvcc(), *NVCC_FLAGS, *codes, "-c", str(source), "-o", str(output)], output))
-    list_of = ",".join(architectures)
-    for name in CUDA_BINDINGS:
-        output = temporary / (name.replace("/", "-") + ".o")
-        command = [*compilers()[0], "-fPIC", *COMPILE_FLAGS, *(f"-I{i}" for i in includes)]
-        command += [f'-DFASTCONV_CUDA_ARCHITECTURES="{list_of}"', "-c", str(ROOT / "csrc" / name)]
-        jobs.append(([*command, "-o", str(output)], output))
-    with ThreadPoolExecutor(int(os.environ["MAX_JOBS"])) as pool:
-        for done in pool.map(
-            lambda job: subprocess.run(job[0], capture_output=True, text=True), jobs
-        ):
-            if done.returncode:
-                raise RuntimeError(f"{' '.join(done.args)}\n{done.stderr}{done.stdout}")
-    objects = [str(output) for _, output in jobs]
-    link = [nvcc(), "-shared", "-cudart", "static", *objects, "-o", str(target)]
-    subprocess.run(link, check=True)
+    command = [*compilers()[0], "-fPIC", *COMPILE_FLAGS, *(f"-I{path}" for path in includes)]
+    bindings = [(command, ROOT / "csrc" / name) for name in CUDA_BINDINGS]
+    setup_cuda.build(target, folder, bindings, int(os.environ["MAX_JOBS"]))
 
 
 class CheckedBuild(build):
@@ -233,7 +167,7 @@ class CheckedBuildExt(BuildExtension or build_ext):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 build_cuda(target, Path(self.build_temp) / "cuda")
-            except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+            except (RuntimeError, OSError) as error:
                 if os.environ.get("FASTCONV_CUDA") == "1":
                     raise SystemExit(f"{error}\n\n{CUDA_NAME} was not built.") from None
                 print(f"fastconv builds without {CUDA_NAME}. {error}")
@@ -282,8 +216,7 @@ def extensions() -> list:
     libraries = [kernels("fastconv._C", ["csrc/bindings/_C.cpp"])]
     if os.environ.get("FASTCONV_DEBUG", "0") != "0":
         libraries.append(kernels("fastconv._debug", DEBUG_SOURCES))
-    why_not = why_no_cuda()
-    if why_not is None:
+    if setup_cuda.why_not() is None:
         libraries.append(Extension(CUDA_NAME, [], optional=True))
     if not CppExtension:
         if standalone:

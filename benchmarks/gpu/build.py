@@ -69,7 +69,7 @@ def write_stand_in(folder: Path) -> None:
 def link_tree(tree: Path) -> Path:
     """What setup.py needs, as links; objects of an earlier build stay."""
     tree.mkdir(parents=True, exist_ok=True)
-    for name in ("setup.py", "csrc", "fastconv"):
+    for name in ("setup.py", "setup_cuda.py", "csrc", "fastconv"):
         if not (tree / name).exists():
             (tree / name).symlink_to(ROOT / name)
     return tree

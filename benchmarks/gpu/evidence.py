@@ -10,16 +10,15 @@ docs/cuda.md. No figure here is a measurement, and none is a speed.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import setup_cuda
 from benchmarks.gpu.machine_code import nvdisasm, parse_sass
 from benchmarks.gpu.paper_roofline import GPUS, roofline
 
@@ -29,7 +28,7 @@ CACHE = ROOT / "build" / "cuda-evidence"
 PAGE = ROOT / "docs" / "cuda.md"
 BEGIN, END = "<!-- evidence: begin -->\n", "<!-- evidence: end -->\n"
 ARCHITECTURES = ("75", "80", "90", "120")  # whose figures are committed
-NVCC_FLAGS = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Werror", "all-warnings",
+NVCC_FLAGS = [*setup_cuda.FLAGS, "-Werror", "all-warnings",
               "-Xcompiler", "-Wall,-Wextra,-Wno-unknown-pragmas", "-Xptxas", "-v"]  # fmt: skip
 TYPES = ("float", "Half", "double", "BFloat16")
 THREADS = {"tensor": 128}  # of a block, by a part of the kernel's name; else 256
@@ -94,24 +93,16 @@ def parse_ptxas(text: str) -> dict[str, dict]:
     return found
 
 
-def key_of(source: Path, *more: str) -> str:
-    """A name of a source's text, of all headers, and of what else decides."""
-    text = hashlib.sha256(" ".join(more).encode() + source.read_bytes())
-    for path in sorted((ROOT / "csrc").rglob("*")):
-        if path.suffix in {".h", ".cuh"} and "simt" not in path.parts:
-            text.update(path.read_bytes())
-    return f"{source.parent.name}-{source.stem}-{text.hexdigest()[:20]}"
-
-
 def compile_source(nvcc: str, source: Path, architecture: str, element: str) -> Path:
     """The cubin of a source for one element type, or "" for all, compiled once on a machine; beside
     it, as .txt, what ptxas says.
 
     Raises RuntimeError with nvcc's words if it refuses the source or warns.
     """
-    flags = [*NVCC_FLAGS, f"-arch=sm_{architecture}", "-cubin"]
+    code = f"arch=compute_{setup_cuda.virtual(architecture)},code=sm_{architecture}"
+    flags = [*NVCC_FLAGS, f"-gencode={code}", "-cubin"]
     flags += [f"-DFASTCONV_CUDA_TYPE={element}"] if element else []
-    cubin = CACHE / f"{key_of(source, *flags)}.cubin"
+    cubin = CACHE / f"{setup_cuda.key_of(source, [setup_cuda.version(nvcc), *flags])}.cubin"
     if cubin.exists():
         return cubin
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -162,18 +153,6 @@ def of_source(nvcc: str, source: Path, architecture: str, element: str) -> dict[
         )
         grouped.setdefault(name, []).append(row)
     return {name: worst(rows) for name, rows in sorted(grouped.items())}
-
-
-def find_nvcc() -> str | None:
-    """In PATH, in CUDA_HOME, or the newest of /usr/local."""
-    installed = sorted(Path("/usr/local").glob("cuda*/bin/nvcc"), reverse=True)
-    places = ["nvcc", f"{os.environ.get('CUDA_HOME')}/bin/nvcc", *map(str, installed)]
-    return next((found for place in places if (found := shutil.which(place))), None)
-
-
-def compiler(nvcc: str) -> str:
-    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout
-    return "nvcc " + re.search(r"V([\d.]+)", version)[1]
 
 
 def committed() -> dict:
@@ -276,14 +255,14 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--types", nargs="+", choices=TYPES, default=TYPES)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args(given)
-    nvcc = find_nvcc()
+    nvcc = setup_cuda.find_nvcc()
     if nvcc is None:
         print("evidence needs nvcc, which is not in PATH, CUDA_HOME or /usr/local.")
         return 2
     before = committed() if FILE.exists() else {}
-    known = before["kernels"] if before.get("compiler") == compiler(nvcc) else {}
+    known = before["kernels"] if before.get("compiler") == setup_cuda.version(nvcc) else {}
     found = collect(nvcc, list(chosen.architectures), list(chosen.types))
-    evidence = {"compiler": compiler(nvcc), "kernels": merged(known, found), "roofline": roofline()}
+    evidence = {"compiler": setup_cuda.version(nvcc), "kernels": merged(known, found), "roofline": roofline()}
     print(tables(evidence))
     if chosen.write:
         FILE.write_text(compact(evidence))

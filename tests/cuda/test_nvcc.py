@@ -9,10 +9,11 @@ import pytest
 import torch
 from cuda_shim import ROOT, sources
 
+import setup_cuda
 from benchmarks.gpu import evidence
 
 SWEEP = os.environ.get("FASTCONV_CUDA_SWEEP", "0") != "0"
-NVCC = evidence.find_nvcc()
+NVCC = setup_cuda.find_nvcc()
 needs_nvcc = pytest.mark.skipif(NVCC is None, reason="nvcc was not found: nothing is compiled")
 # make test compiles every kernel for these architectures, in one type: below sm_80 float has no
 # kernels on tensor cores. The sweep compiles every type, and for three architectures more.
@@ -29,7 +30,7 @@ def test_nvcc_takes_every_kernel_and_no_figure_got_worse(source, architecture):
     found = evidence.of_source(NVCC, source, architecture, BUILDS[architecture])
     assert found and all(row["spills"] == 0 for row in found.values()), found
     known = evidence.committed()
-    if known["compiler"] != evidence.compiler(NVCC):
+    if known["compiler"] != setup_cuda.version(NVCC):
         pytest.skip(f"the committed figures are of {known['compiler']}")
     rows = known["kernels"].get(architecture, {})
     for name in found.keys() & rows.keys():

@@ -16,6 +16,8 @@ import pybind11
 import torch
 from torch import Tensor
 
+import setup_cuda
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / "build" / "cuda-shim"
 SHIM = ("runtime.cpp", "memory.cpp", "hooks.cpp", "report.cpp")
@@ -47,19 +49,10 @@ def _run(command: list) -> None:
 
 
 @functools.cache
-def _headers(csrc: Path) -> bytes:
-    """A hash of all headers of a tree."""
-    files = sorted(p for p in csrc.rglob("*") if p.suffix in {".h", ".cuh"})
-    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).digest()
-
-
-@functools.cache
-def _compile(csrc: Path, source: Path, flags: tuple[str, ...]) -> Path:
-    """The object file of a source, made if none of its text and its tree's headers is there."""
+def _compile(source: Path, flags: tuple[str, ...]) -> Path:
+    """The object file of a source, made if none of its text and of all it includes is there."""
     command = [compiler(), *COMMON_FLAGS, *flags]
-    text = " ".join(command).encode() + _headers(csrc) + source.read_bytes()
-    key = hashlib.sha256(text).hexdigest()[:20]
-    target = CACHE / f"{source.parent.name}-{source.stem}-{key}.o"
+    target = CACHE / f"{setup_cuda.key_of(source, command)}.o"
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}.part")
         _run([*command, "-c", source, "-o", part])
@@ -67,24 +60,17 @@ def _compile(csrc: Path, source: Path, flags: tuple[str, ...]) -> Path:
     return target
 
 
-def _tree(source: Path) -> Path:
-    """csrc/ above a file of csrc/cuda/<family>/."""
-    return source.parents[2]
-
-
 def build(csrc: Path, files: list[Path] | None = None, bindings: bool = False) -> Path:
     """The library of the given .cu files of a tree (all: None) and of its shim; with `bindings` it
     is the Python module _C_cuda as well."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    jobs = [(csrc, csrc / "cuda" / "simt" / name, SHIM_FLAGS) for name in SHIM]
-    jobs += [
-        (_tree(path), path, KERNEL_FLAGS) for path in (sources(csrc) if files is None else files)
-    ]
+    jobs = [(csrc / "cuda" / "simt" / name, SHIM_FLAGS) for name in SHIM]
+    jobs += [(path, KERNEL_FLAGS) for path in (sources(csrc) if files is None else files)]
     if bindings:
         headers = {sysconfig.get_path("include"), pybind11.get_include()}
         flags = ("-O1", "-g0", "-fvisibility=hidden", *(f"-I{path}" for path in headers))
         flags += ('-DFASTCONV_CUDA_ARCHITECTURES="simt"',)
-        jobs += [(csrc, csrc / name, flags) for name in BINDINGS]
+        jobs += [(csrc / name, flags) for name in BINDINGS]
     with open(CACHE / "lock", "w") as lock:  # test workers build once
         fcntl.flock(lock, fcntl.LOCK_EX)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

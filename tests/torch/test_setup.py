@@ -20,7 +20,8 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "csrc/bindings").mkdir(parents=True)
     (tmp_path / "csrc/bindings/_C.cpp").write_text('extern "C" int PyInit__C() { return 0; }\n')
     (tmp_path / "bin").mkdir()
-    shutil.copy(SETUP, tmp_path)
+    for name in ("setup.py", "setup_cuda.py"):
+        shutil.copy(SETUP.with_name(name), tmp_path)
     return tmp_path
 
 
