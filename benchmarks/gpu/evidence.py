@@ -262,7 +262,11 @@ def main(given: list[str] | None = None) -> int:
     before = committed() if FILE.exists() else {}
     known = before["kernels"] if before.get("compiler") == setup_cuda.version(nvcc) else {}
     found = collect(nvcc, list(chosen.architectures), list(chosen.types))
-    evidence = {"compiler": setup_cuda.version(nvcc), "kernels": merged(known, found), "roofline": roofline()}
+    evidence = {
+        "compiler": setup_cuda.version(nvcc),
+        "kernels": merged(known, found),
+        "roofline": roofline(),
+    }
     print(tables(evidence))
     if chosen.write:
         FILE.write_text(compact(evidence))

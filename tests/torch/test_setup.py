@@ -20,8 +20,9 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "csrc/bindings").mkdir(parents=True)
     (tmp_path / "csrc/bindings/_C.cpp").write_text('extern "C" int PyInit__C() { return 0; }\n')
     (tmp_path / "bin").mkdir()
-    for name in ("setup.py", "setup_cuda.py"):
-        shutil.copy(SETUP.with_name(name), tmp_path)
+    shutil.copy(SETUP, tmp_path)
+    text = SETUP.with_name("setup_cuda.py").read_text()  # which finds no nvcc outside of `bin`
+    (tmp_path / "setup_cuda.py").write_text(text.replace('"/usr/local"', '"/nonexistent"'))
     return tmp_path
 
 
@@ -47,7 +48,8 @@ def build(tree: Path, torch: bool, **env: str) -> tuple[int, list[str]]:
     if not torch:
         (tree / "absent").mkdir()
         (tree / "absent/torch.py").write_text("raise ImportError")
-    kept = {k: v for k, v in os.environ.items() if k not in {"CXX", "CC", "MAX_JOBS"}}
+    changed = {"CXX", "CC", "MAX_JOBS", "CUDA_HOME", "FASTCONV_CUDA", "FASTCONV_CUDA_ARCHS"}
+    kept = {k: v for k, v in os.environ.items() if k not in changed}
     done = subprocess.run(
         [sys.executable, "setup.py", "build"],
         cwd=tree,
@@ -122,3 +124,49 @@ def test_builds_without_ninja_and_says_so(tree):
         lines[0] == "fastconv builds faster with ninja, which was not found: `pip install ninja`."
     )
     assert list(tree.glob("build/lib*/fastconv/_C*.so"))
+
+
+# ---- fastconv._C_cuda, with programs that stand for nvcc and nvidia-smi --------------------------
+
+
+def with_nvcc(tree: Path, ends: str) -> None:
+    """An nvcc that knows two architectures and ends so when it compiles; a GPU; a kernel."""
+    (tree / "csrc/cuda/pool").mkdir(parents=True)
+    (tree / "csrc/cuda/pool/kernel.cu").write_text("// a kernel\n")
+    programs = {
+        "nvcc": "print('sm_80\\nsm_90') if '--list-gpu-code' in sys.argv else None\n"
+        f"if '-c' in sys.argv: {ends}\n",
+        "nvidia-smi": "print('9.0')\n",
+    }
+    for name, code in programs.items():
+        (tree / "bin" / name).write_text(f"#!{sys.executable}\nimport sys\n{code}")
+        (tree / "bin" / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("1", "FASTCONV_CUDA=1, but nvcc was not found (in PATH, CUDA_HOME or /usr/local/cuda*)."),
+        ("yes", "FASTCONV_CUDA is 'yes'; it may be 0, 1 or auto."),
+    ],
+)
+def test_a_cuda_build_that_cannot_begin(tree, wanted, sentence):
+    with_tools(tree)
+    status, lines = build(tree, False, FASTCONV_CUDA=wanted)
+    assert status == 1 and lines == [sentence]
+
+
+@pytest.mark.parametrize("wanted", ["auto", "1", "0"])
+def test_a_cuda_build_that_fails(tree, wanted):
+    """It ends a build that asked for CUDA kernels, and costs no other anything."""
+    with_tools(tree)
+    with_nvcc(tree, "sys.exit('error: no room')")
+    status, lines = build(tree, False, FASTCONV_CUDA=wanted)
+    assert status == (wanted == "1"), lines
+    assert bool(list(tree.glob("build/lib*/fastconv/_C.*.so"))) or wanted == "1"
+    assert ("error: no room" in lines) == (wanted != "0")
+    if wanted == "1":
+        assert lines[-1] == "fastconv._C_cuda was not built."
+    if wanted == "auto":
+        (said,) = [line for line in lines if line.startswith("fastconv builds without")]
+        assert "fastconv._C_cuda" in said and "code=[sm_90,compute_80]" in said
