@@ -37,12 +37,13 @@ TILE_CASES = [
     ConvCase("depthwise, dilated", 1, 8, 9, 11, 8, 3, 3, (1, 1), same(2), (2, 2), 8),
     ConvCase("depthwise, stride 3 by 2, dilation 2 by 3", 1, 4, 13, 14, 4, 3, 2, (3, 2), same(2),
              (2, 3), 4),
+    ConvCase("depthwise, stride 5 by 4", 1, 4, 9, 11, 4, 3, 6, (5, 4), same(2), groups=4),
     ConvCase("depthwise, three filters each", 1, 3, 5, 5, 9, 3, 3, padding=same(1), groups=3),
     ConvCase("depthwise on one pixel", 3, 5, 1, 1, 5, 1, 1, groups=5),
 ]  # fmt: skip
 # torch has no gradients for convolutions without input channels
 CASES = [c for c in CONV_CASES if c.IC] + TILE_CASES
-SOME = [c for i, c in enumerate(CASES) if SWEEP or c in TILE_CASES[-14:-4] or i % 8 == 0]
+SOME = [c for i, c in enumerate(CASES) if SWEEP or c in TILE_CASES[-15:-4] or i % 8 == 0]
 
 
 def tensors(case, dtype, lasts, with_bias=True):
@@ -117,7 +118,7 @@ def test_other_types(shim, case, dtype, last):
 
 @pytest.mark.parametrize("lasts", [(True, False, False), (False, True, True), (True, False, True)])
 @pytest.mark.parametrize(
-    "case", [c for c in TILE_CASES if c.IW > 1][-9:] + CONV_CASES[10:15], **ids
+    "case", [c for c in TILE_CASES if c.IW > 1][-10:] + CONV_CASES[10:15], **ids
 )
 def test_mixed_layouts(shim, case, lasts):
     check(shim, case, torch.float32, lasts, with_bias=False)

@@ -1,4 +1,4 @@
-"""How nvcc is called: for which architectures, from which PTX, and when a file is compiled again."""
+"""How nvcc is called: for which architectures and from which PTX, and when a file is compiled anew."""
 
 import re
 import subprocess
