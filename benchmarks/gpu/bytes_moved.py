@@ -1,6 +1,6 @@
 """Bytes that CUDA kernels move beside the compulsory ones, by the SIMT shim (docs/simt.md), which
-counts the sectors of 32 bytes that each block touches. Compulsory: each element of the call's tensors
-once. A cache that several blocks share would move less. These are no measurements.
+counts the sectors of 32 bytes that each block touches. Compulsory: each element of the tensors of a
+call once. A cache that several blocks share would move less. These are no measurements.
 """
 
 from collections.abc import Iterator
@@ -88,8 +88,8 @@ def pool_rows(shim: Shim, case: PoolCase, last: bool, dtype, tuning) -> Iterator
 
 
 def bytes_moved(shim: Shim) -> dict[str, dict[str, float]]:
-    """{"case, type, layout, direction": moved / compulsory bytes, touched / ideal sectors of a warp,
-    and with shared memory wavefronts / ideal ones}"""
+    """{"case, type, layout, direction": bytes moved / compulsory, sectors touched / ideal, and with
+    shared memory wavefronts / ideal ones}"""
     found = {}
     for case in CASES:
         rows_of = pool_rows if isinstance(case, PoolCase) else conv_rows

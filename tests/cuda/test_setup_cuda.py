@@ -1,4 +1,4 @@
-"""How nvcc is called: for which architectures and from which PTX, and when a file is compiled anew."""
+"""How nvcc is called: for which architectures, from which PTX; when a file is compiled anew."""
 
 import re
 import subprocess
