@@ -72,6 +72,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS<SumOf<T>>)
     store_vectors(fetched_x, &of_x[own][first]);
     __syncthreads();  // the step is written
     if (step + STEP < end) fetch(step + STEP);
+#pragma unroll 2  // for sm_120 ptxas would unroll it all, and spill
     for (int pixel = warp * (STEP / WARPS); pixel < (warp + 1) * (STEP / WARPS); ++pixel) {
       Sum y[OWN_M], taps_of_x[OWN_N];
       load_vectors(&of_y[pixel][m], y);

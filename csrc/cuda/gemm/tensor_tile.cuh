@@ -12,8 +12,13 @@ namespace fastconv::cuda {
 constexpr int TENSOR_THREADS = 128, TENSOR_TILE = 64, WARP_TILE = 32;
 constexpr int SUMS_PITCH = TENSOR_TILE + 4;
 // Blocks that a multiprocessor holds at least, as the shared memory of sm_90 allows: 128 registers.
-// Without a number ptxas aims at 80 there, and spills. Threads that fetch a step into registers: 168.
+// Without a number ptxas aims at 80 there, and spills. Threads that fetch a step into registers: 168;
+// the shared memory of sm_120 holds no third block.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
+constexpr int TENSOR_BLOCKS = 4, FETCHING_BLOCKS = 2;
+#else
 constexpr int TENSOR_BLOCKS = 4, FETCHING_BLOCKS = 3;
+#endif
 
 // Elements of a 16-byte copy, and of a step along k.
 template <class T>

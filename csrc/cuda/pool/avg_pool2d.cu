@@ -11,6 +11,9 @@ namespace fastconv::cuda {
 namespace {
 
 constexpr int LANES = 32, WARPS = POOL_THREADS / LANES;
+// At least, of a multiprocessor: 80 registers for a thread. Without a number ptxas aims at 60, and
+// spills.
+constexpr int BACKWARD_BLOCKS = 3;
 constexpr int64_t WARP_WINDOW = 48;  // elements: from 7x7 on every lane has work
 
 template <class T, class Index>
@@ -51,19 +54,25 @@ __global__ void __launch_bounds__(POOL_THREADS)
 }
 
 template <class T, class Index>
-__global__ void __launch_bounds__(POOL_THREADS)
+__global__ void __launch_bounds__(POOL_THREADS, BACKWARD_BLOCKS)
     avg_backward(Pooling<Index> p, const T* __restrict__ grad_y, T* __restrict__ grad_x) {
   FC_BLOCK(POOL_THREADS);
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.inputs.count) return;
   const Place4 at = p.inputs(i);
-  const Span rows = p.rows.over(at.h), columns = p.columns.over(at.w);
+  const Span columns = p.columns.over(at.w);
   grad_y += at.n * p.y.n + at.c * p.y.c;
-  SumOf<T> sum = 0;
-  for (int oh = rows.first; oh < rows.end; ++oh)
-    for (int ow = columns.first; ow < columns.end; ++ow)
-      sum += widen(grad_y[oh * p.y.h + ow * p.y.w]) / p.template divisor<SumOf<T>>(oh, ow);
-  grad_x[i] = narrow<T>(sum);
+  grad_x += at.n * p.x.n + at.c * p.x.c + at.w * p.x.w;
+  const int end = int(min64(at.h * GRAD_ROWS + GRAD_ROWS, p.rows.I));
+#pragma unroll 1
+  for (int ih = at.h * GRAD_ROWS; ih < end; ++ih) {
+    const Span rows = p.rows.over(ih);
+    SumOf<T> sum = 0;
+    for (int oh = rows.first; oh < rows.end; ++oh)
+      for (int ow = columns.first; ow < columns.end; ++ow)
+        sum += widen(grad_y[oh * p.y.h + ow * p.y.w]) / p.template divisor<SumOf<T>>(oh, ow);
+    grad_x[ih * p.x.h] = narrow<T>(sum);
+  }
 }
 
 }  // namespace
@@ -89,8 +98,8 @@ cudaError_t avg_pool2d_backward(const Pool2dShape& s, const T* grad_y, T* grad_x
                                 const Tuning& tuning, cudaStream_t stream) {
   return with_index(s, tuning, [&](auto zero) {
     using Index = decltype(zero);
-    return launch_elements("avg_pool2d backward", avg_backward<T, Index>, s.x_count(), stream,
-                           Pooling<Index>(s), grad_y, grad_x);
+    return launch_gradients("avg_pool2d backward", avg_backward<T, Index>, Pooling<Index>(s),
+                            stream, grad_y, grad_x);
   });
 }
 

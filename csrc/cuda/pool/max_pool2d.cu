@@ -1,7 +1,8 @@
 // max_pool2d: y[n,c,oh,ow] = max over the window; first maximum, last NaN. Layer: cuda/pool.
 //
-// A thread computes one element: of y and codes in forward, of grad_x in backward, where it gathers
-// from every window that holds its input. So nothing is added atomically and results repeat.
+// A thread computes one element of y and codes in forward, and GRAD_ROWS elements of grad_x in
+// backward, where it gathers from every window that holds its input. So nothing is added atomically
+// and results repeat.
 // Neighbouring threads are neighbours in memory, in both layouts. Shared memory: none.
 #include "pool2d.h"
 
@@ -68,19 +69,25 @@ __global__ void __launch_bounds__(POOL_THREADS, BACKWARD_BLOCKS)
   const int64_t i = int64_t(blockIdx.x) * POOL_THREADS + threadIdx.x;
   if (i >= p.inputs.count) return;
   const Place4 at = p.inputs(i);
-  const Span rows = p.rows.over(at.h), columns = p.columns.over(at.w);
+  const Span columns = p.columns.over(at.w);
   const int64_t plane = at.n * p.y.n + at.c * p.y.c;
-  SumOf<T> sum = 0;
-  for (int oh = rows.first; oh < rows.end; ++oh) {
-    const int kh = p.rows.tap(oh, at.h);
-    if (kh < 0) continue;
-    for (int ow = columns.first; ow < columns.end; ++ow) {
-      const int kw = p.columns.tap(ow, at.w);
-      const int64_t from = plane + oh * p.y.h + ow * p.y.w;
-      if (kw >= 0 && int(codes[from]) == kh * p.columns.K + kw) sum += widen(grad_y[from]);
+  grad_x += at.n * p.x.n + at.c * p.x.c + at.w * p.x.w;
+  const int end = int(min64(at.h * GRAD_ROWS + GRAD_ROWS, p.rows.I));
+#pragma unroll 1
+  for (int ih = at.h * GRAD_ROWS; ih < end; ++ih) {
+    const Span rows = p.rows.over(ih);
+    SumOf<T> sum = 0;
+    for (int oh = rows.first; oh < rows.end; ++oh) {
+      const int kh = p.rows.tap(oh, ih);
+      if (kh < 0) continue;
+      for (int ow = columns.first; ow < columns.end; ++ow) {
+        const int kw = p.columns.tap(ow, at.w);
+        const int64_t from = plane + oh * p.y.h + ow * p.y.w;
+        if (kw >= 0 && int(codes[from]) == kh * p.columns.K + kw) sum += widen(grad_y[from]);
+      }
     }
+    grad_x[ih * p.x.h] = narrow<T>(sum);
   }
-  grad_x[i] = narrow<T>(sum);
 }
 
 }  // namespace
@@ -110,8 +117,8 @@ cudaError_t max_pool2d_backward(const Pool2dShape& s, const T* grad_y, const Cod
                                 const Tuning& tuning, cudaStream_t stream) {
   return with_index(s, tuning, [&](auto zero) {
     using Index = decltype(zero);
-    return launch_elements("max_pool2d backward", max_backward<T, Index, Code>, s.x_count(), stream,
-                           Pooling<Index>(s), grad_y, codes, grad_x);
+    return launch_gradients("max_pool2d backward", max_backward<T, Index, Code>, Pooling<Index>(s),
+                            stream, grad_y, codes, grad_x);
   });
 }
 

@@ -9,6 +9,9 @@
 namespace fastconv::cuda {
 
 constexpr int POOL_THREADS = 256;
+// Rows of grad_x under each other that a thread of backward computes: the rows of grad_y between them
+// are read by one block, where it would be two for every row.
+constexpr int GRAD_ROWS = 4;
 
 // Outputs or inputs [first, end) along an axis.
 struct Span {
@@ -115,7 +118,7 @@ struct Places {
 template <class Index>
 struct Pooling {
   Axis rows, columns;
-  Places<Index> outputs, inputs;
+  Places<Index> outputs, inputs;  // inputs: GRAD_ROWS rows each
   Strides x, y;
   int64_t divisor_override;
 
@@ -123,7 +126,7 @@ struct Pooling {
       : rows(s, true),
         columns(s, false),
         outputs(s, s.OH, s.OW),
-        inputs(s, s.IH, s.IW),
+        inputs(s, ceil_div(s.IH, GRAD_ROWS), s.IW),
         x(dense_strides(s.channels_last, s.C, s.IH, s.IW)),
         y(dense_strides(s.channels_last, s.C, s.OH, s.OW)),
         divisor_override(s.divisor_override) {}
@@ -148,6 +151,12 @@ cudaError_t launch_elements(const char* name, void (*kernel)(P...), int64_t coun
                             cudaStream_t stream, A... arguments) {
   if (count == 0) return cudaSuccess;
   return launch(name, kernel, ceil_div(count, POOL_THREADS), POOL_THREADS, stream, arguments...);
+}
+// A thread for every GRAD_ROWS elements of grad_x.
+template <class K, class P, class... A>
+cudaError_t launch_gradients(const char* name, K kernel, const P& pooling, cudaStream_t stream,
+                             A... arguments) {
+  return launch_elements(name, kernel, pooling.inputs.count, stream, pooling, arguments...);
 }
 
 }  // namespace fastconv::cuda
