@@ -87,6 +87,20 @@ def pool_rows(shim: Shim, case: PoolCase, last: bool, dtype, tuning) -> Iterator
                             agx, tuning, None)  # fmt: skip
 
 
+def table(found: dict[str, dict[str, float]]) -> list[str]:
+    """A line for each case and type: bytes moved / compulsory ones of each direction."""
+    lines = ["| call | NCHW | channels_last |", "|---|---|---|"]
+    for case in CASES:
+        for kind in KINDS:
+            cells = []
+            for layout in ("nchw", "nhwc"):
+                start = f"{case.name}, {kind}, {layout}, "
+                moved = [f"{row['moved']:.2f}" for k, row in found.items() if k.startswith(start)]
+                cells.append(" / ".join(moved))
+            lines.append(f"| {case.name}, {kind} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def bytes_moved(shim: Shim) -> dict[str, dict[str, float]]:
     """{"case, type, layout, direction": bytes moved / compulsory, sectors touched / ideal, and with
     shared memory wavefronts / ideal ones}"""

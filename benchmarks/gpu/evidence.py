@@ -18,7 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from cuda_shim import shim
+
 import setup_cuda
+from benchmarks.gpu import bytes_moved
 from benchmarks.gpu.machine_code import nvdisasm, parse_sass
 from benchmarks.gpu.paper_roofline import GPUS, roofline
 
@@ -237,6 +240,12 @@ def tables(evidence: dict) -> str:
         lines.append(f"| sm_{architecture} | {most} | {spilling} of {len(rows)} | {least:.0%} |")
     lines += [
         "",
+        "Bytes moved over compulsory ones, by the shim: forward / backward_input / backward_weight,"
+        " of pools forward / backward. The worst wavefronts over ideal ones of shared memory:"
+        f" {max(row.get('wavefronts', 0) for row in evidence['bytes'].values())}.",
+        "",
+        *bytes_moved.table(evidence["bytes"]),
+        "",
         "Shortest time of forward that a data sheet allows, in microseconds (not measured):",
         "",
         "| layer | " + " | ".join(GPUS) + " |",
@@ -265,6 +274,7 @@ def main(given: list[str] | None = None) -> int:
     evidence = {
         "compiler": setup_cuda.version(nvcc),
         "kernels": merged(known, found),
+        "bytes": bytes_moved.bytes_moved(shim()),
         "roofline": roofline(),
     }
     print(tables(evidence))

@@ -174,6 +174,12 @@ def test_tensor_cores_in_mixed_layouts(shim, case, lasts):
     check(shim, case, torch.float16, lasts, tuning=Tuning(tensor_cores=80), with_bias=False)
 
 
+@pytest.mark.parametrize("dtype", LOW[::2], **ids)
+def test_vectors_that_are_not_aligned_take_other_kernels(shim, dtype):
+    tuning = Tuning(tensor_cores=80, tf32=1)
+    check(shim, TENSOR_CASES[6], dtype, (True,) * 3, 3, tuning=tuning, offset=1)
+
+
 # Around the tiles of a first layer: 64 taps, 256 pixels and 64 channels in forward; 32 taps, 64
 # pixels and 32 channels in backward_weight; vectors of 2 and 4 channels.
 FIRST_CASES = [

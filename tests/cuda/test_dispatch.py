@@ -99,6 +99,19 @@ def test_the_end_of_a_fused_convolution_is_torchs_and_counted(no_handovers):
     assert fastconv.fallbacks() == {("end_of_fused", "device"): 1}
 
 
+def test_tensors_that_are_not_dense():
+    """Sliced, transposed and expanded ones, and one image without its batch."""
+    x = numbers(2, 6, 9, 8)[:, ::2, 1:, ::2].requires_grad_()
+    w = numbers(3, 3, 4, 5).permute(2, 1, 3, 0)  # (4, 3, 5, 3)
+    with kernels_of_cuda():
+        check_conv2d(F.conv2d, x, w, None, padding=2)
+        check_conv2d(F.conv2d, numbers(1, 3, 6, 6).expand(3, 3, 6, 6), w, None, padding=2)
+        one = F.conv2d(x[0], w, padding=2)
+        assert torch.equal(one, F.conv2d(x[:1], w, padding=2)[0])
+        pooled = F.max_pool2d(x.transpose(2, 3), 2)
+    assert torch.equal(pooled, nn.functional.max_pool2d(x.transpose(2, 3), 2))
+
+
 def test_gradients_of_gradients():
     def function(x, w):
         return F.avg_pool2d(F.max_pool2d(F.conv2d(x, w, padding=1, groups=2), 2), 2)

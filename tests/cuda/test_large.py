@@ -8,8 +8,10 @@ import subprocess
 
 import pytest
 import torch
+from cases import ConvCase, PoolCase
+from cuda_calls import conv_shape, pool_shape
 from cuda_device import kernels_of_cuda
-from cuda_shim import ROOT, compiler
+from cuda_shim import ROOT, Tuning, compiler
 
 import fastconv
 from fastconv.core import ops
@@ -87,6 +89,53 @@ def test_a_batch_beyond_65535_images():
     with kernels_of_cuda():
         y, pooled = F.conv2d(x, w, groups=2), F.max_pool2d(x, 1)
     assert torch.equal(y, x * w.view(1, 2, 1, 1)) and torch.equal(pooled, x)
+
+
+INVALID_VALUE, INVALID_CONFIGURATION = 1, 9  # of CUDA
+PAST = 2**45  # images: more blocks than a grid holds, whatever a block computes
+PLACES = 2**30  # an extent beyond the 32-bit numbers of places
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    ("N", "extent", "code"), [(PAST, 2, INVALID_CONFIGURATION), (1, PLACES, INVALID_VALUE)],
+    ids=["blocks", "places"],
+)  # fmt: skip
+def test_what_no_grid_holds_is_an_error_and_no_launch(shim, N, extent, code, last):
+    """Row 14: others launch -2147483648 blocks. Nothing is allocated, and no address is touched."""
+    shim.reset(counting=True)
+    at = shim.memory("nothing", 1, 16)
+    for groups, IC in ((1, 8), (1, 3), (8, 8)):
+        case = ConvCase("", N, IC, extent, extent, 8, 1, 1, groups=groups)
+        shape = conv_shape(case, last, last, last)
+        for dtype, tuning in ((0, Tuning()), (2, Tuning(tensor_cores=80))):
+            room = shim.call("conv2d_weight_workspace", dtype, shape, 0, tuning)
+            assert 0 < room <= 128 * 8 * max(IC, 8) * 8  # at most 128 copies of the weight
+            arguments = (dtype, shape, at, at)
+            calls = [
+                shim.call("conv2d_forward", *arguments, None, at, 0, tuning, None),
+                shim.call("conv2d_backward_input", *arguments, at, 0, tuning, None),
+            ]
+            assert calls == [code, code], (groups, IC, dtype)
+    pooled = pool_shape(PoolCase("", 1, 8, 4, 4, (2, 2), (2, 2)), last)
+    pooled.N, pooled.IH = N, extent
+    for name in ("max_pool2d_forward", "max_pool2d_backward"):
+        assert shim.call(name, 0, pooled, at, at, at, Tuning(), None) == code, name
+    for name in ("avg_pool2d_forward", "avg_pool2d_backward"):
+        assert shim.call(name, 0, pooled, at, at, Tuning(), None) == code, name
+    assert shim.counters()["launches"] == 0 and shim.errors() == []
+
+
+def test_volumes_pass_through_the_kernels_of_images():
+    """Row 14: conv3d of small extents; its planes are those of the tests above."""
+    generator = torch.Generator().manual_seed(1)
+    x, w = (torch.randn(size, generator=generator, dtype=torch.float64)
+            for size in ((2, 3, 4, 5, 6), (4, 3, 2, 3, 3)))  # fmt: skip
+    with kernels_of_cuda() as shim:
+        y = F.conv3d(x, w, stride=(1, 2, 1), padding=1)
+        assert shim.counters()["launches"] >= 1
+    want = torch.nn.functional.conv3d(x, w, stride=(1, 2, 1), padding=1)
+    assert torch.allclose(y, want, rtol=1e-12, atol=1e-12)
 
 
 CHECK = """
