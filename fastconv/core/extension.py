@@ -5,6 +5,7 @@ torch comes first: the kernels then bind to the OpenMP runtime that torch has lo
 one enters the process.
 """
 
+import glob
 import importlib
 import os
 import shutil
@@ -54,7 +55,9 @@ def describe_cuda() -> str:
     try:
         library = importlib.import_module("fastconv._C_cuda")
     except ModuleNotFoundError:
-        why = "set FASTCONV_CUDA=1 and build" if shutil.which("nvcc") else "nvcc was not found"
+        places = [os.environ.get("CUDA_HOME", "/usr/local/cuda"), *glob.glob("/usr/local/cuda*")]
+        nvcc = shutil.which("nvcc") or any(Path(p, "bin/nvcc").exists() for p in places)
+        why = "set FASTCONV_CUDA=1 and build" if nvcc else "nvcc was not found"
         return f"not built: {why} (docs/cuda.md)"
     except ImportError as error:
         return f"built, but does not load: {error}"

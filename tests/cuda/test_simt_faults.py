@@ -185,3 +185,10 @@ def test_the_kernels_as_they_are_have_none_of_them(shim):
         shim.reset()
         run(shim, next(f for f in FAULTS.values() if f.kernel == kernel))
         assert shim.errors() == []
+
+
+def test_the_page_lists_the_planted_faults():
+    page = (ROOT / "docs" / "simt.md").read_text()
+    for name, fault in FAULTS.items():
+        where = ", with file and line" if fault.at else ""
+        assert f"| {name} | `{fault.file}` | {fault.kind}{where} |" in page, name
