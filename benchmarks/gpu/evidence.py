@@ -241,7 +241,8 @@ def tables(evidence: dict) -> str:
     lines += [
         "",
         "Bytes moved over compulsory ones, by the shim: forward / backward_input / backward_weight,"
-        " of pools forward / backward. The worst wavefronts over ideal ones of shared memory:"
+        " of pools forward / backward.",
+        "The worst wavefronts over ideal ones of shared memory:"
         f" {max(row.get('wavefronts', 0) for row in evidence['bytes'].values())}.",
         "",
         *bytes_moved.table(evidence["bytes"]),
