@@ -42,20 +42,29 @@ class CodePlaces {
   int64_t columns[TABLED], distances[TABLED];
 };
 
+// indices[i] = the place in its plane that codes[i] stands for. The first window begins at `first`,
+// each other one `step` elements later.
+template <class Code>
+void place_outputs(const CodePlaces<Code>& places, int64_t count, const Code* __restrict__ codes,
+                   int64_t first, int64_t step, int64_t* __restrict__ indices) {
+  for (int64_t i = 0; i < count; ++i, first += step) indices[i] = first + places.distance(codes[i]);
+}
+
 // Window elements [first, end) of one axis that are inside the image, for output o.
 inline Window taps_inside(const PoolAxis& axis, int64_t o) {
-  const Window inside = axis.window(o);
   const int64_t start = axis.start(o);
-  if (axis.dilation == 1) return {inside.first - start, inside.end - start};  // without divisions
+  if (axis.dilation == 1 && !axis.adaptive)  // without divisions
+    return {max64(0, -start), min64(axis.K, axis.I - start)};
+  const Window inside = axis.window(o);
   return {(inside.first - start) / axis.dilation, ceil_div(inside.end - start, axis.dilation)};
 }
 
 // Adds `count` neighbours in grad_y to the places of their codes. The first window begins at `to`, each
 // other one `step` elements later. A code outside `codes_inside` or `columns` adds nothing.
 template <bool CLIPPED, class T, class Code>
-void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* grad_y,
-                     const Code* codes, Window codes_inside, Window columns, SumOf<T>* to,
-                     int64_t step) {
+void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* __restrict__ grad_y,
+                     const Code* __restrict__ codes, Window codes_inside, Window columns,
+                     SumOf<T>* __restrict__ to, int64_t step) {
   const uint64_t many = static_cast<uint64_t>(codes_inside.end - codes_inside.first);
   for (int64_t i = 0; i < count; ++i, to += step) {
     const Code code = codes[i];
