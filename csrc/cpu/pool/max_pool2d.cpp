@@ -128,20 +128,20 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, Code* codes, int t
   });
 }
 
-}  // namespace
+// Indices of this size are read by nobody soon, and would push everything else out of the caches.
+constexpr int64_t STREAMED_INDEX_BYTES = 1 << 20;
 
-template <class Code>
-void max_pool2d_indices(const Pool2dShape& shape, const Code* codes, int64_t* indices,
-                        int threads) {
-  if (shape.y_count() == 0) return;
+template <bool PAST_CACHES, class Code>
+void write_indices(const Pool2dShape& shape, const Code* codes, int64_t* indices, int threads) {
   const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
   const CodePlaces<Code> places(s, 1);
   if (s.channels_last) {
     for_image_rows(s, s.OH, s.OW, threads, [&](int64_t n, int64_t oh) {
       int64_t at = (n * s.OH + oh) * s.OW * s.C;
       for (int64_t ow = 0; ow < s.OW; ++ow, at += s.C)
-        place_outputs(places, s.C, codes + at, s.row_start(oh) * s.IW + s.column_start(ow), 0,
-                      indices + at);
+        place_outputs<PAST_CACHES>(places, s.C, codes + at,
+                                   s.row_start(oh) * s.IW + s.column_start(ow), 0, indices + at);
+      if (PAST_CACHES) wait_for_elements();
     });
     return;
   }
@@ -150,15 +150,24 @@ void max_pool2d_indices(const Pool2dShape& shape, const Code* codes, int64_t* in
         for (int64_t p = plane; p < plane + count; ++p)
           for (int64_t oh = first; oh < end; ++oh) {
             const int64_t at = (p * s.OH + oh) * s.OW, row = s.row_start(oh) * s.IW;
-            if (!s.adaptive) {
-              place_outputs(places, s.OW, codes + at, row - s.pad_w, s.stride_w, indices + at);
-              continue;
-            }
-            for (int64_t ow = 0; ow < s.OW; ++ow)
-              place_outputs(places, 1, codes + at + ow, row + s.column_start(ow), 0,
-                            indices + at + ow);
+            const int64_t together = s.adaptive ? 1 : s.OW;  // with a constant stride
+            for (int64_t ow = 0; ow < s.OW; ow += together)
+              place_outputs<PAST_CACHES>(places, together, codes + at + ow,
+                                         row + s.column_start(ow), s.stride_w, indices + at + ow);
           }
+        if (PAST_CACHES) wait_for_elements();
       });
+}
+
+}  // namespace
+
+template <class Code>
+void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indices, int threads) {
+  if (s.y_count() == 0) return;
+  if (s.y_count() * int64_t(sizeof(int64_t)) >= STREAMED_INDEX_BYTES)
+    write_indices<true>(s, codes, indices, threads);
+  else
+    write_indices<false>(s, codes, indices, threads);
 }
 
 template <class T>
