@@ -58,11 +58,17 @@ Tensor recorded_pool(const Call& call, const Tensor& x, const Tensor& codes) {
 // (y, indices); the gradient of y is that of a call without indices
 PyObject* with_indices(Call call, const Tensor& x, bool is_recorded) {
   call.kernel = bindings::MAX_POOL2D;
-  const Tensor codes = new_codes(call);
+  // Codes of few outputs that nothing keeps need no tensor.
+  constexpr int64_t FEW = 256;
+  alignas(64) int32_t few[FEW];
+  const int64_t count = call.pool.y_count();
+  const Tensor codes = is_recorded || count > FEW ? new_codes(call) : Tensor();
+  const Buffer places =
+      codes.defined() ? buffer(codes) : Buffer{reinterpret_cast<uintptr_t>(few), count};
   const Tensor y =
-      is_recorded ? recorded_pool(call, x, codes) : max_pool2d(call, buffer(x), buffer(codes));
+      is_recorded ? recorded_pool(call, x, codes) : max_pool2d(call, buffer(x), places);
   const Tensor indices = y_layout(call.pool).make(at::kLong);
-  entry_points->max_pool2d_indices(call, buffer(codes), buffer(indices), at::get_num_threads());
+  entry_points->max_pool2d_indices(call, places, buffer(indices), at::get_num_threads());
   return Py_BuildValue("(NN)", THPVariable_Wrap(y), THPVariable_Wrap(indices));
 }
 
