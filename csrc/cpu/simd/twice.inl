@@ -4,9 +4,22 @@
 // Of the 16-bit types, as bits: they are widened afterwards.
 template <class T, int... I>
 FASTCONV_LEAF Vec<T> load_halves_twice(const T* from, Lanes<I...>) {
-  HalfBits bits{};
-  __builtin_memcpy(&bits, from, sizeof bits / 2);
-  return widen<T>(__builtin_shuffle(bits, HalfBits{(I / 2)...}));
+  constexpr int PIECES =
+      LANES<T> > 8 ? LANES<T> / 8 : 1;  // of 4 elements, put together in registers
+  HalfPieces pieces{};
+  if constexpr (LANES<T> < 8) {
+    uint32_t piece;
+    __builtin_memcpy(&piece, from, sizeof piece);
+    pieces[0] = piece;
+  } else {
+#pragma GCC unroll 4
+    for (int i = 0; i < PIECES; ++i) {
+      uint64_t piece;
+      __builtin_memcpy(&piece, from + 4 * i, sizeof piece);
+      pieces[i] = piece;
+    }
+  }
+  return widen<T>(__builtin_shuffle((HalfBits)pieces, HalfBits{(I / 2)...}));
 }
 
 // Reads LANES / 2 elements.
