@@ -11,6 +11,7 @@ Cells are kept in runs/bench/ as they come: after Ctrl-C the same command goes o
 """
 
 import argparse
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -24,19 +25,21 @@ from benchmarks.report import choices, page, small, tables
 
 MINUTES = 30.0
 OF_EACH = {grid.JUDGED: 8, grid.FITTED: 30}  # layers of each kind
+PASSES = {grid.JUDGED: 5, grid.FITTED: 3}  # over all cells
 ALL_TYPES = 4  # every so many layers, float64 too
 METHOD = f"""\
 A cell is a random layer in one direction, layout and type, run by every path that supports it. They
-take turns; figures are medians. A choice is wrong if it takes more than
+take turns; figures are medians. All cells are measured several times over, minutes apart, and the
+median of these passes counts, because whatever disturbs a machine lasts for seconds. A choice is wrong if it takes more than
 {choices.LOSS - 1:.0%} longer than the fastest path. The layers
 are spread evenly over the logarithm of their cost, from {grid.LEAST_FLOP:.0e} to
 {grid.MOST_FLOP:.0e} floating point operations forward. Cells that one path alone can run are left
 out."""
 
 
-def jobs_of(seed: int, of_each: int, threads: int, cpu_time: bool) -> list[dict]:
+def jobs_of(seed: int, of_each: int, threads: int, cpu_time: bool, passes: int = 1) -> list[dict]:
     """Every cell, the kinds in turn, so that a part of them is a fair sample too."""
-    jobs = []
+    jobs: list[dict] = []
     by_kind = [grid.layers(seed, of_each)[i::of_each] for i in range(of_each)]
     for i, layer in enumerate(layer for part in by_kind for layer in part):
         kind, case = layer
@@ -47,7 +50,7 @@ def jobs_of(seed: int, of_each: int, threads: int, cpu_time: bool) -> list[dict]
                     job |= {"dtype": dtype, "channels_last": channels_last, "cpu_time": cpu_time}
                     job |= {"direction": direction, "threads": threads, "peers": []}
                     jobs.append(job | {"stage": "paths", "malloc": "default"})
-    return jobs
+    return [job | {"pass": i} for i in range(passes) for job in jobs]
 
 
 def measure_cell(job: dict, _seconds: float) -> dict:
@@ -58,6 +61,19 @@ def measure_cell(job: dict, _seconds: float) -> dict:
     row = {name: job[name] for name in ("of", "direction", "dtype", "channels_last")}
     row |= {"case": job["case"], "shape": cases.shape_text(case)}
     return row | path_times.measure_paths(*where, job["threads"], clock)
+
+
+def merged(rows: list[dict]) -> dict:
+    """The median of the passes over one cell."""
+    full = [row for row in rows if row.get("ratios")]
+    if not full:
+        return {}
+    names = set.intersection(*(set(row["ratios"]) for row in full))
+    both = {what: {name: statistics.median(row[what][name] for row in full) for name in names}
+            for what in ("seconds", "ratios")}  # fmt: skip
+    least = min(both["ratios"].values())
+    ratios = {name: ratio / least for name, ratio in both["ratios"].items()}
+    return full[0] | both | {"ratios": ratios, "rounds": sum(row["rounds"] for row in full)}
 
 
 def with_choices(row: dict) -> dict:
@@ -80,8 +96,11 @@ def measured(jobs: list[dict], seconds: float, journal: Path) -> list[dict]:
     except KeyboardInterrupt:
         print("stopped: the cells so far are kept", file=sys.stderr)
     done, _ = results.read_journal(journal)
-    rows = [done[plan.job_id(job)] for job in jobs if plan.job_id(job) in done]
-    return [with_choices(row) for row in rows if row.get("ratios")]
+    cells: dict[str, list[dict]] = {}
+    for job in jobs:
+        if plan.job_id(job) in done:
+            cells.setdefault(plan.job_id(job | {"pass": 0}), []).append(done[plan.job_id(job)])
+    return [with_choices(row) for row in map(merged, cells.values()) if row]
 
 
 def journal_of(seed: int, threads: int, cpu_time: bool, name: str | None) -> Path:
@@ -94,6 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     made = page.parser("paths", __doc__)
     made.add_argument("--minutes", type=float, default=MINUTES, help="(default %(default)s)")
     made.add_argument("--of-each", type=int, help="layers of each kind (default 8; --fit: 30)")
+    made.add_argument("--passes", type=int, help="over all cells (default 5; --fit: 3)")
     made.add_argument("--cpu-time", action="store_true",
                       help="CPU time of one thread: for a machine that has other work")  # fmt: skip
     made.add_argument("--fit", action="store_true", help="print the constants that fit best")
@@ -103,7 +123,8 @@ def main(arguments: list[str] | None = None) -> None:
     threads = 1 if options.cpu_time else options.threads
     machine.pin(threads)
     seed = grid.FITTED if options.fit else grid.JUDGED
-    jobs = jobs_of(seed, options.of_each or OF_EACH[seed], threads, options.cpu_time)
+    passes = options.passes or PASSES[seed]
+    jobs = jobs_of(seed, options.of_each or OF_EACH[seed], threads, options.cpu_time, passes)
     journal = journal_of(seed, threads, options.cpu_time, options.journal)
     rows = measured(jobs, 60 * options.minutes, journal)
     if not rows:

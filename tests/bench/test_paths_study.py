@@ -91,12 +91,31 @@ def test_a_choice_is_wrong_beyond_a_tenth():
     assert "direct 1 (0), gemm 2 (3)" in choices.wrong_choices(rows)
 
 
+def test_the_median_of_the_passes_counts():
+    passes = [row(ratio) | {"rounds": 3} for ratio in (1.0, 9.0, 1.2)]
+    passes[1]["seconds"]["direct"] = 7.0
+    found = paths.merged([*passes, {"rounds": 1}])
+    assert found["ratios"] == {"gemm": 1.2, "direct": 1.0} and found["rounds"] == 9
+    assert found["seconds"] == {"gemm": 0.002, "direct": 0.001}
+    assert paths.merged([{"of": "1x1"}]) == {}
+
+
 def test_the_study_measures_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(machine, "pin", lambda threads: None)
     monkeypatch.setattr(paths, "JOURNALS", tmp_path)
     monkeypatch.setattr(grid, "KINDS", {kind: grid.KINDS[kind] for kind in ("1x1", "3x3")})
     monkeypatch.setattr(grid, "MOST_FLOP", 4e6)
-    options = ["--of-each", "1", "--cpu-time", "--minutes", "0.2", "--journal", "test"]
+    options = [
+        "--of-each",
+        "1",
+        "--passes",
+        "2",
+        "--cpu-time",
+        "--minutes",
+        "0.2",
+        "--journal",
+        "test",
+    ]
     where = ["--out", str(tmp_path), "--pictures", str(tmp_path)]
     paths.main([*options, *where])
     (page,) = tmp_path.glob("paths-*.md")

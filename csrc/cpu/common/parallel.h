@@ -65,4 +65,15 @@ constexpr int threads_for(int64_t multiply_adds, int threads) {
   return multiply_adds < 100'000 ? 1 : threads;
 }
 
+// Into how many parts, between `least` and `most`, work is cut that makes `of_part` jobs of each part:
+// so many that all threads have as many jobs, if there are few jobs. One thread gets `least`. Results
+// must not depend on the cut.
+constexpr int64_t even_cut(int64_t least, int64_t most, int64_t of_part, int threads) {
+  constexpr int64_t FEW = 8;  // jobs of a thread: with more, one more or less does not matter
+  if (of_part * least >= FEW * threads) return least;
+  for (int64_t count = least; count <= min64(most, least + threads); ++count)
+    if (of_part * count % threads == 0) return count;
+  return of_part * least < threads ? max64(least, most) : least;
+}
+
 }  // namespace fastconv::cpu

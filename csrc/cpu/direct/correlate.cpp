@@ -25,6 +25,7 @@ struct CorrelationSchedule {
   const DirectKernels<T>& tiles = direct_kernels<T>(isa());
   int threads;
   Band band;
+  int64_t bands;  // of an image, cut evenly
   bool by_channel;
   int64_t panel_width;   // channels of a panel of packed weights
   int64_t panels;        // panels of one group
@@ -40,11 +41,13 @@ struct CorrelationSchedule {
     // At least two bands per thread, if there are as many rows.
     const int64_t images = max64(1, s.N * s.groups);
     band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
+    bands = even_cut(band.bands(), s.h.outputs, images, threads);
+    band.rows = ceil_div(s.h.outputs, bands);
     by_channel = channel_lanes(s, tiles, k.lanes);
     panel_width =
         by_channel ? k.lanes * DirectKernels<T>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
     panels = ceil_div(s.M, panel_width);
-    const int64_t jobs = images * band.bands();
+    const int64_t jobs = images * bands;
     m_shares = jobs >= 2 * threads ? 1 : min64(panels, ceil_div(2 * threads, jobs));
     row_vectors = ceil_div(s.w.outputs, k.lanes);
     band_vectors = band.rows * row_vectors + DirectKernels<T>::MAX_VECTORS;
@@ -230,12 +233,12 @@ void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue
   fill_tap_offsets(p.band, b.tap);
   if (!p.by_channel) fill_vector_tables(p, b);
 
-  const int64_t bands = p.band.bands(), taps = p.band.taps();
+  const int64_t bands = p.bands, taps = p.band.taps();
   parallel_jobs(p.threads, s.N * s.groups * bands * p.m_shares, [&](int64_t job, int thread) {
     const int64_t share = job % p.m_shares, band = job / p.m_shares % bands;
     const int64_t group = job / p.m_shares / bands % s.groups;
     const int64_t n = job / p.m_shares / bands / s.groups;
-    const int64_t i0 = band * p.band.rows, rows = min64(p.band.rows, s.h.outputs - i0);
+    const int64_t i0 = band * s.h.outputs / bands, rows = (band + 1) * s.h.outputs / bands - i0;
     T* packed = b.scratch + thread * b.scratch_count;
     T* scratch = packed + CorrelationArrays<T>::tile_offset(p);
     if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);

@@ -19,7 +19,8 @@ void pack_all_weights(const GemmSchedule<T>& p, const GemmArrays<T>& b, const T*
   const Correlation& s = p.s;
   const int64_t shares = p.channel_lanes ? p.panels.panels : ceil_div(s.M, M_ALIGNMENT);
   if (p.weight_count() == 0) return;
-  parallel_jobs(p.threads, s.groups * shares, [&](int64_t job, int) {
+  const int threads = s.groups * p.weight_count() < SHARED_WEIGHTS ? 1 : p.threads;
+  parallel_jobs(threads, s.groups * shares, [&](int64_t job, int) {
     const int64_t group = job / shares, share = job % shares;
     const int64_t m = p.channel_lanes ? p.panels.first(share) : share * M_ALIGNMENT;
     const T* from = weight + group * s.weight_group + m * s.weight.n;

@@ -21,11 +21,13 @@ namespace fastconv::cpu {
 //   then c goes to y, with the bias.
 // With channel lanes M and pixels trade places: panels are packed weights, and a register tile is 4
 // or 8 pixels times 3 vectors of channels. y with channels last is written by whole vectors so.
-constexpr int64_t BLOCK_PIXELS = 192;   // patches of a chunk and c[512][p] fit a 1 MiB L2
-constexpr int64_t M_SHARE = 512;        // the most channels of a job
-constexpr int64_t M_ALIGNMENT = 16;     // shares of M are multiples of register tiles
-constexpr int64_t M_BLOCK = 64;         // 64 KiB of weights
-constexpr int64_t JOBS_PER_THREAD = 2;  // each share of M packs the patches again
+constexpr int64_t BLOCK_PIXELS = 192;  // patches of a chunk and c[512][p] fit a 1 MiB L2
+constexpr int64_t LEAST_PIXELS = 48;   // of a block: the weights of a chunk are read for each block
+constexpr int64_t PIXEL_ROWS = 8;      // of register tiles, with channel lanes
+constexpr int64_t M_SHARE = 512;       // the most channels of a job
+constexpr int64_t M_ALIGNMENT = 16;    // shares of M are multiples of register tiles
+constexpr int64_t M_BLOCK = 64;        // 64 KiB of weights
+constexpr int64_t SHARED_WEIGHTS = 10'000;  // that are packed by more than one thread
 
 inline int threads_of(const Correlation& s, int wanted) {
   const int64_t outputs = s.N * s.h.outputs * s.w.outputs * s.groups * s.M;
@@ -45,7 +47,8 @@ struct GemmSchedule {
   Terms terms;
   TermChunks chunks;
   int64_t longest;  // terms of the longest chunk
-  int64_t pixels, block, blocks;
+  int64_t pixels, blocks;
+  int64_t unit, units;  // blocks are cut between units of so many pixels
   PanelCut panels;    // of M, with channel lanes
   int64_t m_shares;   // jobs that share M
   bool pack_weights;  // pixel lanes: the rows of w are packed
@@ -62,15 +65,20 @@ struct GemmSchedule {
     longest = 0;
     for (int64_t i = 0; i < chunks.count(); ++i) longest = max64(longest, chunks[i].count);
     pixels = s.N * s.h.outputs * s.w.outputs;
-    block = min64(BLOCK_PIXELS, round_up(pixels, channel_lanes ? 8 : panel));
-    blocks = ceil_div(pixels, block);
+    unit = channel_lanes ? PIXEL_ROWS : panel;
+    units = ceil_div(pixels, unit);
+    m_shares = max64(1, ceil_div(s.M, M_SHARE));
+    const int64_t least = max64(1, ceil_div(units, BLOCK_PIXELS / unit));
+    blocks = even_cut(least, pixels / max64(LEAST_PIXELS, unit), s.groups * m_shares, threads);
+    // Each share of M packs the patches again, so blocks of fewer pixels come first.
     const int64_t most_shares = channel_lanes ? panels.panels : ceil_div(s.M, M_ALIGNMENT);
-    const int64_t wanted =
-        threads == 1 ? 1 : JOBS_PER_THREAD * threads / max64(1, blocks * s.groups);
-    m_shares = clamp64(max64(wanted, ceil_div(s.M, M_SHARE)), 1, max64(1, most_shares));
+    const int64_t jobs = max64(1, s.groups * blocks);
+    if (jobs * m_shares < threads) m_shares = clamp64(ceil_div(threads, jobs), 1, most_shares);
     pack_weights = IS_WIDENED<T> || !weight_rows_in_place(s, terms);
   }
   int64_t jobs() const { return s.groups * blocks * m_shares; }
+  int64_t block_first(int64_t block) const { return min64(pixels, block * units / blocks * unit); }
+  int64_t most_of_block() const { return ceil_div(units, blocks) * unit; }
   // The first channel of a share, a multiple of a panel or of M_ALIGNMENT.
   int64_t share_first(int64_t share) const {
     if (channel_lanes) return panels.first(share * panels.panels / m_shares);
@@ -81,9 +89,9 @@ struct GemmSchedule {
     for (int64_t i = 0; i < m_shares; ++i) most = max64(most, share_first(i + 1) - share_first(i));
     return most;
   }
-  int64_t c_row() const { return channel_lanes ? most_of_share() : round_up(block, panel); }
-  int64_t c_count() const { return (channel_lanes ? block : most_of_share()) * c_row(); }
-  int64_t patch_count() const { return (channel_lanes ? block : round_up(block, panel)) * longest; }
+  int64_t c_row() const { return channel_lanes ? most_of_share() : most_of_block(); }
+  int64_t c_count() const { return (channel_lanes ? most_of_block() : most_of_share()) * c_row(); }
+  int64_t patch_count() const { return most_of_block() * longest; }
   int64_t weight_count() const {
     if (channel_lanes) return panels.first(panels.panels) * terms.count();
     return pack_weights ? s.M * weight_row() : 0;
@@ -132,8 +140,8 @@ struct GemmJob {
   template <class T>
   GemmJob(const GemmSchedule<T>& of, int64_t job)
       : group(job / (of.blocks * of.m_shares)),
-        p(job / of.m_shares % of.blocks * of.block),
-        count(min64(of.block, of.pixels - p)),
+        p(of.block_first(job / of.m_shares % of.blocks)),
+        count(of.block_first(job / of.m_shares % of.blocks + 1) - p),
         share(job % of.m_shares),
         m(of.share_first(share)),
         M(min64(of.share_first(share + 1), of.s.M) - m) {}

@@ -23,6 +23,9 @@ namespace {
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
 //   then y of the block is turned back
 
+constexpr int64_t ROWS = 4;            // blocks are multiples of the register tiles of whole panels
+constexpr int64_t LEAST_CHANNELS = 8;  // of a block
+
 template <class T>
 struct SmallMapSchedule {
   using Sum = SumOf<T>;
@@ -33,8 +36,8 @@ struct SmallMapSchedule {
   Terms terms;
   int64_t images, vectors, panels;  // N in whole vectors
   int64_t sources, pixels;          // of a map
-  int64_t block, blocks;
-  bool in_place;  // weights
+  int64_t block = 0, blocks;        // most channels of a block
+  bool in_place;                    // weights
 
   SmallMapSchedule(const Correlation& of, int wanted_threads)
       : s(of),
@@ -45,10 +48,13 @@ struct SmallMapSchedule {
         sources(of.h.source * of.w.source),
         pixels(of.h.outputs * of.w.outputs),
         in_place(of.weight.c == 1 && !IS_WIDENED<T>) {
-    block = small_map_block(s.M, terms.count() * int64_t(sizeof(Sum)), !in_place);
-    blocks = ceil_div(s.M, block);
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
+    const int64_t most = small_map_block(s.M, terms.count() * int64_t(sizeof(Sum)), !in_place);
+    blocks = even_cut(ceil_div(s.M, most), s.M / LEAST_CHANNELS, s.groups, threads);
+    for (int64_t i = 0; i < blocks; ++i) block = max64(block, first(i + 1) - first(i));
   }
+  // The first channel of a block.
+  int64_t first(int64_t i) const { return min64(s.M, i * ceil_div(s.M, ROWS) / blocks * ROWS); }
   bool pixels_outer() const { return s.x.c == 1; }  // of x
   int64_t x_count() const { return s.groups * s.C * sources * images; }
   int64_t c_step() const { return (pixels_outer() ? 1 : sources) * images; }
@@ -128,7 +134,8 @@ template <class T>
 void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T* weight,
                const T* bias, const Finishing<T>& finishing, T* y, int64_t job, int thread) {
   const Correlation& s = p.s;
-  const int64_t group = job / p.blocks, m = job % p.blocks * p.block, M = min64(p.block, s.M - m);
+  const int64_t group = job / p.blocks, m = p.first(job % p.blocks);
+  const int64_t M = p.first(job % p.blocks + 1) - m;
   SumOf<T>* packed = b.scratch + thread * b.scratch_count;
   SumOf<T>* sums = packed + b.y_offset;
   const T* w = weight + group * s.weight_group + m * s.weight.n;

@@ -25,6 +25,7 @@ namespace {
 // thread count. grad_bias is one more term, whose patches are ones.
 constexpr int64_t STRETCH_BYTES = 4 * 1024 * 1024;  // of packed grad_y
 constexpr int64_t JOBS = 8;                         // enough for a few threads to share evenly
+constexpr int64_t LEAST_TERMS = 32;                 // of a job
 
 template <class T>
 struct GemmWeightSchedule {
@@ -62,6 +63,9 @@ struct GemmWeightSchedule {
         clamp64(STRETCH_BYTES / int64_t(sizeof(Sum)) / (chunk * s.groups * width()), 1, chunks);
     const int64_t bytes = s.groups * c_count() * int64_t(sizeof(Sum));
     slices = shares_of(stretch, ceil_div(JOBS, s.groups * blocks.count()), bytes);
+    const int64_t least = max64(1, blocks.count()), most = terms.count() / LEAST_TERMS;
+    const int64_t even = even_cut(least, most, s.groups * slices, threads);
+    if (even > least) blocks = TermChunks(terms, ceil_div(terms.count(), even));
   }
   int64_t width() const { return panels.first(panels.panels); }  // channels in whole vectors
   int64_t c_count() const { return (terms.count() + 1) * width(); }

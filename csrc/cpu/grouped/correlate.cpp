@@ -23,6 +23,7 @@ namespace {
 //       row, tile of columns     one register tile; the band of y is then unpacked
 constexpr int64_t FILTER_BYTES = 24 * 1024;   // most of a 32 KiB L1
 constexpr int64_t PACKED_BYTES = 128 * 1024;  // of a band of x and of y
+constexpr int64_t LEAST_ROWS = 2;             // of a band
 constexpr int64_t BAND_ROWS = 8;              // at least: rows above a band are read again
 
 template <class T>
@@ -32,7 +33,7 @@ struct CorrelateSchedule {
   const int64_t taps, filter;  // taps, elements of the packed filters of a vector
   const bool in_place;
   int threads;
-  int64_t band_rows, bands;
+  int64_t band_rows, bands;       // most rows of a band; bands, cut evenly
   int64_t block, blocks;          // in place: units of a block
   int64_t packed_in, packed_out;  // elements of a packed band
 
@@ -52,18 +53,21 @@ struct CorrelateSchedule {
       blocks = whole / block;
       const int64_t wanted = ceil_div(4 * threads, max64(1, s.N * blocks));
       band_rows = max64(min64(BAND_ROWS, s.h.outputs), ceil_div(s.h.outputs, wanted));
-      packed_in = packed_out = 0;
     } else {
       const int64_t most = PACKED_BYTES / int64_t(sizeof(T));
       band_rows = s.h.outputs;
       while (band_rows > 1 && band_elements(band_rows) > most) band_rows = ceil_div(band_rows, 2);
-      packed_in = s.h.most_source_rows(band_rows) * s.w.source * g.input_width();
-      packed_out = band_rows * s.w.outputs * g.lanes;
       block = 1;
       blocks = g.units();
     }
-    bands = ceil_div(s.h.outputs, band_rows);
+    const int64_t least = max64(1, ceil_div(s.h.outputs, band_rows));
+    bands = even_cut(least, s.h.outputs / LEAST_ROWS, s.N * blocks, threads);
+    band_rows = ceil_div(s.h.outputs, bands);
+    packed_in = in_place ? 0 : s.h.most_source_rows(band_rows) * s.w.source * g.input_width();
+    packed_out = in_place ? 0 : band_rows * s.w.outputs * g.lanes;
   }
+  // The first output row of a band.
+  int64_t first(int64_t band) const { return band * s.h.outputs / bands; }
   int64_t band_elements(int64_t rows) const {
     return s.h.most_source_rows(rows) * s.w.source * g.input_width() + rows * s.w.outputs * g.lanes;
   }
@@ -171,7 +175,7 @@ void run_in_place(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, co
   const GroupedCorrelation& s = p.s;
   const int64_t band = job % p.bands, block = job / p.bands % p.blocks,
                 n = job / p.bands / p.blocks;
-  const int64_t o_begin = band * p.band_rows, o_end = min64(o_begin + p.band_rows, s.h.outputs);
+  const int64_t o_begin = p.first(band), o_end = p.first(band + 1);
   const int64_t first = block * p.block;
   const int64_t end = block + 1 == p.blocks ? p.g.units() : first + p.block;
   CorrelateRows<T> rows{};
@@ -204,7 +208,7 @@ void run_packed(const CorrelateSchedule<T>& p, const CorrelateArrays<T>& b, cons
                 const Finishing<T>& finishing, T* out, int64_t job, int thread) {
   const GroupedCorrelation& s = p.s;
   const int64_t band = job % p.bands, unit = job / p.bands % p.blocks, n = job / p.bands / p.blocks;
-  const int64_t o_begin = band * p.band_rows, o_end = min64(o_begin + p.band_rows, s.h.outputs);
+  const int64_t o_begin = p.first(band), o_end = p.first(band + 1);
   const int64_t lanes = p.g.lanes, width = p.g.input_width(), out_row = s.w.outputs * lanes;
   const Window source = source_rows(b.rows, o_begin, o_end);
   const LaneChannels inputs = p.g.inputs_of(unit);
