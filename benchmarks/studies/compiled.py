@@ -113,8 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
     made = page.parser("compiled", __doc__)
     made.add_argument("--nets", nargs="+", type=job_of, default=[job_of(text) for text in NETS])
     made.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
-    made.add_argument("--seconds", type=float, default=SECONDS, help="of a row (default %(default)s)")
-    made.add_argument("--cpu-time", action="store_true", help="of one thread, in place of wall time")
+    made.add_argument("--seconds", type=float, default=SECONDS, help="of a row")
+    made.add_argument("--cpu-time", action="store_true", help="of one thread, not wall time")
     options = made.parse_args(arguments)
     threads = 1 if options.cpu_time else options.threads
     pin(threads)
