@@ -30,9 +30,9 @@ ALL_TYPES = 4  # every so many layers, float64 too
 METHOD = f"""\
 A cell is a random layer in one direction, layout and type, run by every path that supports it. They
 take turns; figures are medians. All cells are measured several times over, minutes apart, and the
-median of these passes counts, because whatever disturbs a machine lasts for seconds. A choice is wrong if it takes more than
-{choices.LOSS - 1:.0%} longer than the fastest path. The layers
-are spread evenly over the logarithm of their cost, from {grid.LEAST_FLOP:.0e} to
+median of these passes counts, because whatever disturbs a machine lasts for seconds. A choice is
+wrong if it takes more than {choices.LOSS - 1:.0%} longer than the fastest path. The layers are
+spread evenly over the logarithm of their cost, from {grid.LEAST_FLOP:.0e} to
 {grid.MOST_FLOP:.0e} floating point operations forward. Cells that one path alone can run are left
 out."""
 

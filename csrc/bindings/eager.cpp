@@ -106,7 +106,7 @@ py::object call(int32_t op, PyObject* const* args, Py_ssize_t n) {
   Host* host = setup.host.load(std::memory_order_acquire);
   if (!host || n < TENSORS || host->watched()) return py::none();
   CallKey key;
-  key.add(op);
+  key.add(op * KERNELS + KERNEL);
   View views[MAX_TENSORS] = {};
   for (int i = 0; i < TENSORS; ++i) {
     if (i == 2 && args[i] == Py_None) {

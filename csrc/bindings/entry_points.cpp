@@ -47,6 +47,9 @@ const EntryPoints& entry_points() {
       [](const Call& c, Buffer x, Buffer y, Buffer codes, int threads) {
         runtime::max_pool2d_forward(number(c), c.pool, x, y, codes, threads);
       },
+      [](const Call& c, Buffer codes, Buffer indices, int threads) {
+        runtime::max_pool2d_indices(c.pool, codes, indices, threads);
+      },
       [](const Call& c, Buffer grad_y, Buffer codes, Buffer grad_x, int threads) {
         runtime::max_pool2d_backward(number(c), c.pool, grad_y, codes, grad_x, threads);
       },

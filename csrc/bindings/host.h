@@ -15,9 +15,11 @@ namespace fastconv::bindings {
 
 // What a plain call runs. Operators that differ only in their windows run the same kernel; the
 // table of operators is Python's (fastconv/core/ops.py).
-enum Kernel : int32_t { CONV2D, MAX_POOL2D, AVG_POOL2D, KERNELS };
+// MAX_POOL2D_INDICES is MAX_POOL2D whose result is (y, indices).
+enum Kernel : int32_t { CONV2D, MAX_POOL2D, AVG_POOL2D, MAX_POOL2D_INDICES, KERNELS };
 // Their names in that table, in this order.
-constexpr const char* KERNEL_NAMES[KERNELS] = {"conv2d", "max_pool2d", "avg_pool2d"};
+constexpr const char* KERNEL_NAMES[KERNELS] = {"conv2d", "max_pool2d", "avg_pool2d",
+                                               "max_pool2d_with_indices"};
 // The tensors that lead the arguments: x, w and bias (or None), or x.
 constexpr int tensors_of(Kernel kernel) { return kernel == CONV2D ? 3 : 1; }
 constexpr int MAX_TENSORS = 3;
@@ -77,6 +79,7 @@ struct EntryPoints {
   void (*conv2d_backward_weight)(const Call&, Buffer grad_y, Buffer x, Buffer grad_w,
                                  Buffer grad_bias, int threads);
   void (*max_pool2d)(const Call&, Buffer x, Buffer y, Buffer codes, int threads);
+  void (*max_pool2d_indices)(const Call&, Buffer codes, Buffer indices, int threads);
   void (*max_pool2d_backward)(const Call&, Buffer grad_y, Buffer codes, Buffer grad_x, int threads);
   void (*avg_pool2d)(const Call&, Buffer x, Buffer y, int threads);
   void (*avg_pool2d_backward)(const Call&, Buffer grad_y, Buffer grad_x, int threads);
@@ -85,7 +88,7 @@ const EntryPoints& entry_points();
 
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
-constexpr const char* HOST_CAPSULE = "fastconv.host.3";
-constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.7";
+constexpr const char* HOST_CAPSULE = "fastconv.host.4";
+constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.8";
 
 }  // namespace fastconv::bindings

@@ -42,7 +42,7 @@ const Names& names() {
 }
 
 // What extras of a plan hold.
-enum Extra { Y_PROTOTYPE, CODES_PROTOTYPE, CALL };
+enum Extra { Y_PROTOTYPE, CODES_PROTOTYPE, CALL, INDICES_PROTOTYPE };
 PyObject* extra(const Plan& plan, Extra which) { return PyTuple_GET_ITEM(plan.extras, which); }
 
 Buffer buffer_of(const dlpack::Tensor& view) {
@@ -79,6 +79,16 @@ py::object run_max_pool2d(const Plan& plan, Buffer x, Buffer codes) {
   py::object y = new_like(extra(plan, Y_PROTOTYPE));
   entry_points().max_pool2d(plan.call, x, buffer_of(y.ptr()), codes, thread_count());
   return y;
+}
+
+// (y, indices), without a gradient
+PyObject* with_indices(const Plan& plan, Buffer x) {
+  const py::object codes = new_like(extra(plan, CODES_PROTOTYPE));
+  const py::object indices = new_like(extra(plan, INDICES_PROTOTYPE));
+  const Buffer places = buffer_of(codes.ptr());
+  const py::object y = run_max_pool2d(plan, x, places);
+  entry_points().max_pool2d_indices(plan.call, places, buffer_of(indices.ptr()), thread_count());
+  return PyTuple_Pack(2, y.ptr(), indices.ptr());
 }
 
 py::object run_average(const Plan& plan, Buffer x) {
@@ -140,12 +150,14 @@ class PythonHost final : public Host {
       tracked = tensors[i] != Py_None &&
                 truth(owned(PyObject_GetAttr(tensors[i], names().requires_grad)));
     if (tracked && truth(owned(PyObject_CallNoArgs(torch().grad_enabled.ptr())))) {
+      if (plan.call.kernel == MAX_POOL2D_INDICES) return Py_NewRef(Py_None);  // the general way
       PyObject* inputs[MAX_TENSORS + 1];
       for (int i = 0; i < count; ++i) inputs[i] = tensors[i];
       inputs[count] = capsule;
       return PyObject_Vectorcall(torch().applies.at(plan.call.op).ptr(), inputs, count + 1,
                                  nullptr);
     }
+    if (plan.call.kernel == MAX_POOL2D_INDICES) return with_indices(plan, views[0].buffer);
     py::object y;
     if (plan.call.kernel == CONV2D)
       y = run_conv2d(plan, views[0].buffer, views[1].buffer, views[2].buffer, true);

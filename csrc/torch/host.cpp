@@ -32,6 +32,8 @@ Tensor max_pool2d(const Call& call, Buffer x, Buffer codes) {
   return y;
 }
 
+Tensor new_codes(const Call& call) { return y_layout(call.pool).make(codes_type(call.pool)); }
+
 Tensor average(const Call& call, Buffer x) {
   Tensor y = y_layout(call.pool).make(type_of(call));
   entry_points->avg_pool2d(call, x, buffer(y), at::get_num_threads());
@@ -45,12 +47,29 @@ Tensor recorded_conv2d(const Call& call, const Tensor& x, const Tensor& w, const
                   {w.requires_grad() ? x : Tensor(), x.requires_grad() ? w : Tensor()});
 }
 
-Tensor recorded_pool(const Call& call, const Tensor& x) {
+// `codes`: for a maximum
+Tensor recorded_pool(const Call& call, const Tensor& x, const Tensor& codes) {
   auto edges = torch::autograd::collect_next_edges(x);
   if (call.kernel != bindings::MAX_POOL2D)
     return recorded(average(call, buffer(x)), call, std::move(edges), {});
-  const Tensor codes = y_layout(call.pool).make(codes_type(call.pool));
   return recorded(max_pool2d(call, buffer(x), buffer(codes)), call, std::move(edges), {codes});
+}
+
+// (y, indices); the gradient of y is that of a call without indices
+PyObject* with_indices(Call call, const Tensor& x, bool is_recorded) {
+  call.kernel = bindings::MAX_POOL2D;
+  // Codes of few outputs that nothing keeps need no tensor.
+  constexpr int64_t FEW = 256;
+  alignas(64) int32_t few[FEW];
+  const int64_t count = call.pool.y_count();
+  const Tensor codes = is_recorded || count > FEW ? new_codes(call) : Tensor();
+  const Buffer places =
+      codes.defined() ? buffer(codes) : Buffer{reinterpret_cast<uintptr_t>(few), count};
+  const Tensor y =
+      is_recorded ? recorded_pool(call, x, codes) : max_pool2d(call, buffer(x), places);
+  const Tensor indices = y_layout(call.pool).make(at::kLong);
+  entry_points->max_pool2d_indices(call, places, buffer(indices), at::get_num_threads());
+  return Py_BuildValue("(NN)", THPVariable_Wrap(y), THPVariable_Wrap(indices));
 }
 
 class TorchHost final : public bindings::Host {
@@ -70,10 +89,16 @@ class TorchHost final : public bindings::Host {
                 const View* views) override {
     HANDLE_TH_ERRORS
     const Call& call = plan.call;
+    const Tensor& x_given = THPVariable_Unpack(tensors[0]);
+    if (call.kernel == bindings::MAX_POOL2D_INDICES)
+      return with_indices(call, x_given, at::GradMode::is_enabled() && x_given.requires_grad());
     if (at::GradMode::is_enabled()) {
-      const Tensor& x = THPVariable_Unpack(tensors[0]);
+      const Tensor& x = x_given;
       if (call.kernel != bindings::CONV2D) {
-        if (x.requires_grad()) return THPVariable_Wrap(recorded_pool(call, x));
+        if (x.requires_grad()) {
+          const bool maxima = call.kernel == bindings::MAX_POOL2D;
+          return THPVariable_Wrap(recorded_pool(call, x, maxima ? new_codes(call) : Tensor()));
+        }
       } else {
         const Tensor& w = THPVariable_Unpack(tensors[1]);
         const Tensor bias = tensors[2] == Py_None ? Tensor() : THPVariable_Unpack(tensors[2]);
@@ -147,11 +172,27 @@ PyObject* autocast_weight(PyObject*, PyObject* args) {
   END_HANDLE_TH_ERRORS
 }
 
-PyMethodDef METHODS[] = {{"host", make_host, METH_VARARGS, nullptr},
-                         {"register_operators", python_register_operators, METH_O, nullptr},
-                         {"register_recording", python_register_recording, METH_O, nullptr},
-                         {"autocast_weight", autocast_weight, METH_VARARGS, nullptr},
-                         {nullptr, nullptr, 0, nullptr}};
+// unwatched(*tensors, None among them) -> whether they may go straight to the kernels: the answer
+// of the function of that name in fastconv/core/tensors.py for tensors of the CPU
+PyObject* python_unwatched(PyObject*, PyObject* const* tensors, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  if (operators_are_watched()) Py_RETURN_FALSE;
+  for (Py_ssize_t i = 0; i < count; ++i)
+    if (tensors[i] != Py_None &&
+        (!THPVariable_CheckExact(tensors[i]) || !is_plain(THPVariable_Unpack(tensors[i]))))
+      Py_RETURN_FALSE;
+  Py_RETURN_TRUE;
+  END_HANDLE_TH_ERRORS
+}
+
+PyMethodDef METHODS[] = {
+    {"unwatched", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&python_unwatched)),
+     METH_FASTCALL, nullptr},
+    {"host", make_host, METH_VARARGS, nullptr},
+    {"register_operators", python_register_operators, METH_O, nullptr},
+    {"register_recording", python_register_recording, METH_O, nullptr},
+    {"autocast_weight", autocast_weight, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
 PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT, "_torch", nullptr, -1, METHODS, nullptr, nullptr, nullptr, nullptr};
 

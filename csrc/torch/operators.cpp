@@ -6,6 +6,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <limits>
@@ -200,6 +201,21 @@ Tensor maxima_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_
   return grad_x;
 }
 
+// As max_pool2d_indices of fastconv/core/cpu.py: of x only the size matters.
+Tensor maxima_indices(const Tensor& codes, const Tensor& x, const Window& window) {
+  const bool last = !codes.is_contiguous();
+  const Call call = window.call(bindings::MAX_POOL2D, x.sizes(), last, DType::float32);
+  TORCH_CHECK(codes.scalar_type() == codes_type(call.pool), "fastconv: codes of ",
+              codes.scalar_type(), " are not those of max_pool2d");
+  const Tensor dense_codes = dense(codes, last);
+  Tensor indices = at::empty_like(dense_codes, dense_codes.options().dtype(at::kLong));
+  checked([&] {
+    entry_points->max_pool2d_indices(call, buffer(dense_codes), buffer(indices),
+                                     at::get_num_threads());
+  });
+  return indices;
+}
+
 Tensor average(const Tensor& x, const Window& window) {
   const bool last = is_channels_last(x);
   const Call call = window.call(bindings::AVG_POOL2D, x.sizes(), last, element_type(x));
@@ -240,6 +256,9 @@ struct Pool<WINDOW> {
   static TwoTensors max_pool(const Tensor& x, Args... args, bool with_codes) {
     return maxima(x, WINDOW(args...), with_codes);
   }
+  static Tensor max_pool_indices(const Tensor& codes, const Tensor& x, Args... args) {
+    return maxima_indices(codes, x, WINDOW(args...));
+  }
   static Tensor max_pool_backward(const Tensor& grad_y, const Tensor& codes, IntArrayRef x_size,
                                   Args... args, bool last) {
     return maxima_backward(grad_y, codes, x_size, WINDOW(args...), last);
@@ -265,8 +284,10 @@ void register_operators() {
   m.impl("conv2d_backward_input", TORCH_FN(conv2d_backward_input));
   m.impl("conv2d_backward_weight", TORCH_FN(conv2d_backward_weight));
   m.impl("max_pool2d", TORCH_FN(MaxPool::max_pool));
+  m.impl("max_pool2d_indices", TORCH_FN(MaxPool::max_pool_indices));
   m.impl("max_pool2d_backward", TORCH_FN(MaxPool::max_pool_backward));
   m.impl("adaptive_max_pool2d", TORCH_FN(AdaptivePool::max_pool));
+  m.impl("adaptive_max_pool2d_indices", TORCH_FN(AdaptivePool::max_pool_indices));
   m.impl("adaptive_max_pool2d_backward", TORCH_FN(AdaptivePool::max_pool_backward));
   m.impl("avg_pool2d", TORCH_FN(AvgPool::avg_pool));
   m.impl("avg_pool2d_backward", TORCH_FN(AvgPool::avg_pool_backward));

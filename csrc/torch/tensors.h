@@ -21,13 +21,17 @@ namespace fastconv::torch_host {
 using at::Tensor;
 using bindings::Call;
 
-// Returns whether a tracer, profiler, mode, transform or autocast has to see operators.
-inline bool watched() {
+// Returns whether a tracer, profiler, mode or transform has to see operators.
+inline bool operators_are_watched() {
   return c10::impl::dispatch_mode_enabled() || at::impl::torch_function_mode_enabled() ||
          c10::impl::tls_is_dispatch_key_included(
              c10::DispatchKey::FuncTorchDynamicLayerFrontMode) ||
-         torch::profiler::impl::profilerEnabled() || at::tracer::impl::is_dispatch_enabled() ||
-         at::autocast::is_autocast_enabled(at::kCPU) ||
+         torch::profiler::impl::profilerEnabled() || at::tracer::impl::is_dispatch_enabled();
+}
+// Returns whether a call may not be a plain one: operators are watched, or autocast or forward mode
+// has to see the layer.
+inline bool watched() {
+  return operators_are_watched() || at::autocast::is_autocast_enabled(at::kCPU) ||
          torch::autograd::ForwardADLevel::try_get_by_idx(0) != nullptr;
 }
 

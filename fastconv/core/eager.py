@@ -110,10 +110,11 @@ def _pool_planner(arguments: Callable, with_codes: bool = False) -> Callable:
             return None
         shape = cpu.pool2d_shape(x.shape, args, last)
         y = cpu.new_pooled(x, shape, last)
-        codes = None
+        codes = indices = None
         if with_codes:
             codes = _prototype(cpu.new_pooled(x, shape, last, cpu.code_dtype(args)))
-        extras = _prototype(y), codes, (args, x.shape, last)
+            indices = _prototype(cpu.new_pooled(x, shape, last, torch.int64))
+        extras = _prototype(y), codes, (args, x.shape, last), indices
         return shape, cpu.KERNEL_DTYPES[x.dtype], _ceil_mode(args), extras
 
     return plan
@@ -203,3 +204,7 @@ def describe() -> str:
 
 # eager.<operator>(*tensors, *arguments) -> result, or None
 globals().update({row.name: _C.eager_call(row.kernel, i) for i, row in enumerate(_ROWS)})
+# As max_pool2d -> (result, int64 indices), or None
+max_pool2d_with_indices = _C.eager_call(
+    "max_pool2d_with_indices", [row.name for row in _ROWS].index("max_pool2d")
+)

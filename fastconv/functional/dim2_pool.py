@@ -74,8 +74,9 @@ def max_pool2d(
         tensor([5., 7.])
     """
     given = (kernel_size, stride, padding, dilation, ceil_mode)
-    if not return_indices and not _compiling():
-        y = eager.max_pool2d(input, *given)
+    if not _compiling():
+        call = eager.max_pool2d_with_indices if return_indices else eager.max_pool2d
+        y = call(input, *given)
         if y is not None:
             return y
     keywords = {"ceil_mode": ceil_mode, "return_indices": return_indices}

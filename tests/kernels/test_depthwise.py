@@ -66,6 +66,18 @@ def test_strides_dilations_paddings_and_filters_of_a_channel(direction):
         check(case, direction)
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_few_channels_are_computed_in_planes(direction):
+    filters = [(1, 11), (11, 1), (3, 3), (6, 5), (2, 13)]
+    for channels, (kh, kw) in itertools.product((1, 2, 3, LANES - 1), filters):
+        for padding in ((0,) * 4, (kh // 2, kh // 2, kw - 1, 0)):
+            case = ConvCase(
+                "", 2, channels, 19, 4 * LANES + kw, channels, kh, kw,
+                padding=padding, groups=channels,
+            )  # fmt: skip
+            check(case, direction)
+
+
 @pytest.mark.skipif(_C.isa() == "avx2-wide", reason="has float32 alone")
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_float64(direction):
@@ -88,11 +100,11 @@ def tap_grid(shape: tuple[int, int], kernel: int, pad: int, a: int, b: int) -> t
 @pytest.mark.parametrize("size", [(5, 4), (7, 7), (14, 14), (9, 33)])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_padding_is_never_multiplied(kernel, size, layout):
-    channels, pad = LANES + 1, kernel // 2
-    case = ConvCase(
-        "", 1, channels, *size, channels, kernel, kernel, padding=(pad,) * 4, groups=channels
-    )
-    for a, b in ((0, 0), (kernel - 1, pad)):
+    pad = kernel // 2
+    for channels, (a, b) in itertools.product((LANES + 1, 3), ((0, 0), (kernel - 1, pad))):
+        case = ConvCase(
+            "", 1, channels, *size, channels, kernel, kernel, padding=(pad,) * 4, groups=channels
+        )
         conv = Conv(case, torch.float32, layout)
         w = conv.w.reshape(channels, kernel, kernel)
         w[:, a, b] = torch.nan
@@ -106,9 +118,9 @@ def test_padding_is_never_multiplied(kernel, size, layout):
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 @pytest.mark.parametrize("size", [(5, 4), (7, 7), (14, 14), (9, 33)])
 def test_an_infinity_reaches_the_taps_that_it_is_a_term_of(size, layout):
-    channels, (height, width) = LANES + 1, size
-    case = ConvCase("", 1, channels, *size, channels, 3, 3, padding=(1,) * 4, groups=channels)
-    for h, w in ((0, 0), (height - 1, width - 1)):
+    height, width = size
+    for channels, (h, w) in itertools.product((LANES + 1, 3), ((0, 0), (height - 1, width - 1))):
+        case = ConvCase("", 1, channels, *size, channels, 3, 3, padding=(1,) * 4, groups=channels)
         conv = Conv(case, torch.float32, layout)
         image = from_memory(conv.x, case.input_size, layout == "nhwc")
         image[0, 2, h, w] = torch.inf

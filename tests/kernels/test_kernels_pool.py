@@ -65,6 +65,7 @@ def test_max_pool2d(case, channels_last, data, dtype):
 
 
 ADAPTIVE = [
+    ((3, 5, 1, 1), (7, 3)),
     ((2, 3, 8, 8), (4, 2)),
     ((1, 5, 7, 9), (3, 4)),
     ((2, 17, 3, 3), (5, 4)),

@@ -7,6 +7,7 @@ from pools import MAX_CASES, same, windows_per_pixel
 from reference import assert_rounded_once, assert_within, dot_bound, gradients, magnitude
 from tensors import FLOATS, FORMATS, SHORT, randn, with_nans, with_ties
 
+from fastconv.core import eager
 from fastconv.functional import max_pool2d
 
 F = torch.nn.functional
@@ -128,6 +129,26 @@ def test_max_pool2d_indices_take_no_memory_but_their_own(kernel, memory_format):
     code_bytes = 1 if kernel == 2 else 4
     assert asked == y.nbytes + indices.nbytes + code_bytes * y.numel()
     assert torch.equal(indices, F.max_pool2d(x, **kwargs)[1])
+
+
+def test_max_pool2d_with_indices_is_a_plain_call_with_and_without_a_gradient():
+    for size in ((1, 2, 6, 8), (2, 3, 300, 305)):  # the larger indices go past the caches
+        for memory_format in FORMATS:
+            x = randn(*size).contiguous(memory_format=memory_format)
+            want, want_indices = F.max_pool2d(x, 2, return_indices=True)
+            for leaf in (x, x.clone().requires_grad_()):
+                plain = eager.max_pool2d_with_indices(leaf, 2, None, 0, 1, False)
+                if leaf.requires_grad and "_torch" not in eager.hosts:
+                    assert plain is None  # the general way records
+                    continue
+                y, indices = plain
+                assert same(y, want) and torch.equal(indices, want_indices)
+                assert y.requires_grad == leaf.requires_grad and not indices.requires_grad
+                if leaf.requires_grad:
+                    (grad_x,) = torch.autograd.grad(y, leaf, want)
+                    exact = torch.zeros_like(x).flatten(2)
+                    exact.scatter_(2, want_indices.flatten(2), want.flatten(2))
+                    assert torch.equal(grad_x, exact.view_as(x))
 
 
 def test_max_pool2d_indices_carry_no_gradient():

@@ -93,7 +93,7 @@ class Leaving:
 @pytest.mark.parametrize("how", ["evicted", "replaced"])
 def test_plans_are_released_when_the_table_is_whole(host, how):
     def plan(x, *arguments):
-        *rest, (y, codes, call) = eager._PLANNERS[MAX_POOL2D](x, *arguments)
+        *rest, (y, codes, call, indices) = eager._PLANNERS[MAX_POOL2D](x, *arguments)
         return *rest, (y, codes, (*call, Leaving()))
 
     kinds = 300

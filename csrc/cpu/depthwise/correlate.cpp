@@ -261,6 +261,11 @@ int64_t depthwise_correlate_bytes(const DepthwiseCorrelation& s, int threads) {
 }
 
 template <class T>
+bool depthwise_runs_in_planes(const DepthwiseCorrelation& s) {
+  return PlaneSchedule<T>(s, 1).plane != nullptr;
+}
+
+template <class T>
 void depthwise_correlate(const DepthwiseCorrelation& s, const T* in, const T* w,
                          const Epilogue<T>& epilogue, T* out, void* workspace, int threads) {
   const PlaneSchedule<T> planes(s, threads);
@@ -280,6 +285,7 @@ void depthwise_correlate(const DepthwiseCorrelation& s, const T* in, const T* w,
 
 #define INSTANTIATE(T)                                                               \
   template int64_t depthwise_correlate_bytes<T>(const DepthwiseCorrelation&, int);   \
+  template bool depthwise_runs_in_planes<T>(const DepthwiseCorrelation&);            \
   template void depthwise_correlate(const DepthwiseCorrelation&, const T*, const T*, \
                                     const Epilogue<T>&, T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)

@@ -44,6 +44,9 @@ constexpr DepthwiseCorrelation depthwise_backward_input(const Conv2dShape& s) {
 
 template <class T>
 int64_t depthwise_correlate_bytes(const DepthwiseCorrelation&, int threads);
+// Whether planes are read as they lie in memory (planes.h).
+template <class T>
+bool depthwise_runs_in_planes(const DepthwiseCorrelation&);
 template <class T>
 void depthwise_correlate(const DepthwiseCorrelation&, const T* in, const T* w, const Epilogue<T>&,
                          T* out, void* workspace, int threads);

@@ -13,6 +13,7 @@ constexpr int SUMS_TILE = 4;    // columns of grad_y in registers, beside 9 or 1
 constexpr int PLANE_ROWS = 7;  // divides planes of 7, 14, 28, 56, 112
 
 #include "planes.inl"
+#include "plane_sums.inl"
 #include "rows.inl"
 #include "sums.inl"
 
@@ -49,9 +50,12 @@ constexpr DepthwiseKernels<T> with_tiles(DepthwiseKernels<T> k) {
   add_row_tiles<T, 7>(k);
   k.any_row = depthwise_row<T, 0, 0>;
   k.plane_rows = PLANE_ROWS;
-  k.plane[2] = depthwise_plane<T, 3>;
-  k.plane[4] = depthwise_plane<T, 5>;
-  k.plane[6] = depthwise_plane<T, 7>;
+  k.plane[2] = depthwise_plane<T, 3, false>;
+  k.plane[4] = depthwise_plane<T, 5, false>;
+  k.plane[6] = depthwise_plane<T, 7, false>;
+  k.any_plane = depthwise_plane<T, 0, false>;
+  k.flat_plane = depthwise_plane<T, 0, true>;
+  k.plane_sums = depthwise_plane_sums<T>;
   add_sums_tiles<T, 1>(k);
   add_sums_tiles<T, 2>(k);
   add_sums_tiles<T, 3>(k);

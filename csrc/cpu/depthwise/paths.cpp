@@ -35,9 +35,24 @@ WhyNot supports_backward_input(const Conv2dShape& s) {
   return rows_fit(c.h.most_source_rows(1), s.IW + s.OW()) ? HOLDS : "its rows are too long";
 }
 
-WhyNot is_profitable(const Conv2dShape& s) {
-  constexpr int64_t LEAST_GROUPS = 4;  // half of an AVX2 vector
-  return s.groups >= LEAST_GROUPS ? HOLDS : "there are fewer than 4 groups";
+// Packed lanes are channels, of which few fill less than half of an AVX2 vector. In planes all lanes are
+// filled.
+WhyNot is_profitable(const Conv2dShape& s, bool in_planes) {
+  constexpr int64_t LEAST_GROUPS = 4;
+  if (s.groups >= LEAST_GROUPS || (in_planes && s.group_OC() == 1)) return HOLDS;
+  return "there are fewer than 4 groups";
+}
+template <class T>
+WhyNot forward_is_profitable(const Conv2dShape& s) {
+  return is_profitable(s, depthwise_runs_in_planes<T>(depthwise_forward(s)));
+}
+template <class T>
+WhyNot backward_input_is_profitable(const Conv2dShape& s) {
+  return is_profitable(s, depthwise_runs_in_planes<T>(depthwise_backward_input(s)));
+}
+template <class T>
+WhyNot backward_weight_is_profitable(const Conv2dShape& s) {
+  return is_profitable(s, depthwise_weight_runs_in_planes<T>(s));
 }
 
 template <class T>
@@ -67,17 +82,18 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
 
 template <class T>
 Path<ForwardBuffers<T>> depthwise_forward_path() {
-  return {"depthwise", supports_forward, is_profitable, forward_bytes<T>, run_forward<T>};
+  return {"depthwise", supports_forward, forward_is_profitable<T>, forward_bytes<T>,
+          run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> depthwise_backward_input_path() {
-  return {"depthwise", supports_backward_input, is_profitable, backward_input_bytes<T>,
-          run_backward_input<T>};
+  return {"depthwise", supports_backward_input, backward_input_is_profitable<T>,
+          backward_input_bytes<T>, run_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> depthwise_backward_weight_path() {
   return weight_path<T, depthwise_weight_bytes<T>, depthwise_weight<T>>(
-      "depthwise", supports_forward, is_profitable);
+      "depthwise", supports_forward, backward_weight_is_profitable<T>);
 }
 
 #define INSTANTIATE(T)                                                    \

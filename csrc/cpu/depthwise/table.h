@@ -46,16 +46,20 @@ struct DepthwiseRow {
 //                                           x[i + first_row + a][j + first_column + b])
 // Lanes are neighbouring columns. There are at least `plane_rows` output rows, the last of which are
 // written if `end` is within a tile. OW may be below a vector; then the whole plane is written.
+// An image of C channels (channels_last) is such a plane, too: IW, OW and first_column count its
+// elements, tap b is b * C elements to the right, and w[...] and bias are rows in which the values of
+// the C channels repeat, for at least a vector after each channel.
 template <class T>
 struct DepthwisePlane {
   using Sum = SumOf<T>;
-  int64_t IH, IW, OH, OW, KW;
+  int64_t IH, IW, OH, OW, KH, KW;
+  int64_t x_column;  // elements between neighbouring taps: 1, or C
   int64_t first_row, first_column;
   int64_t begin, end;
   const T* x;
   const Sum* w;
   int64_t w_row, w_column;
-  Sum bias;
+  const Sum* bias;
   T* y;
   Finish<T> finish;     // beside y
   bool between_planes;  // there are planes of the tensor before and after x
@@ -82,6 +86,23 @@ struct DepthwiseSums {
   int64_t x_ahead, y_ahead;
 };
 
+// The sums over rows [begin, end) of grad_y of one plane, stride 1, a vector for each tap:
+//   sums[n] += sum over i, j of grad_y[i][j] * x[i + row[n]][j + column[n]]
+// for j = first, first + step, ... A vector of j is LANES neighbouring columns. What is outside of the
+// planes is left out. OW, IW and columns count elements, as in DepthwisePlane.
+template <class T>
+struct DepthwisePlaneSums {
+  static constexpr int MOST_TAPS = 12;
+  using Sum = SumOf<T>;
+  int64_t IH, IW, OW;
+  int64_t begin, end, first, step;
+  const T *x, *grad_y;
+  int taps;
+  int64_t row[MOST_TAPS], column[MOST_TAPS];
+  Sum* sums;
+  Sum* bias_sum;  // a vector: += grad_y; or null
+};
+
 // All null: there are none for T on this instruction set, and bands are packed.
 template <class T>
 struct DepthwiseKernels {
@@ -95,7 +116,8 @@ struct DepthwiseKernels {
 
   int plane_rows;  // of a register tile
   using Plane = void (*)(const DepthwisePlane<T>&);
-  Plane plane[MOST_TAPS];  // [KH - 1]; null: there is none
+  Plane plane[MOST_TAPS];       // [KH - 1]; null: there is none
+  Plane any_plane, flat_plane;  // every KH; an image of C channels, every KH
 
   // A filter is split into tiles of taps: of some taps in a row, and of one row or of `tap_rows`.
   int tap_rows[MOST_TAPS];  // [taps - 1]; 0: there is no tile
@@ -104,6 +126,7 @@ struct DepthwiseKernels {
   };
   SumsOfRows sums[MOST_STRIDE][MOST_TAPS];
   Sums any_sums[MOST_TAPS];  // every stride and step, one row of taps
+  void (*plane_sums)(const DepthwisePlaneSums<T>&);
 };
 
 FASTCONV_TABLE(DepthwiseKernels, depthwise_kernels)

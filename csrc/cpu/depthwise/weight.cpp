@@ -11,6 +11,7 @@
 #include "../common/weight_bands.h"
 #include "../common/workspace.h"
 #include "correlate.h"
+#include "plane_weight.h"
 #include "table.h"
 
 namespace fastconv::cpu {
@@ -188,12 +189,16 @@ void finish_vector(const WeightSchedule<T>& p, const WeightArrays<T>& b,
 
 template <class T>
 int64_t depthwise_weight_bytes(const Conv2dShape& s, int threads) {
+  const PlaneWeightSchedule<T> planes(s, threads);
+  if (planes.runs) return PlaneWeightArrays<T>(planes, nullptr).bytes;
   return WeightArrays<T>(WeightSchedule<T>(s, threads), nullptr).bytes;
 }
 
 template <class T>
 void depthwise_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
                       int threads) {
+  const PlaneWeightSchedule<T> planes(s, threads);
+  if (planes.runs) return run_plane_weight(planes, io, workspace);
   const WeightSchedule<T> p(s, threads);
   const WeightArrays<T> b(p, workspace);
   parallel_jobs(p.threads, p.shares * p.splits,
@@ -202,8 +207,14 @@ void depthwise_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, 
   for (int64_t v = 0; v < p.vectors.count(); ++v) finish_vector(p, b, io, v);
 }
 
-#define INSTANTIATE(T)                                                 \
-  template int64_t depthwise_weight_bytes<T>(const Conv2dShape&, int); \
+template <class T>
+bool depthwise_weight_runs_in_planes(const Conv2dShape& s) {
+  return PlaneWeightSchedule<T>(s, 1).runs;
+}
+
+#define INSTANTIATE(T)                                                  \
+  template int64_t depthwise_weight_bytes<T>(const Conv2dShape&, int);  \
+  template bool depthwise_weight_runs_in_planes<T>(const Conv2dShape&); \
   template void depthwise_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 

@@ -1,8 +1,10 @@
-// The nanoseconds of each kind of work with one thread. Estimates of paths are sums of them
+// The nanoseconds of each kind of work with two threads. Estimates of paths are sums of them
 // (estimates.h). `python -m benchmarks.studies.paths --fit` fits them to measured times of random
 // layers of every kind. Layer: cpu/paths.
 //
-// Measured on AVX2 (EPYC of the first generation, float32 and float64, 2026-11-28). What a vector
+// Measured on AVX2 (EPYC of the first generation, float32 and float64, wall time, 2026-11-28).
+// Threads cut small layers evenly (even_cut in common/parallel.h), so a sum stands for any number of
+// threads; work that few jobs share, such as packing weights, counts as it does with two. What a vector
 // takes does not depend on its length there, so one column serves every element type. The choice
 // compares paths with each other, so a machine that does everything twice as fast chooses alike.
 #pragma once
@@ -44,25 +46,25 @@ enum {
 };
 }
 constexpr Cost GEMM_COSTS[gemm_work::KINDS] = {
-    {"product of a panel", 68.3},
-    {"slot", 0.458},
-    {"vector of results, for each chunk", 2.38},
-    {"vector written", 2.95},
-    {"vector of patches copied", 2.42},
-    {"run of channels copied", 9.08},
-    {"row of a panel begun", 9.55},
-    {"piece of a row", 3.38},
-    {"vector of every second pixel", 4.66},
-    {"element gathered", 0.875},
-    {"weight packed", 0.341},
-    {"weight turned", 0.271},
-    {"element of grad_y turned", 0.582},
-    {"element of grad_x between others", 0.321},
-    {"run of weights on a page of its own", 24.8},
-    {"output of a phase without taps", 1.19},
-    {"run of weights copied", 2.96},
-    {"weight in place, rows pages apart", 0.051},
-    {"line of weights beyond L2", 2.23},
+    {"product of a panel", 34.2},
+    {"slot", 0.236},
+    {"vector of results, for each chunk", 1.22},
+    {"vector written", 1.66},
+    {"vector of patches copied", 1.09},
+    {"run of channels copied", 4.82},
+    {"row of a panel begun", 4.63},
+    {"piece of a row", 2.2},
+    {"vector of every second pixel", 2.02},
+    {"element gathered", 0.401},
+    {"weight packed", 0.379},
+    {"weight turned", 0.548},
+    {"element of grad_y turned", 0.449},
+    {"element of grad_x between others", 0.265},
+    {"run of weights on a page of its own", 6.24},
+    {"output of a phase without taps", 1.1},
+    {"run of weights copied", 2.81},
+    {"weight in place, rows pages apart", 0.0951},
+    {"line of weights beyond L2", 0.525},
 };
 
 // Of a slot, where an instruction adds the products of two terms of bfloat16 (gemm/pairs). Not measured:
@@ -73,16 +75,16 @@ namespace small_map_work {
 enum { PRODUCT, SLOT, RESULT, PACKED, TURNED, IN, FAR, BEGUN, FAR_LINE, APART, KINDS };
 }
 constexpr Cost SMALL_MAP_COSTS[small_map_work::KINDS] = {
-    {"product", 49.5},
-    {"slot", 0.605},
-    {"vector of results, for each tap", 1.71},
-    {"weight packed", 0.53},
-    {"weight turned", 0.328},
-    {"element of x turned", 0.149},
-    {"output, images pages apart", 0.0615},
-    {"output begun with a bias", 6.17},
-    {"line of weights beyond L2", 3.95},
-    {"output between others", 1.3},
+    {"product", 29.4},
+    {"slot", 0.289},
+    {"vector of results, for each tap", 1.05},
+    {"weight packed", 0.496},
+    {"weight turned", 0.494},
+    {"element of x turned", 0.573},
+    {"output, images pages apart", 2.23},
+    {"output begun with a bias", 3.16},
+    {"line of weights beyond L2", 2.09},
+    {"output between others", 0.709},
 };
 
 namespace winograd_work {
@@ -107,22 +109,22 @@ enum {
 };
 }
 constexpr Cost WINOGRAD_COSTS[winograd_work::KINDS] = {
-    {"block, lanes = tiles", 2760},
-    {"slot, lanes = tiles", 0.496},
-    {"vector of input points, lanes = tiles", 5.92},
-    {"vector of output points, lanes = tiles", 6.92},
-    {"row of tiles", 15.9},
-    {"block, lanes = channels", 917},
-    {"slot, lanes = channels", 0.573},
-    {"vector of input points, lanes = channels", 2.11},
-    {"vector of output points, lanes = channels", 3.8},
-    {"element turned, lanes = channels", 5.73},
-    {"vector of filter points", 3.08},
-    {"weight read", 0.778},
-    {"part of a point's sums", 59.6},
-    {"pixel of a vector of channels", 7.9},
-    {"vector of input points, backward_weight", 8.07},
-    {"vector of output points, backward_weight", 4.39},
+    {"block, lanes = tiles", 1690},
+    {"slot, lanes = tiles", 0.346},
+    {"vector of input points, lanes = tiles", 2.96},
+    {"vector of output points, lanes = tiles", 3.09},
+    {"row of tiles", 13.5},
+    {"block, lanes = channels", 2740},
+    {"slot, lanes = channels", 0.335},
+    {"vector of input points, lanes = channels", 0.312},
+    {"vector of output points, lanes = channels", 1.38},
+    {"element turned, lanes = channels", 5.23},
+    {"vector of filter points", 1.59},
+    {"weight read", 0.583},
+    {"part of a point's sums", 170},
+    {"pixel of a vector of channels", 4.09},
+    {"vector of input points, backward_weight", 3.27},
+    {"vector of output points, backward_weight", 1.18},
 };
 
 namespace direct_work {
@@ -150,25 +152,25 @@ enum {
 };
 }
 constexpr Cost DIRECT_COSTS[direct_work::KINDS] = {
-    {"band", 605},
-    {"slot", 0.502},
-    {"register tile", 44.7},
-    {"pixel of a band copied", 0.627},
-    {"pixel of a band, by a stride", 1.12},
-    {"line of a band, channels inside", 9},
-    {"row of a band", 9.5},
-    {"weight packed", 0.233},
-    {"weight gathered", 1.06},
-    {"output turned", 1.31},
-    {"vector of sums of a band", 0.0249},
-    {"vector of shares added", 1.08},
-    {"element of grad_y turned", 0.102},
-    {"pixel of grad_y copied", 4.06},
-    {"line of weights beyond L2", 3},
-    {"output of a phase without taps", 1.26},
-    {"output between others, beyond L2", 0.126},
-    {"output turned, channels inside", 0.914},
-    {"line of weights beyond L2, read again", 0.748},
+    {"band", 349},
+    {"slot", 0.248},
+    {"register tile", 23.7},
+    {"pixel of a band copied", 0.304},
+    {"pixel of a band, by a stride", 0.506},
+    {"line of a band, channels inside", 4.22},
+    {"row of a band", 5.01},
+    {"weight packed", 0.465},
+    {"weight gathered", 1.12},
+    {"output turned", 0.857},
+    {"vector of sums of a band", 0},
+    {"vector of shares added", 1.14},
+    {"element of grad_y turned", 0.144},
+    {"pixel of grad_y copied", 3.18},
+    {"line of weights beyond L2", 0.52},
+    {"output of a phase without taps", 0.792},
+    {"output between others, beyond L2", 0.0645},
+    {"output turned, channels inside", 0.593},
+    {"line of weights beyond L2, read again", 0.0883},
 };
 
 namespace grouped_work {
@@ -197,29 +199,29 @@ enum {
 };
 }
 constexpr Cost GROUPED_COSTS[grouped_work::KINDS] = {
-    {"job", 15.3},
-    {"row of a phase", 19.8},
-    {"register tile", 25.5},
-    {"row of taps of a tile", 7.45},
-    {"row of taps of a channel", 1.58},
-    {"slot", 0.444},
-    {"slot, by permutations", 0.485},
-    {"slot, of any stride", 0.605},
-    {"slot of a pair of vectors", 0.518},
-    {"weight packed", 0.169},
-    {"weight gathered", 1.47},
-    {"vector of few channels turned", 77.6},
-    {"element turned", 0.311},
-    {"element copied", 1.35},
-    {"sums of a band begun", 62},
-    {"tile of sums", 6.21},
-    {"slot of sums", 0.386},
-    {"slot of sums, by permutations", 0.457},
-    {"slot of sums, of any stride", 0.432},
-    {"line of weights beyond L2", 3.3},
+    {"job", 61.6},
+    {"row of a phase", 10.6},
+    {"register tile", 13.9},
+    {"row of taps of a tile", 4.31},
+    {"row of taps of a channel", 0.663},
+    {"slot", 0.222},
+    {"slot, by permutations", 0.234},
+    {"slot, of any stride", 0.335},
+    {"slot of a pair of vectors", 0.25},
+    {"weight packed", 0.768},
+    {"weight gathered", 1.29},
+    {"vector of few channels turned", 39.7},
+    {"element turned", 0.178},
+    {"element copied", 0.652},
+    {"sums of a band begun", 28.7},
+    {"tile of sums", 4.13},
+    {"slot of sums", 0.168},
+    {"slot of sums, by permutations", 0.167},
+    {"slot of sums, of any stride", 0.186},
+    {"line of weights beyond L2", 0.397},
 };
 
 // Loops in double, one multiply-add at a time: more than any other path takes.
-constexpr Cost REFERENCE_COST = {"multiply-add", 20};
+constexpr Cost REFERENCE_COST = {"multiply-add", 10};
 
 }  // namespace fastconv::cpu

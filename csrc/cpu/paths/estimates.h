@@ -1,6 +1,6 @@
 // Estimates of the time that a path takes for a shape: how often the path does each kind of work of
-// costs.h. The choice among paths compares them. They are for one thread: if the choice depended on
-// the number of threads, bits would too. Layer: cpu/paths.
+// costs.h. The choice among paths compares them. They know nothing of the threads of a call: if the
+// choice depended on their number, bits would too. Layer: cpu/paths.
 #pragma once
 
 #include "../../core/dtype.h"

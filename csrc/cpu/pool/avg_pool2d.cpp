@@ -62,6 +62,43 @@ void backward_global(const Pool2dShape& s, const T* grad_y, T* grad_x, int threa
   });
 }
 
+// Adaptive windows over images of one pixel all hold that pixel: nets that see smaller images than
+// they were made for.
+bool is_one_pixel(const Pool2dShape& s) { return s.adaptive && s.IH == 1 && s.IW == 1; }
+
+template <class T>
+void forward_one_pixel(const Pool2dShape& s, const T* x, T* y, int threads) {
+  const int64_t out = s.OH * s.OW, rows = s.channels_last ? s.N : s.N * s.C;
+  const int64_t block = max64(1, POOL_JOB_ELEMENTS / max64(1, s.channels_last ? out * s.C : out));
+  parallel_jobs(pool_threads(s, threads), ceil_div(rows, block), [&](int64_t job, int) {
+    for (int64_t i = job * block; i < min64((job + 1) * block, rows); ++i)
+      if (!s.channels_last)
+        std::fill(y + i * out, y + (i + 1) * out, x[i]);
+      else
+        for (int64_t o = i * out; o < (i + 1) * out; ++o)
+          std::copy(x + i * s.C, x + (i + 1) * s.C, y + o * s.C);
+  });
+}
+
+// grad_x is the sum of all outputs.
+template <class T>
+void backward_one_pixel(const Pool2dShape& s, const T* grad_y, T* grad_x, int threads) {
+  const PoolKernels<T>& k = pool_kernels<T>(isa());
+  const int64_t out = s.OH * s.OW, planes = s.N * s.C;
+  if (s.channels_last) {
+    parallel_jobs(pool_threads(s, threads), s.N, [&](int64_t n, int) {
+      k.pixel_mean(out, s.C, grad_y + n * out * s.C, s.C, 1, grad_x + n * s.C);
+    });
+    return;
+  }
+  const int64_t block = max64(16, round_up(POOL_JOB_ELEMENTS / max64(1, out), 16));
+  parallel_jobs(pool_threads(s, threads), ceil_div(planes, block), [&](int64_t job, int) {
+    const int64_t first = job * block;
+    k.plane_means(min64(block, planes - first), s.OH, s.OW, grad_y + first * out, out, s.OW, 1,
+                  grad_x + first, 1);
+  });
+}
+
 // A job is some planes: each window is worked out once for all of them.
 template <class T>
 void forward_adaptive(const Pool2dShape& s, const T* x, T* y, int threads) {
@@ -144,6 +181,7 @@ template <class T>
 void avg_pool2d_forward(const Pool2dShape& shape, const T* x, T* y, int threads) {
   if (shape.y_count() == 0) return;
   if (is_copy(shape)) return copy(shape, x, y, threads);
+  if (is_one_pixel(shape)) return forward_one_pixel(shape, x, y, threads);
   const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
   if (is_global(s)) return forward_global(s, x, y, threads);
@@ -172,8 +210,15 @@ void avg_pool2d_backward(const Pool2dShape& shape, const T* grad_y, T* grad_x, v
                          int threads) {
   if (shape.x_count() == 0) return;
   if (is_copy(shape)) return copy(shape, grad_y, grad_x, threads);
+  if (is_one_pixel(shape) && shape.y_count() > 0)
+    return backward_one_pixel(shape, grad_y, grad_x, threads);
   const Pool2dShape s = tiled(shape);
   const PoolKernels<T>& k = pool_kernels<T>(isa());
+  if (s.channels_last && is_2x2_tiling(s))
+    return for_image_rows(s, ceil_div(s.IH, 2), 2 * s.IW, threads, [&](int64_t n, int64_t oh) {
+      k.avg_gradient_squares(s, PoolRow<T>{grad_y + n * s.OH * s.OW * s.C,
+                                           grad_x + (n * s.IH + 2 * oh) * s.IW * s.C, oh});
+    });
   if (s.channels_last)
     return for_image_rows(s, s.IH, s.IW, threads, [&](int64_t n, int64_t ih) {
       k.avg_gradient_pixels(

@@ -23,32 +23,6 @@ FASTCONV_LEAF Vec<T> read_outputs(const T* grad_y, const OutputsRead<T>& r) {
 }
 
 template <class T>
-struct MaxGradient {
-  const T* grad_y;
-  ConstCodes codes;
-
-  struct Outputs {
-    Vec<T> g;
-    Vec<LaneInteger<T>> code;
-    FASTCONV_LEAF Vec<T> of(int64_t wanted) const {
-      return code == broadcast(static_cast<LaneInteger<T>>(wanted)) ? g : Vec<T>{};
-    }
-  };
-  template <Reads READS>
-  FASTCONV_LEAF Outputs read(const OutputsRead<T>& r, Vec<T>) const {
-    const Vec<T> g = read_outputs<READS>(grad_y, r);
-    if constexpr (READS == Reads::BOUNDED)
-      return {g, load_codes<T>(codes + r.at, r.range)};
-    else
-      return {g, load_codes<T>(codes + r.at)};
-  }
-  FASTCONV_LEAF Vec<T> factors(const Pool2dShape&, int64_t) const { return Vec<T>{}; }
-  FASTCONV_LEAF Vec<T> row_factors(const Pool2dShape&, Vec<T> factors, int64_t) const {
-    return factors;
-  }
-};
-
-template <class T>
 struct AvgGradient {
   const T* grad_y;
 
@@ -199,65 +173,11 @@ FASTCONV_LEAF void gradient_rows_at(const Pool2dShape& shape, const PoolPlanes<T
   }
 }
 
-// Windows of 2 x 2 that tile the image, the commonest pooling: each output is read once and spread
-// over its four inputs.
-template <Reads READS, class T, class Gradient>
-FASTCONV_LEAF void spread(const Pool2dShape& s, const Gradient& gradient, const OutputsRead<T>& r,
-                          Vec<T> factors, T* row, int64_t rows, int64_t left, const T* end) {
-  const auto outputs = gradient.template read<READS>(r, factors);
-#pragma GCC unroll 2
-  for (int64_t kh = 0; kh < 2; ++kh) {
-    const Vec<T> a = outputs.of(2 * kh), b = outputs.of(2 * kh + 1);
-    if (kh >= rows) return;
-    store_pixels(row + kh * s.IW, zip<T, 0>(a, b), left, end);
-    store_pixels(row + kh * s.IW + LANES<T>, zip<T, 1>(a, b), left - LANES<T>, end);
-  }
-}
-
-template <class T, class Gradient>
-FASTCONV_LEAF void tiled_gradient_rows(const Pool2dShape& shape, const PoolPlanes<T>& planes,
-                                       const Gradient& gradient) {
-  constexpr int L = LANES<T>;
-  const Pool2dShape s = shape;  // copies of our own, which stores cannot change
-  const PoolPlanes<T> p = planes;
-  const int64_t in = s.IH * s.IW, out = s.OH * s.OW;
-  const T* end = p.y + (p.count - 1) * in + p.end * s.IW;
-  for (int64_t iw = (s.IW - 1) / (2 * L) * 2 * L; iw >= 0; iw -= 2 * L) {
-    const int64_t j = iw / 2;
-    const auto lane = ramp(LaneInteger<T>(1)) + static_cast<LaneInteger<T>>(j);
-    const auto counted = lane < static_cast<LaneInteger<T>>(s.OW);
-    const bool inside = s.IW - iw >= 2 * L ? j + L <= s.OW : s.IW % 2 == 0;
-    const Vec<T> by_columns = gradient.factors(s, j);
-    for (int64_t plane = 0; plane < p.count; ++plane)
-      for (int64_t oh = p.first / 2; oh < ceil_div(p.end, 2); ++oh) {
-        const OutputsRead<T> r{plane * out + oh * s.OW + j,
-                               lane_range<T>(0, oh < s.OH ? s.OW - j : 0), counted};
-        const Vec<T> factors = gradient.row_factors(s, by_columns, oh);
-        T* row = p.y + plane * in + 2 * oh * s.IW + iw;
-        const int64_t rows = p.end - 2 * oh, left = s.IW - iw;
-        if (oh >= s.OH || p.x + r.at + L > p.x_end)
-          spread<Reads::BOUNDED>(s, gradient, r, factors, row, rows, left, end);
-        else if (inside)
-          spread<Reads::INSIDE>(s, gradient, r, factors, row, rows, left, end);
-        else
-          spread<Reads::MASKED>(s, gradient, r, factors, row, rows, left, end);
-      }
-  }
-}
-
-// Of windows of 2 x 2 that tile the image; all others scatter (scatter.h), because in NCHW a gather
-// costs 25 cycles for each vector and window element.
-template <class T>
-void max_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p, ConstCodes codes) {
-  tiled_gradient_rows(s, p, MaxGradient<T>{p.x, codes});
-}
-
 template <class T>
 void avg_pool_gradient_rows(const Pool2dShape& s, const PoolPlanes<T>& p) {
+  if (is_2x2_tiling(s)) return square_planes(s, p, AvgSquares<T>{p.x});
   const AvgGradient<T> gradient{p.x};
-  if (is_2x2_tiling(s))
-    tiled_gradient_rows(s, p, gradient);
-  else if (s.stride_w == 2)
+  if (s.stride_w == 2)
     gradient_rows_at<T, 2>(s, p, gradient);
   else if (s.stride_w == 1)
     gradient_rows_at<T, 1>(s, p, gradient);

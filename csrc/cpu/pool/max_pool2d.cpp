@@ -128,33 +128,46 @@ void forward_adaptive(const Pool2dShape& s, const T* x, T* y, Code* codes, int t
   });
 }
 
+// Indices of this size are read by nobody soon, and would push everything else out of the caches.
+constexpr int64_t STREAMED_INDEX_BYTES = 1 << 20;
+
+template <bool PAST_CACHES, class Code>
+void write_indices(const Pool2dShape& shape, const Code* codes, int64_t* indices, int threads) {
+  const Pool2dShape s = shape;  // a copy of our own, which stores cannot change
+  const CodePlaces<Code> places(s, 1);
+  if (s.channels_last) {
+    for_image_rows(s, s.OH, s.OW, threads, [&](int64_t n, int64_t oh) {
+      int64_t at = (n * s.OH + oh) * s.OW * s.C;
+      for (int64_t ow = 0; ow < s.OW; ++ow, at += s.C)
+        place_outputs<PAST_CACHES>(places, s.C, codes + at,
+                                   s.row_start(oh) * s.IW + s.column_start(ow), 0, indices + at);
+      if (PAST_CACHES) wait_for_elements();
+    });
+    return;
+  }
+  for_row_blocks(
+      s, s.OH, s.OW, threads, [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
+        for (int64_t p = plane; p < plane + count; ++p)
+          for (int64_t oh = first; oh < end; ++oh) {
+            const int64_t at = (p * s.OH + oh) * s.OW, row = s.row_start(oh) * s.IW;
+            const int64_t together = s.adaptive ? 1 : s.OW;  // with a constant stride
+            for (int64_t ow = 0; ow < s.OW; ow += together)
+              place_outputs<PAST_CACHES>(places, together, codes + at + ow,
+                                         row + s.column_start(ow), s.stride_w, indices + at + ow);
+          }
+        if (PAST_CACHES) wait_for_elements();
+      });
+}
+
 }  // namespace
 
 template <class Code>
 void max_pool2d_indices(const Pool2dShape& s, const Code* codes, int64_t* indices, int threads) {
   if (s.y_count() == 0) return;
-  const CodePlaces<Code> places(s, 1);
-  const auto first_of = [&](int64_t oh, int64_t ow) {
-    return s.row_start(oh) * s.IW + s.column_start(ow);
-  };
-  if (s.channels_last) {
-    parallel_jobs(pool_threads(s, threads), s.N * s.OH, [&](int64_t job, int) {
-      for (int64_t ow = 0; ow < s.OW; ++ow) {
-        const int64_t first = first_of(job % s.OH, ow), at = (job * s.OW + ow) * s.C;
-        for (int64_t c = at; c < at + s.C; ++c) indices[c] = first + places.distance(codes[c]);
-      }
-    });
-    return;
-  }
-  for_row_blocks(s, s.OH, s.OW, threads,
-                 [&](int64_t plane, int64_t count, int64_t first, int64_t end) {
-                   for (int64_t p = plane; p < plane + count; ++p)
-                     for (int64_t oh = first; oh < end; ++oh) {
-                       const int64_t at = (p * s.OH + oh) * s.OW;
-                       for (int64_t ow = 0; ow < s.OW; ++ow)
-                         indices[at + ow] = first_of(oh, ow) + places.distance(codes[at + ow]);
-                     }
-                 });
+  if (s.y_count() * int64_t(sizeof(int64_t)) >= STREAMED_INDEX_BYTES)
+    write_indices<true>(s, codes, indices, threads);
+  else
+    write_indices<false>(s, codes, indices, threads);
 }
 
 template <class T>
@@ -207,6 +220,13 @@ void max_pool2d_backward(const Pool2dShape& shape, const T* grad_y, const Code* 
   if (is_stream_of_tiles<T>(s))
     return for_outputs(s, threads, [&](int64_t first, int64_t count) {
       k.gradient_tiles(s.OW, count, grad_y + first, codes + first, grad_x + 4 * first);
+    });
+  if (s.channels_last && is_2x2_tiling(s))
+    return for_image_rows(s, ceil_div(s.IH, 2), 2 * s.IW, threads, [&](int64_t n, int64_t oh) {
+      const int64_t image = n * s.OH * s.OW * s.C;
+      k.gradient_squares(s,
+                         PoolRow<T>{grad_y + image, grad_x + (n * s.IH + 2 * oh) * s.IW * s.C, oh},
+                         codes + image);
     });
   if (s.channels_last)
     return for_image_rows(s, s.IH, s.IW, threads, [&](int64_t n, int64_t ih) {

@@ -8,11 +8,14 @@
 
 #include <algorithm>
 
+#include "../simd/stream.h"
 #include "../simd/table.h"
 #include "jobs.h"
 
 namespace fastconv::cpu {
 
+constexpr int64_t SCATTERED_BYTES =
+    256 * 1024;                            // of planes that are scattered in turns: half of L2
 constexpr int64_t SCATTER_CHANNELS = 256;  // of a job in NHWC: fewer read memory in short pieces
 
 // Maps a code to its column in the window, and to its distance in elements from the first element of
@@ -42,27 +45,52 @@ class CodePlaces {
   int64_t columns[TABLED], distances[TABLED];
 };
 
+// indices[i] = the place in its plane that codes[i] stands for. The first window begins at `first`,
+// each other one `step` elements later. PAST_CACHES: by non-temporal stores.
+template <bool PAST_CACHES, class Code>
+void place_outputs(const CodePlaces<Code>& places, int64_t count, const Code* __restrict__ codes,
+                   int64_t first, int64_t step, int64_t* __restrict__ indices) {
+  for (int64_t i = 0; i < count; ++i, first += step) {
+    const int64_t place = first + places.distance(codes[i]);
+    if constexpr (PAST_CACHES)
+      stream_element(indices + i, place);
+    else
+      indices[i] = place;
+  }
+}
+
 // Window elements [first, end) of one axis that are inside the image, for output o.
 inline Window taps_inside(const PoolAxis& axis, int64_t o) {
-  const Window inside = axis.window(o);
   const int64_t start = axis.start(o);
-  if (axis.dilation == 1) return {inside.first - start, inside.end - start};  // without divisions
+  if (axis.dilation == 1 && !axis.adaptive)  // without divisions
+    return {max64(0, -start), min64(axis.K, axis.I - start)};
+  const Window inside = axis.window(o);
   return {(inside.first - start) / axis.dilation, ceil_div(inside.end - start, axis.dilation)};
 }
 
-// Adds `count` neighbours in grad_y to the places of their codes. The first window begins at `to`, each
-// other one `step` elements later. A code outside `codes_inside` or `columns` adds nothing.
-template <bool CLIPPED, class T, class Code>
-void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* grad_y,
-                     const Code* codes, Window codes_inside, Window columns, SumOf<T>* to,
-                     int64_t step) {
+// How far apart neighbouring planes are in grad_y and its codes, and in grad_x.
+struct PlaneSteps {
+  int64_t out, in;
+};
+
+// Adds `count` neighbours in grad_y of each of PLANES planes to the places of their codes. The first
+// window begins at `to`, each other one `step` elements later. A code outside `codes_inside` or
+// `columns` adds nothing. Neighbouring windows often have one maximum, so that a sum waits for the
+// sum before it: sums of other planes fill the time.
+template <bool CLIPPED, int PLANES, class T, class Code>
+void scatter_outputs(const CodePlaces<Code>& places, int64_t count, const T* __restrict__ grad_y,
+                     const Code* __restrict__ codes, Window codes_inside, Window columns,
+                     SumOf<T>* __restrict__ to, int64_t step, PlaneSteps plane) {
   const uint64_t many = static_cast<uint64_t>(codes_inside.end - codes_inside.first);
   for (int64_t i = 0; i < count; ++i, to += step) {
-    const Code code = codes[i];
-    if (static_cast<uint64_t>(code - codes_inside.first) >= many) continue;
-    if (CLIPPED && (places.column(code) < columns.first || places.column(code) >= columns.end))
-      continue;
-    to[places.distance(code)] += grad_y[i];
+#pragma GCC unroll 4
+    for (int p = 0; p < PLANES; ++p) {
+      const Code code = codes[i + p * plane.out];
+      if (static_cast<uint64_t>(code - codes_inside.first) >= many) continue;
+      if (CLIPPED && (places.column(code) < columns.first || places.column(code) >= columns.end))
+        continue;
+      to[places.distance(code) + p * plane.in] += grad_y[i + p * plane.out];
+    }
   }
 }
 
@@ -80,20 +108,21 @@ void scatter_channels(const Pool2dShape& s, const CodePlaces<Code>& places, cons
       const int64_t from = (oh * s.OW + ow) * s.C;
       SumOf<T>* to = grad_x + (s.row_start(oh) * s.IW + s.column_start(ow)) * pixel;
       if (columns.first == 0 && columns.end >= s.KW)
-        scatter_outputs<false>(places, count, grad_y + from, codes + from, codes_inside, columns,
-                               to, 1);
+        scatter_outputs<false, 1>(places, count, grad_y + from, codes + from, codes_inside, columns,
+                                  to, 1, {});
       else
-        scatter_outputs<true>(places, count, grad_y + from, codes + from, codes_inside, columns, to,
-                              1);
+        scatter_outputs<true, 1>(places, count, grad_y + from, codes + from, codes_inside, columns,
+                                 to, 1, {});
     }
   }
 }
 
-// One NCHW plane. The outputs of a row whose windows have all columns inside the image go together.
-template <class T, class Code>
-void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
-                   const Code* codes, SumOf<T>* grad_x) {
-  std::fill(grad_x, grad_x + s.IH * s.IW, SumOf<T>(0));
+// PLANES planes of NCHW. The outputs of a row whose windows have all columns inside the image go together.
+template <int PLANES, class T, class Code>
+void scatter_planes(const Pool2dShape& s, const CodePlaces<Code>& places, const T* grad_y,
+                    const Code* codes, SumOf<T>* grad_x) {
+  const PlaneSteps plane{s.OH * s.OW, s.IH * s.IW};
+  std::fill(grad_x, grad_x + PLANES * plane.in, SumOf<T>(0));
   const int64_t last_start = s.IW - 1 - (s.KW - 1) * s.dilation_w;  // of a window inside
   const Window whole{ceil_div(s.pad_w, s.stride_w),
                      last_start < 0 ? 0 : min64(s.OW, (last_start + s.pad_w) / s.stride_w + 1)};
@@ -106,11 +135,11 @@ void scatter_plane(const Pool2dShape& s, const CodePlaces<Code>& places, const T
       const bool together = !s.adaptive && ow == whole.first && ow < whole.end;
       many = together ? whole.end - ow : 1;
       if (together)
-        scatter_outputs<false>(places, many, grad_y + from, codes + from, codes_inside, {0, s.KW},
-                               to, s.stride_w);
+        scatter_outputs<false, PLANES>(places, many, grad_y + from, codes + from, codes_inside,
+                                       {0, s.KW}, to, s.stride_w, plane);
       else
-        scatter_outputs<true>(places, 1, grad_y + from, codes + from, codes_inside,
-                              taps_inside(s.horizontal(), ow), to, 0);
+        scatter_outputs<true, PLANES>(places, 1, grad_y + from, codes + from, codes_inside,
+                                      taps_inside(s.horizontal(), ow), to, 0, plane);
     }
   }
 }
@@ -149,12 +178,19 @@ void scatter_gradient(const Pool2dShape& s, const T* grad_y, const Code* codes, 
       return to;
   };
   if (!s.channels_last) {
-    const int64_t together = max64(1, POOL_JOB_ELEMENTS / max64(1, in));
+    constexpr int FOUR = 4;
+    const bool fits = in * FOUR * int64_t(sizeof(SumOf<T>)) <= SCATTERED_BYTES;
+    const int64_t together = fits ? round_up(max64(1, POOL_JOB_ELEMENTS / max64(1, in)), FOUR) : 1;
     parallel_jobs(pool_threads(s, threads), ceil_div(planes, together),
                   [&](int64_t job, int thread) {
-                    for (int64_t p = job * together; p < min64((job + 1) * together, planes); ++p) {
+                    int64_t p = job * together;
+                    const int64_t end = min64(p + together, planes);
+                    for (; !IS_WIDENED<T> && p + FOUR <= end; p += FOUR)
+                      scatter_planes<FOUR>(s, places, grad_y + p * out, codes + p * out,
+                                           sums_of(grad_x + p * in, thread));
+                    for (; p < end; ++p) {
                       SumOf<T>* sums = sums_of(grad_x + p * in, thread);
-                      scatter_plane(s, places, grad_y + p * out, codes + p * out, sums);
+                      scatter_planes<1>(s, places, grad_y + p * out, codes + p * out, sums);
                       if constexpr (IS_WIDENED<T>)
                         rows.copy_out(1, in, sums, 0, grad_x + p * in, 0, 0);
                     }

@@ -78,6 +78,8 @@ struct MaxPoolKernels {
   // 2 x 2 windows that tile NCHW maps of OW = 1, 2, 4 ... < lanes outputs a row.
   void (*tiles)(int64_t OW, int64_t outputs, const T* x, T* y, Codes codes);
   void (*gradient_tiles)(int64_t OW, int64_t outputs, const T* grad_y, ConstCodes codes, T* grad_x);
+  // NHWC, 2 x 2 tiling: rows 2 * at and 2 * at + 1 of grad_x, the first of which is y.
+  void (*gradient_squares)(const Pool2dShape&, const PoolRow<T>&, ConstCodes codes);
 };
 
 // Elements of the values, and of the places, of a block of separable.inl; pixels of `pixel` elements.
@@ -96,6 +98,7 @@ struct PoolKernels {
   void (*avg_gradient_rows)(const Pool2dShape&, const PoolPlanes<T>&);
   void (*avg_pixels)(const Pool2dShape&, const PoolRow<T>&);
   void (*avg_gradient_pixels)(const Pool2dShape&, const PoolRow<T>&);
+  void (*avg_gradient_squares)(const Pool2dShape&, const PoolRow<T>&);
   // NHWC: y[c] = sum of x[i * row + c] over i < count, divided, for c < channels
   void (*pixel_mean)(int64_t count, int64_t channels, const T* x, int64_t row, Sum divisor, T* y);
   // NCHW: y[i * y_step] = the sum over r < rows, c < columns of x[i * plane + r * row + c], divided,
