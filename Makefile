@@ -6,6 +6,7 @@
 # make lint    clang-format and ruff
 # make bench   20 minutes, alone on the machine: fastconv beside its peers; bench-quick: 2 minutes; ARGS="--help" for parts
 # make docs    the documentation site in build/site; docs-serve: the same at 127.0.0.1:8000, rebuilt while pages are edited
+# make docs-tools  what make docs needs; where it is there, make test builds the site, too
 # make wheel-check  a source distribution, a wheel from it, repaired, and tried without a compiler; ARGS="--torch 2.13.0 --torch 2.14.1"
 # make test-standalone  builds fastconv._standalone and runs a package of AOTInductor in a program without Python
 # make report  README, tables and pictures from the newest committed result of make bench
@@ -16,7 +17,7 @@ WHEEL_VENV ?= build/wheel-venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find csrc -path csrc/cuda -prune -o \( -name '*.cpp' -o -name '*.h' -o -name '*.inl' \) -print) setup.py pyproject.toml
 
-.PHONY: train test test-cuda-sweep test-isa-sweep test-standalone gpu-check wheel-check lint bench bench-quick docs docs-serve report build clean
+.PHONY: train test test-cuda-sweep test-isa-sweep test-standalone gpu-check wheel-check lint bench bench-quick docs docs-serve docs-tools report build clean
 
 train: build
 	$(BIN)/fastconv train $(ARGS)
@@ -55,10 +56,12 @@ bench-quick: build
 
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
-docs: $(DOCS_VENV)/.requirements
+docs-tools: $(DOCS_VENV)/.requirements
+
+docs: docs-tools
 	$(DOCS_VENV)/bin/mkdocs build --strict $(ARGS)
 
-docs-serve: $(DOCS_VENV)/.requirements
+docs-serve: docs-tools
 	$(DOCS_VENV)/bin/mkdocs serve --strict $(ARGS)
 
 report: build

@@ -188,8 +188,9 @@ def convert(model: Model, *, mode: str = "classes", verbose: bool = False) -> Mo
 
     Parameters, hooks, parametrizations, training flags and optimizers stay as they are; only exact
     torch.nn classes change, not classes derived from them. Lazy layers become fastconv's once they
-    know their size. Returns `model`. :func:`fastconv.revert` undoes it. One warning counts the
-    layers that stay torch's; :func:`fastconv.report` lists them.
+    know their size. Returns `model`. :func:`fastconv.revert` undoes it. No other thread may run the
+    model while it is converted or reverted. One warning counts the layers that stay torch's;
+    :func:`fastconv.report` lists them.
 
     Args:
         model: any module; a layer alone counts as one.

@@ -56,10 +56,10 @@ def make_step(job: dict, layers: str) -> Callable[[], object]:
     model, x = net(job, layers)
     if layers.endswith("channels_last"):
         model, x = (t.to(memory_format=torch.channels_last) for t in (model, x))
-    return _step_of(job, torch.compile(model) if layers == "compile" else model, x)
+    return step_of(job, torch.compile(model) if layers == "compile" else model, x)
 
 
-def _step_of(job: dict, model: nn.Module, x: Tensor) -> Callable[[], object]:
+def step_of(job: dict, model: nn.Module, x: Tensor) -> Callable[[], object]:
     """Forward without gradients; or zero_grad, forward, loss, backward and a step of SGD."""
     if job["mode"] == "inference":
 

@@ -36,8 +36,7 @@ def recorded(*tensors: torch.Tensor | None) -> bool:
 
 def direct_apply(function: type) -> Callable:
     """Function.apply without its inspection of forward's signature. The inspection finds default
-    arguments, which our Functions do not have, and takes most of the time of a call. Inside
-    torch.func's transforms it applies the Function for one layer alone.
+    arguments, which our Functions do not have, and takes most of the time of a call.
     """
     return super(torch.autograd.Function, function).apply
 
@@ -55,7 +54,7 @@ class Function(torch.autograd.Function):
             return super().apply(*args)
         modes = torch.is_grad_enabled(), torch._C._is_fwd_grad_enabled()
         with enable_single_level_autograd_function():
-            return direct_apply(_of_one_layer(cls, *modes))(*args)
+            return _of_one_layer(cls, *modes).apply(*args)
 
 
 @lru_cache
@@ -64,7 +63,12 @@ def _of_one_layer(function: type, grad: bool, forward_grad: bool) -> type:
     calls. They need the caller's modes, which torch would switch off inside a forward.
     """
 
-    class OfOneLayer(function):
+    # torch 2.14 leaves every class derived from Function to torch.func; this base is for one layer.
+    class OfOneLayer(torch.autograd.function._SingleLevelFunction):
+        setup_context = staticmethod(function.setup_context)
+        backward = staticmethod(function.backward)
+        jvp = staticmethod(function.jvp)
+
         @staticmethod
         def forward(*args):
             with (

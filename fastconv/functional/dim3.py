@@ -53,12 +53,10 @@ def shaped_like(y: Tensor, input: Tensor, *others: Tensor) -> Tensor:
 
 
 def _depth_sides(padding: object, kernel: int, dilation: int) -> tuple[int, int]:
-    if padding == "valid":
-        return 0, 0
-    if padding == "same":
-        total = dilation * (kernel - 1)
-        return total // 2, total - total // 2
-    return padding[0], padding[0]
+    if not isinstance(padding, str):  # asked first: torch 2.4 compiles no tuple == str
+        return padding[0], padding[0]
+    total = dilation * (kernel - 1) if padding == "same" else 0
+    return total // 2, total - total // 2
 
 
 def _conv3d_args(x: Tensor, w: Tensor, bias: Tensor | None, stride, padding, dilation, groups):
@@ -74,9 +72,10 @@ def _conv3d_args(x: Tensor, w: Tensor, bias: Tensor | None, stride, padding, dil
         return None
     front, back = _depth_sides(padding, kernel, dilation[0])
     depth = (x_depth + front + back - dilation[0] * (kernel - 1) - 1) // stride[0] + 1
-    if front < 0 or depth < 1 or (padding == "same" and stride[0] != 1):
+    named = isinstance(padding, str)
+    if front < 0 or depth < 1 or (named and padding == "same" and stride[0] != 1):
         return None
-    in_plane = (padding if isinstance(padding, str) else padding[1:], dilation[1:], groups)
+    in_plane = (padding if named else padding[1:], dilation[1:], groups)
     sizes = (
         (x.shape[0] * depth, x.shape[1] * kernel, *x.shape[3:]),
         (w.shape[0], w.shape[1] * kernel, *w.shape[3:]),

@@ -1,16 +1,19 @@
 """Four threads that do at once what servers, trainers and debuggers do: more kinds of calls than
-there are plans, weights changed in place, flags and hosts switched, filters given back. Each result
-is compared with torch's.
+there are plans, weights changed in place, flags and hosts switched, filters given back, models
+converted and reverted inside and outside of blocks of `enabled`, and compiled. Each result is
+compared with torch's.
 
 python tests/support/stress.py --seconds 60    says what was done, or dies
 """
 
 import argparse
+import copy
 import faulthandler
 import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +24,12 @@ from fastconv import functional as ours
 from fastconv.core import eager
 
 THREADS = 4
+MODEL = torch.nn.Sequential(
+    torch.nn.Conv2d(3, 8, 3),
+    torch.nn.MaxPool2d(2),
+    torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv2d(8, 8, 3)),
+    torch.nn.AvgPool2d(2),
+).double()
 WIDTHS = 3000  # with two windows each: more kinds of calls than csrc/bindings/eager.cpp keeps
 
 
@@ -72,11 +81,31 @@ class Worker:
     def host(self) -> None:
         eager.use(None)
         self.inference()
-        eager.use(self.random.choice(list(eager.hosts)))
+        eager.use(self.random.choice([*eager.hosts] or [None]))  # torch 2.4 has no host
+
+    def converted(self) -> None:
+        self.conversion(lambda model: model)
+
+    def compiled(self) -> None:
+        self.conversion(lambda model: torch.compile(model, backend="aot_eager"))
+
+    def conversion(self, prepared: Callable) -> None:
+        """A model of its own becomes ours, or its functions do, while others do the same."""
+        model, x = copy.deepcopy(MODEL), self.x[:, :3, :16, :16].double()
+        want = model(x)
+        for mode in ("classes", "functions"):
+            model = fastconv.convert(model, mode=mode)
+            torch.testing.assert_close(prepared(model)(x), want)
+            with fastconv.enabled():
+                fastconv.enable()  # which the block's end leaves on
+                torch.testing.assert_close(prepared(fastconv.revert(model))(x), want)
+            fastconv.disable()
+            assert torch._C._len_torch_function_stack() == 0
 
     # How often, of 100. Between two new hosts, which start without plans, there are calls of more
     # kinds than plans.
-    ACTIONS = {shapes: 45, inference: 30, training: 12, flags: 8, cache: 4, host: 1}
+    ACTIONS = {shapes: 41, inference: 30, training: 12, flags: 8, cache: 4, converted: 3,
+               compiled: 1, host: 1}  # fmt: skip
 
     def run(self, rounds: int, until: float) -> None:
         while self.done.total() < rounds or time.monotonic() < until:

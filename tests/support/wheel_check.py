@@ -3,8 +3,10 @@
 
     python tests/support/wheel_check.py --torch 2.13.0 --torch 2.14.1
     python tests/support/wheel_check.py --torch /folder/of/site-packages    or folders, with torch
+    python tests/support/wheel_check.py --python python3.10 --python python3.13    other Pythons
 
-It needs Python 3.11 or newer and the packages of requirements-wheel.txt.
+It needs Python 3.11 or newer and the packages of requirements-wheel.txt. The Pythons that wheels
+are for need pip alone. The variable CXX may name a compiler that keeps what it compiled.
 """
 
 import argparse
@@ -14,7 +16,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -35,11 +36,19 @@ def only(folder: Path, pattern: str) -> Path:
     return found
 
 
-def build() -> Path:
-    """A wheel from a source distribution, in an environment of its own, where torch is not."""
+def distribution() -> Path:
+    """The source distribution."""
     shutil.rmtree(OUT / "dist", ignore_errors=True)
-    run(sys.executable, "-m", "build", "--outdir", OUT / "dist", ROOT)
-    return only(OUT / "dist", "*.whl")
+    run(sys.executable, "-m", "build", "--sdist", "--outdir", OUT / "dist", ROOT)
+    return only(OUT / "dist", "*.tar.gz")
+
+
+def build(source: Path, python: str) -> Path:
+    """A wheel from a source distribution, in an environment of its own, where torch is not."""
+    shutil.rmtree(OUT / "built", ignore_errors=True)
+    run(python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", OUT / "built", source)
+    wheel = only(OUT / "built", "*.whl")
+    return Path(shutil.copy2(wheel, OUT / "dist"))
 
 
 def repaired(wheel: Path) -> Path:
@@ -62,10 +71,10 @@ def check_contents(wheel: Path) -> None:
     print(f"{wheel.name}: {libraries}, {wheel.stat().st_size / 2**20:.1f} MiB")
 
 
-def smoke(wheel: Path, torch: str) -> None:
+def smoke(wheel: Path, torch: str, interpreter: str) -> None:
     """Runs wheel_smoke.py in a new environment with the wheel, its extra "train" and a torch."""
     folder = OUT / ("torch-" + re.sub(r"[^\w.]+", "-", torch).strip("-"))
-    venv.create(folder, clear=True, with_pip=True)
+    run(interpreter, "-m", "venv", "--clear", folder)
     python = folder / "bin" / "python"
     if os.sep in torch:
         packages = only(folder / "lib", "python*/site-packages")
@@ -88,14 +97,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--torch", action="append", help="a version, or folders that have it")
-    parser.add_argument("--wheel", type=Path, help="a wheel that is built already")
+    parser.add_argument("--python", action="append", help="a Python that a wheel is for")
+    parser.add_argument("--wheel", type=Path, help="a wheel that is built already, for one Python")
     args = parser.parse_args()
-    wheel = repaired(args.wheel or build())
-    check_contents(wheel)
-    if not args.wheel:
+    source = None if args.wheel else distribution()
+    for python in args.python or [sys.executable]:
+        wheel = repaired(args.wheel or build(source, python))
+        check_contents(wheel)
+        for torch in args.torch or ["2.13.0"]:
+            smoke(wheel, torch, python)
+    if source:
         run(sys.executable, "-m", "twine", "check", "--strict", *(OUT / "dist").iterdir())
-    for torch in args.torch or ["2.13.0"]:
-        smoke(wheel, torch)
 
 
 if __name__ == "__main__":

@@ -74,24 +74,21 @@ def close(got: Tensor, want: Tensor) -> None:
 
 @pytest.mark.parametrize("activation", [nn.ReLU(inplace=True), nn.ReLU6()], ids=str)
 @pytest.mark.parametrize("left", [True, False])
-def test_a_frozen_residual_block_is_three_operators(left, activation, graphs, monkeypatch):
+def test_a_frozen_residual_block_is_three_operators(left, activation, graphs):
     from torch._inductor import config
 
-    monkeypatch.setattr(config, "freezing", True)
     model = evaluated(Block(left, activation))
-    with torch.no_grad():
+    with torch.no_grad(), config.patch(freezing=True):
         close(torch.compile(model, backend=graphs)(X), model(X))
     assert graphs.seen == [Counter(conv2d_fused=2, conv2d=1)]
 
 
-def test_the_code_of_a_frozen_block_has_no_kernel_besides(fresh_compiler, monkeypatch):
+def test_the_code_of_a_frozen_block_has_no_kernel_besides(fresh_compiler):
     from torch._inductor import config
     from torch._inductor.utils import run_and_get_code
 
-    monkeypatch.setattr(config, "freezing", True)
-    monkeypatch.setattr(config, "fx_graph_cache", False)
     model = evaluated(Block(True))
-    with torch.no_grad():
+    with torch.no_grad(), config.patch(freezing=True, fx_graph_cache=False):
         got, (code,) = run_and_get_code(torch.compile(model), X)
         close(got, model(X))
     assert "cpp_fused" not in code and code.count("conv2d_fused.default(") == 2

@@ -25,6 +25,11 @@ def test_other_types_are_handed_over_and_counted(dtype: torch.dtype, no_handover
     assert fastconv.handovers() == {}
 
 
+def test_types_differ_on_a_device_without_autocast():
+    x, w = torch.empty(2, 4, 6, 6, device="meta"), torch.ones(4, 4, 3, 3, dtype=torch.int64)
+    assert conv2d(x, w).shape == F.conv2d(x, w).shape
+
+
 def test_complex_gradients_come_from_torch():
     x, w = randn(1, 2, 5, 5, dtype=torch.complex128), randn(3, 2, 3, 3, dtype=torch.complex128)
     grad_y = torch.ones(1, 3, 3, 3, dtype=torch.complex128)

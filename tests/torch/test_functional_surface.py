@@ -224,6 +224,8 @@ def test_what_is_not_covered_is_torchs_and_counted(no_handovers):
 
 @pytest.mark.parametrize("name", ["t2d_all", "t1d_all", "c3d_all"])
 def test_graphs(name: str, fresh_compiler, no_handovers):
+    if name == "c3d_all" and torch.__version__ < "2.5":
+        pytest.skip("its compiler takes no symbol for the step of a slice")
     function, tensors, kwargs = weighted(name)
     ours = getattr(functional, function)
 

@@ -145,5 +145,5 @@ def test_many_threads_change_everything_at_once():
     command = [sys.executable, str(Path(__file__).parent.parent / "support" / "stress.py")]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
-    for action in ("shapes", "inference", "training", "flags", "cache", "host"):
+    for action in ("shapes", "inference", "training", "flags", "cache", "converted", "host"):
         assert f"'{action}':" in done.stdout

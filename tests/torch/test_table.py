@@ -47,6 +47,7 @@ def test_rows_that_could_not_be_told_apart_are_refused():
     assert not hasattr(torch.ops.fastconv, "other")
 
 
+@pytest.mark.skipif(not eager.hosts, reason="no host for this torch")
 def test_plain_calls_of_unknown_kernels_and_rows_end_in_errors():
     with pytest.raises(ValueError, match="no kernel no_such"):
         _C.eager_call("no_such", 0)
