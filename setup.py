@@ -9,7 +9,7 @@ torch (fastconv/core/eager.py). Otherwise plain setuptools compiles in parallel.
 are chosen inside the sources, so no -march flags stand here.
 
 FASTCONV_CUDA=1 builds fastconv._C_cuda, the CUDA kernels, with nvcc; 0 does not; auto, the default,
-does where both nvcc and a GPU are, for that GPU alone (setup_cuda.py, docs/cuda.md).
+does where nvcc is, but in place only where a GPU is, too (setup_cuda.py, docs/cuda.md).
 """
 
 import functools
@@ -211,12 +211,15 @@ def with_torch(name: str, sources: list[str], optional: bool) -> Extension:
     )
 
 
+IN_PLACE = {"--inplace", "-i", "develop", "editable_wheel"}  # words of the command
+
+
 def extensions() -> list:
     standalone = os.environ.get("FASTCONV_STANDALONE", "0") != "0"
     libraries = [kernels("fastconv._C", ["csrc/bindings/_C.cpp"])]
     if os.environ.get("FASTCONV_DEBUG", "0") != "0":
         libraries.append(kernels("fastconv._debug", DEBUG_SOURCES))
-    if setup_cuda.why_not() is None:
+    if setup_cuda.why_not(in_place=bool(IN_PLACE & set(sys.argv))) is None:
         libraries.append(Extension(CUDA_NAME, [], optional=True))
     if not CppExtension:
         if standalone:

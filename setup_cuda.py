@@ -47,8 +47,12 @@ def version(nvcc: str) -> str:
     return f"nvcc {found[1] if found else '?'}"
 
 
-def why_not() -> str | None:
-    """None: fastconv._C_cuda is wanted and can be tried."""
+def why_not(in_place: bool) -> str | None:
+    """None: fastconv._C_cuda is wanted and can be tried.
+
+    Args:
+        in_place: a developer's build, which waits for kernels only where they can run.
+    """
     wanted = os.environ.get("FASTCONV_CUDA", "auto")
     if wanted == "0":
         return "FASTCONV_CUDA=0"
@@ -59,9 +63,9 @@ def why_not() -> str | None:
         if why:
             raise SystemExit(f"FASTCONV_CUDA=1, but {why}.")
         return None
-    return why or (
-        None if said(["nvidia-smi", "-L"]) else "no GPU is here; FASTCONV_CUDA=1 builds it"
-    )
+    if why or not in_place or said(["nvidia-smi", "-L"]):
+        return why
+    return "no GPU is here; FASTCONV_CUDA=1 builds it"
 
 
 def architectures(nvcc: str) -> list[str]:

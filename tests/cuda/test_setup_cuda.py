@@ -37,6 +37,24 @@ def test_the_sources_tell_no_other_architectures_apart():
     assert text.count("__CUDA_ARCH__ ") == len(compared)  # it is asked in no other way
 
 
+@pytest.mark.parametrize(
+    ("setting", "in_place", "gpu", "why"),
+    [
+        ("auto", False, False, None),
+        ("auto", False, True, None),
+        ("auto", True, True, None),
+        ("auto", True, False, "no GPU is here; FASTCONV_CUDA=1 builds it"),
+        ("1", True, False, None),
+        ("0", False, True, "FASTCONV_CUDA=0"),
+    ],
+)
+def test_when_the_library_is_built_where_nvcc_is(monkeypatch, setting, in_place, gpu, why):
+    monkeypatch.setenv("FASTCONV_CUDA", setting)
+    monkeypatch.setattr(setup_cuda, "find_nvcc", lambda: "nvcc")
+    monkeypatch.setattr(setup_cuda, "said", lambda command: ["GPU 0"] * gpu)
+    assert setup_cuda.why_not(in_place) == why
+
+
 def program(folder, code):
     path = folder / "nvcc"
     path.write_text(f"#!{sys.executable}\nimport pathlib, sys\n{code}")
