@@ -49,9 +49,9 @@ struct GemmSchedule {
   int64_t longest;  // terms of the longest chunk
   int64_t pixels, blocks;
   int64_t unit, units;  // blocks are cut between units of so many pixels
-  PanelCut panels;    // of M, with channel lanes
-  int64_t m_shares;   // jobs that share M
-  bool pack_weights;  // pixel lanes: the rows of w are packed
+  PanelCut panels;      // of M, with channel lanes
+  int64_t m_shares;     // jobs that share M
+  bool pack_weights;    // pixel lanes: the rows of w are packed
 
   GemmSchedule(const Correlation& correlation, int threads_of_call)
       : s(correlation),
