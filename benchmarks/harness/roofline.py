@@ -136,6 +136,32 @@ def bandwidth(copy: list[list[float]], size: int) -> float:
     return max(rate for at, rate in copy if at >= min(size / 4, copy[-1][0]))
 
 
+def best(peaks: list[dict]) -> list[dict]:
+    """The peaks of all stages, each with the best rate that any stage with as many threads reached.
+
+    Whatever else runs on a machine, or a thread that wakes late, makes a peak lower, never higher.
+    """
+    found = []
+    for peak in peaks:
+        alike = [other for other in peaks if other["threads"] == peak["threads"]]
+        fma = {dtype: max(other["fma"].get(dtype, 0) for other in alike) for dtype in peak["fma"]}
+        copy = [[size, max(rate for other in alike for at, rate in other["copy"] if at == size)]
+                for size, _ in peak["copy"]]  # fmt: skip
+        found.append(peak | {"fma": fma, "copy": copy})
+    return found
+
+
+def bounded(row: dict, peaks: list[dict]) -> dict:
+    """A row of a layer with its least time by the peaks of as many threads."""
+    mine = next((peak for peak in peaks if peak["threads"] == row.get("threads")), None)
+    if "least" not in row or mine is None:
+        return row
+    least, bound = least_seconds(row["flop"], row["bytes"], row["dtype"], mine)
+    entries = {name: entry | {"roofline": least / entry["median"]} if "roofline" in entry else entry
+               for name, entry in row["contenders"].items()}  # fmt: skip
+    return row | {"least": least, "bound": bound, "contenders": entries}
+
+
 def least_seconds(flop: float, size: float, dtype: str, peaks: dict) -> tuple[float, str] | None:
     """The roofline's time for so many operations and bytes, and what sets it: "compute" or
     "memory". None where the peak was not measured, or is that of another type.

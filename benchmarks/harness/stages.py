@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.harness import machine, plan, results
+from benchmarks.harness import machine, plan, results, roofline
 
 JOURNALS = machine.ROOT / "runs" / "bench"
 LEAST_STAGE_SECONDS = 5
@@ -66,7 +66,8 @@ def run_all(planned: list[plan.Stage], journal: Path, minutes: float) -> bool:
 
 def collect(planned: list[plan.Stage], journal: Path, quick: bool) -> dict:
     """The result so far."""
-    rows, peaks = results.read_journal(journal)
+    rows, measured = results.read_journal(journal)
+    peaks = roofline.best(measured)
     wanted = [plan.job_id(job) for stage in planned for job in stage.jobs]
     return {
         "format": results.FORMAT,
@@ -76,5 +77,5 @@ def collect(planned: list[plan.Stage], journal: Path, quick: bool) -> dict:
         "malloc": plan.MALLOC,
         "peaks": peaks,
         "missing": sum(job not in rows for job in wanted),
-        "rows": [rows[job] for job in wanted if job in rows],
+        "rows": [roofline.bounded(rows[job], peaks) for job in wanted if job in rows],
     }
