@@ -6,7 +6,8 @@
 //   NCHW   grad_y  g0 g0 g1 g1 g2 ...   each output twice (../simd/twice.inl), so nothing is
 //          codes   c0 c0 c1 c1 c2 ...   interleaved. Kept where equal to 0 1 0 1 ..., below 2 3 2 3 ...
 //   NHWC   a vector of channels goes to two pixels of two rows
-// The last row or column of the image may be left over, or belong to windows that are cut off.
+// The last row or column of the image may be left over, or belong to windows that are cut off. Layer:
+// cpu/pool, leaf kernels.
 
 // Of a Gradient: the outputs from `at` on, and what they add to window element `code`.
 template <class T>
