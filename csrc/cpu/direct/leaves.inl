@@ -22,6 +22,22 @@ constexpr void add_weight_tiles(DirectKernels<T>& k) {
   }
 }
 
+template <class T, int CHANNELS, int TAPS>
+constexpr void add_weight_pixel_tiles(DirectKernels<T>& k) {
+  if constexpr (TAPS > 0) {
+    k.weight_pixel_tiles[CHANNELS - 1][TAPS - 1] = weight_pixel_tile<T, CHANNELS, TAPS>;
+    add_weight_pixel_tiles<T, CHANNELS, TAPS - 1>(k);
+  }
+}
+template <class T, int CHANNELS>
+constexpr void add_weight_channels(DirectKernels<T>& k) {
+  constexpr int FIT = (WIDE ? 24 : 12) / CHANNELS, MOST = DirectKernels<T>::WEIGHT_PIXEL_TAPS;
+  constexpr int TAPS = FIT < MOST ? FIT : MOST;
+  k.weight_pixel_taps[CHANNELS - 1] = TAPS;
+  add_weight_pixel_tiles<T, CHANNELS, TAPS>(k);
+  if constexpr (CHANNELS > 1) add_weight_channels<T, CHANNELS - 1>(k);
+}
+
 template <class T>
 constexpr DirectKernels<T> make_table() {
   DirectKernels<T> k{};
@@ -39,6 +55,7 @@ constexpr DirectKernels<T> make_table() {
   add_weight_tiles<T, 1, 8>(k);
   add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
+  add_weight_channels<T, DirectKernels<T>::WEIGHT_CHANNELS>(k);
   return k;
 }
 

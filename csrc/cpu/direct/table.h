@@ -51,6 +51,19 @@ struct WeightTile {
   int64_t rows, columns, x_row;
 };
 
+// Lanes = neighbouring output pixels of one row.
+//   sums[m][t][lane] += sum over rows i, vectors j of grad_y[m][i][j + lane] * x[tap[t] + i * x_row + j + lane]
+template <class T>
+struct WeightPixelTile {
+  const int32_t* tap;  // [tile's taps]
+  const T* grad_y;     // [tile's channels][rows][columns]
+  int64_t y_channel;   // stride
+  const T* x;
+  T* sums;               // [tile's channels][tile's taps][lanes]
+  int64_t sums_channel;  // stride
+  int64_t rows, columns, x_row;
+};
+
 template <class T>
 struct DirectKernels {
   static constexpr int PIXEL_TILES = 5, MAX_VECTORS = 8;
@@ -67,6 +80,11 @@ struct DirectKernels {
   int weight_taps[WEIGHT_VECTORS];  // the most taps of a tile
   void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
+
+  static constexpr int WEIGHT_CHANNELS = 3, WEIGHT_PIXEL_TAPS = 12;
+  int weight_pixel_taps[WEIGHT_CHANNELS];  // the most taps of a tile
+  void (*weight_pixel_tiles[WEIGHT_CHANNELS][WEIGHT_PIXEL_TAPS])(
+      const WeightPixelTile<T>&);  // [channels - 1][taps - 1]
 };
 
 FASTCONV_TABLE(DirectKernels, direct_kernels)

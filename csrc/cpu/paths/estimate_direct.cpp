@@ -96,7 +96,30 @@ struct DirectCounts {
     if (s.M % most > 0) run(s.M % most, 1);
   }
 
+  // Lanes = pixels of a row (../direct/weight_pixels.h).
+  void weight_pixels(const Conv2dShape& s, Times& t) const {
+    const int64_t OC = s.group_OC(), taps = s.terms() + 1,
+                  most = DirectKernels<Sum>::WEIGHT_CHANNELS;
+    const Band band = weight_band(s, m.bytes);
+    const int64_t panels = ceil_div(OC, most), units = s.N * band.bands();
+    const double vectors = double(s.groups) * s.N * s.OH() * ceil_div(s.OW(), m.lanes);
+    bands(band, double(s.groups) * s.N, t);
+    for (int64_t i = 0; i < panels; ++i) {
+      const int64_t channels = (i + 1) * OC / panels - i * OC / panels;
+      const int64_t tiles = ceil_div(taps, k.weight_pixel_taps[channels - 1]);
+      const double sums = double(channels) * taps / tiles, loads = channels + double(taps) / tiles;
+      const double slots = sums > loads ? sums : loads;
+      t[SLOT] += vectors * tiles * (slots > m.least ? slots : m.least);
+      t[TILE] += double(s.groups) * units * tiles;
+    }
+    t[JOB] += double(s.groups) * units;
+    t[SUM] += double(s.groups) * clamp64(ceil_div(WEIGHT_JOBS, s.groups), 1, units) * OC * taps;
+    if (s.y_channels_last) t[GRAD_TURNED] += double(s.y_count());
+    t[GATHERED] += double(s.w_count());
+  }
+
   void backward_weight(const Conv2dShape& s, Times& t) const {
+    if (weight_pixel_lanes(s, m.lanes)) return weight_pixels(s, t);
     const int64_t I = s.OH(), J = s.OW(), taps = s.terms() + 1;
     const Band band = weight_band(s, m.bytes);
     const int64_t vectors = ceil_div(s.group_OC(), m.lanes);
