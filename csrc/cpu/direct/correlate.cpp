@@ -60,7 +60,7 @@ struct CorrelationSchedule {
 
   // Pixel form: returns the smallest tile that holds the channels.
   int pixel_tile(int64_t channels) const {
-    int i = DirectKernels<Sum>::PIXEL_TILES - 1;
+    int i = tiles.pixel_tile_count - 1;
     while (tiles.pixel_tiles[i].channels < channels) --i;
     return i;
   }

@@ -66,15 +66,16 @@ struct WeightPixelTile {
 
 template <class T>
 struct DirectKernels {
-  static constexpr int PIXEL_TILES = 5, MAX_VECTORS = 8;
+  static constexpr int MOST_PIXEL_TILES = 5, MAX_VECTORS = 8;
   static constexpr int CHANNEL_VECTORS = 2, CHANNEL_PIXELS = 12;
   static constexpr int WEIGHT_VECTORS = 3, WEIGHT_TAPS = 8;
 
   struct {
     int channels, vectors;
     void (*run)(const PixelTile<T>&);
-  } pixel_tiles[PIXEL_TILES];  // channels descending to 1
-  int channel_pixels;          // the most pixels of a tile
+  } pixel_tiles[MOST_PIXEL_TILES];  // channels descending to 1
+  int pixel_tile_count;
+  int channel_pixels;  // the most pixels of a tile
   void (*channel_tiles[CHANNEL_VECTORS][CHANNEL_PIXELS])(
       const ChannelTile<T>&);       // [vectors - 1][pixels - 1]
   int weight_taps[WEIGHT_VECTORS];  // the most taps of a tile

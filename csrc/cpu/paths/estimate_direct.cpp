@@ -67,7 +67,7 @@ struct DirectCounts {
       channel_tiles(s, images * I, terms, t);
     else
       pixel_tiles(s, band, images, terms, t);
-    const bool in_place = by_channel ? s.y.c == 1 : s.y.w == 1;
+    const bool in_place = !IS_WIDENED<T> && (by_channel ? s.y.c : s.y.w) == 1;
     if (!in_place) t[s.y.c == 1 ? TURNED_LAST : TURNED] += outputs;
   }
   void channel_tiles(const Correlation& s, double rows, int64_t terms, Times& t) const {
@@ -83,7 +83,7 @@ struct DirectCounts {
     const int64_t of_row = ceil_div(s.w.outputs, m.lanes), all = band.bands();
     const int64_t last = s.h.outputs - (all - 1) * band.rows, most = k.pixel_tiles[0].channels;
     const auto run = [&](int64_t channels, int64_t times) {
-      int i = DirectKernels<Sum>::PIXEL_TILES - 1;
+      int i = k.pixel_tile_count - 1;
       while (k.pixel_tiles[i].channels < channels) --i;
       const int64_t vectors = k.pixel_tiles[i].vectors;
       const double tiles =
