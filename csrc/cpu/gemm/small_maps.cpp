@@ -3,6 +3,8 @@
 //   y[m][p][n] = bias[m] + sum over t,c of w[m][t][c] * x[c][q][n], with the pixel q that tap t sees
 //   from the output pixel p. A tap that sees padding is not multiplied: on a map of 2x2 a 3x3 filter
 //   uses 4 of 9 taps at every pixel.
+#include <algorithm>
+
 #include "../../core/dtype.h"
 #include "../common/finish.h"
 #include "../common/parallel.h"
@@ -153,8 +155,8 @@ void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
   const T* w = weight + group * s.weight_group + m * s.weight.n;
   if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed, p.terms.count());
   const int64_t row = p.pixels * p.y_row();
-  for (int64_t i = 0; i < M * row; ++i)
-    sums[i] = bias ? SumOf<T>(bias[group * s.M + m + i / row]) : 0;
+  for (int64_t i = 0; i < M; ++i)
+    std::fill_n(sums + i * row, row, bias ? SumOf<T>(bias[group * s.M + m + i]) : SumOf<T>(0));
   const SumOf<T>* weights = packed;
   if constexpr (!IS_WIDENED<T>)
     if (p.in_place) weights = w;
