@@ -6,6 +6,7 @@
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
+#include "apart.h"
 #include "gemm.h"
 #include "schedule.h"
 #include "weights.h"
@@ -154,10 +155,11 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
 template <class T>
 void start_block(const GemmSchedule<T>& p, const GemmJob& job, const T* bias, SumOf<T>* c) {
   const int64_t row = p.c_row(), rows = p.channel_lanes ? job.count : job.M;
+  if (!bias) return void(std::memset(c, 0, rows * row * sizeof(SumOf<T>)));
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < row; ++i) {
       const int64_t m = p.channel_lanes ? i : r;
-      c[r * row + i] = bias && m < job.M ? SumOf<T>(bias[job.group * p.s.M + job.m + m]) : 0;
+      c[r * row + i] = m < job.M ? SumOf<T>(bias[job.group * p.s.M + job.m + m]) : 0;
     }
 }
 
@@ -252,13 +254,40 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
   });
 }
 
+template <class T>
+int64_t gemm_apart_workspace_bytes(const Conv2dShape& shape, int threads) {
+  const Correlation s = apart_correlation(shape);
+  const GemmSchedule<T> p(s, threads_of(s, threads), apart_cut(shape));
+  return GemmArrays<T>(p, nullptr).bytes;
+}
+
+template <class T>
+void gemm_apart(const Conv2dShape& shape, const T* grad_y, const T* w, T* grad_x, void* workspace,
+                int threads) {
+  const Correlation s = apart_correlation(shape);
+  const GemmSchedule<T> p(s, threads_of(s, threads), apart_cut(shape));
+  const GemmArrays<T> b(p, workspace);
+  const CellWriter<T> cells(shape, p);
+  const Finishing<T> none({}, grad_x);
+  b.tables.fill(s);
+  pack_all_weights(p, b, w);
+  parallel_jobs(p.threads, p.jobs(), [&](int64_t i, int thread) {
+    const GemmJob job(p, i);
+    if (p.direct_to_y()) cells.clear(job, grad_x);
+    const SumOf<T>* c = sum_block<T>(p, b, job, grad_y, w, nullptr, grad_x, none, thread);
+    if (!p.direct_to_y()) cells.write(job, c, grad_x);
+  });
+}
+
 #define INSTANTIATE(T)                                                                           \
   template int64_t gemm_workspace_bytes<T>(const Correlation&, int);                             \
   template void gemm_correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*,   \
                                void*, int);                                                      \
   template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);    \
   template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*, \
-                                    void*, int);
+                                    void*, int);                                                 \
+  template int64_t gemm_apart_workspace_bytes<T>(const Conv2dShape&, int);                       \
+  template void gemm_apart(const Conv2dShape&, const T*, const T*, T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

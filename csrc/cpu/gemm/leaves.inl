@@ -63,6 +63,7 @@ constexpr ProductKernels<T> make_table() {
   k.pack_pieces = pack_pieces<T>;
   k.write_rows = write_rows<T>;
   k.write_pairs = write_pairs<T>;
+  k.interleave = interleave<T>;
   return k;
 }
 

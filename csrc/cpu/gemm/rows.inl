@@ -68,3 +68,27 @@ void write_pairs(int64_t rows, int64_t columns, const SumOf<T>* even, const SumO
     for (; c < columns; ++c) out[2 * c] = even[c], out[2 * c + 1] = odd[c];
   }
 }
+
+// out[c * ways + w] = in[w][c], for 2 or 4 ways. One zip of vectors is a way apart for pairs, two for fours.
+template <class T>
+void interleave(int64_t ways, int64_t columns, const SumOf<T>* const* in, T* out) {
+  int64_t c = 0;
+  for (; c + LANES<T> <= columns; c += LANES<T>) {
+    T* to = out + ways * c;
+    const Vec<T> a = load(in[0] + c), b = load(in[1] + c);
+    if (ways == 2) {
+      store(to, zip<T, 0>(a, b));
+      store(to + LANES<T>, zip<T, 1>(a, b));
+      continue;
+    }
+    const Vec<T> third = load(in[2] + c), fourth = load(in[3] + c);
+    const Vec<T> even_low = zip<T, 0>(a, third), odd_low = zip<T, 0>(b, fourth);
+    const Vec<T> even_high = zip<T, 1>(a, third), odd_high = zip<T, 1>(b, fourth);
+    store(to, zip<T, 0>(even_low, odd_low));
+    store(to + LANES<T>, zip<T, 1>(even_low, odd_low));
+    store(to + 2 * LANES<T>, zip<T, 0>(even_high, odd_high));
+    store(to + 3 * LANES<T>, zip<T, 1>(even_high, odd_high));
+  }
+  for (; c < columns; ++c)
+    for (int64_t w = 0; w < ways; ++w) out[c * ways + w] = in[w][c];
+}

@@ -34,6 +34,13 @@ inline int threads_of(const Correlation& s, int wanted) {
   return threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted);
 }
 
+// How M may be cut into shares, and whether register tiles may write to y.
+struct MCut {
+  int64_t unit = M_ALIGNMENT;  // with pixel lanes, shares are multiples of it
+  bool one_share = false;
+  bool direct = true;
+};
+
 template <class T>
 struct GemmSchedule {
   using Sum = SumOf<T>;  // of workspaces: elements are widened while they are packed
@@ -51,9 +58,10 @@ struct GemmSchedule {
   int64_t unit, units;  // blocks are cut between units of so many pixels
   PanelCut panels;      // of M, with channel lanes
   int64_t m_shares;     // jobs that share M
-  bool pack_weights;    // pixel lanes: the rows of w are packed
+  MCut cut;
+  bool pack_weights;  // pixel lanes: the rows of w are packed
 
-  GemmSchedule(const Correlation& correlation, int threads_of_call)
+  GemmSchedule(const Correlation& correlation, int threads_of_call, MCut m_cut = {})
       : s(correlation),
         threads(threads_of_call),
         lanes(rows.lanes),
@@ -61,17 +69,21 @@ struct GemmSchedule {
         channel_lanes(s.y.c == 1 && s.M > 1),
         terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1},
         chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel)),
-        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS) {
+        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS),
+        cut(m_cut) {
     longest = 0;
     for (int64_t i = 0; i < chunks.count(); ++i) longest = max64(longest, chunks[i].count);
     pixels = s.N * s.h.outputs * s.w.outputs;
     unit = channel_lanes ? PIXEL_ROWS : panel;
     units = ceil_div(pixels, unit);
-    m_shares = max64(1, ceil_div(s.M, M_SHARE));
+    m_shares = cut.one_share ? 1 : max64(1, ceil_div(s.M, M_SHARE));
     const int64_t least = max64(1, ceil_div(units, BLOCK_PIXELS / unit));
     blocks = even_cut(least, pixels / max64(LEAST_PIXELS, unit), s.groups * m_shares, threads);
     // Each share of M packs the patches again, so blocks of fewer pixels come first.
-    const int64_t most_shares = channel_lanes ? panels.panels : ceil_div(s.M, M_ALIGNMENT);
+    const int64_t most_shares = cut.one_share   ? 1
+                                : channel_lanes ? panels.panels
+                                                : ceil_div(s.M, cut.unit);
+    m_shares = min64(m_shares, max64(1, most_shares));
     const int64_t jobs = max64(1, s.groups * blocks);
     if (jobs * m_shares < threads) m_shares = clamp64(ceil_div(threads, jobs), 1, most_shares);
     pack_weights = IS_WIDENED<T> || !weight_rows_in_place(s, terms);
@@ -79,10 +91,10 @@ struct GemmSchedule {
   int64_t jobs() const { return s.groups * blocks * m_shares; }
   int64_t block_first(int64_t block) const { return min64(pixels, block * units / blocks * unit); }
   int64_t most_of_block() const { return ceil_div(units, blocks) * unit; }
-  // The first channel of a share, a multiple of a panel or of M_ALIGNMENT.
+  // The first channel of a share, a multiple of a panel or of the unit.
   int64_t share_first(int64_t share) const {
     if (channel_lanes) return panels.first(share * panels.panels / m_shares);
-    return min64(s.M, share * ceil_div(s.M, M_ALIGNMENT) / m_shares * M_ALIGNMENT);
+    return min64(s.M, share * ceil_div(s.M, cut.unit) / m_shares * cut.unit);
   }
   int64_t most_of_share() const {
     int64_t most = 0;
@@ -103,7 +115,8 @@ struct GemmSchedule {
   }
   // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
   bool direct_to_y() const {
-    return !IS_WIDENED<T> && channel_lanes && chunks.count() == 1 && s.M % lanes == 0;
+    return !IS_WIDENED<T> && cut.direct && channel_lanes && chunks.count() == 1 &&
+           s.M % lanes == 0;
   }
   // The bias is copied: with channel lanes to whole vectors, else if it has to be widened.
   int64_t bias_row() const {

@@ -87,6 +87,8 @@ struct ProductKernels {
   // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
   void (*write_pairs)(int64_t rows, int64_t columns, const Sum* even, const Sum* odd,
                       int64_t in_row, T* out, int64_t out_row);
+  // out[c * ways + w] = in[w][c], for 2 or 4 ways
+  void (*interleave)(int64_t ways, int64_t columns, const Sum* const* in, T* out);
 };
 
 FASTCONV_TABLE(ProductKernels, product_kernels)
