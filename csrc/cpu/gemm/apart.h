@@ -32,6 +32,12 @@ struct Cells {
     return {first, max64(first, min64(axis.outputs, (axis.source - axis.first) / axis.stride))};
   }
   constexpr bool apart() const { return (axis.taps - 1) * axis.step < axis.stride; }
+  // The tap that reaches a row of cell o, or -1.
+  constexpr int64_t tap(int64_t row, int64_t o) const {
+    const int64_t from = row - at(o, 0);
+    if (from < 0 || from > (axis.taps - 1) * axis.step) return -1;
+    return axis.step == 1 ? from : from % axis.step == 0 ? from / axis.step : -1;
+  }
   // Whether a row is out of the reach of all taps.
   constexpr bool has_gaps() const {
     int64_t reached = 0;
@@ -97,17 +103,17 @@ class CellWriter {
     const int64_t taps = s.KH * s.KW, first = job.group * s.group_IC() + job.m / taps;
     for (int64_t i = 0; i < job.M / taps; ++i)
       for_each_span(p.s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
-        if (gaps) zero(span, first + i, 1, grad_x);
-        for (int64_t kh = 0; kh < s.KH; ++kh)
-          if (T* row = row_of(span, kh, grad_x))
-            write_row(span, c + (i * taps + kh * s.KW) * p.c_row() + at, row + (first + i) * xs.c);
+        for_each_row(span, first + i, 1, grad_x, [&](T* row, int64_t kh) {
+          write_row(span, c + (i * taps + kh * s.KW) * p.c_row() + at, row);
+        });
       });
   }
   // Zeros for a job whose product is written in place: one tap, so that m is a channel.
   void clear(const GemmJob& job, T* grad_x) const {
     if (!gaps) return;
+    const int64_t first = job.group * s.group_IC() + job.m;
     for_each_span(p.s, job.p, job.count, [&](const PixelSpan& span, int64_t) {
-      zero(span, job.group * s.group_IC() + job.m, job.M, grad_x);
+      for_each_row(span, first, job.M, grad_x, [&](T* row, int64_t) { zero(span, job.M, row); });
     });
   }
 
@@ -116,27 +122,38 @@ class CellWriter {
   const GemmSchedule<T>& p;
   const Cells h, w;
   const bool gaps;
+  const Window whole = w.whole();
   const Strides xs = s.x_strides();
   const Sum zeros[BLOCK_PIXELS] = {};
 
-  // Row kh of the cells of a span, or null if it is outside the image.
-  T* row_of(const PixelSpan& span, int64_t kh, T* grad_x) const {
-    const int64_t ih = h.at(span.i, kh);
-    return ih < 0 || ih >= s.IH ? nullptr : grad_x + span.n * xs.n + ih * xs.h;
+  // Calls f(row, kh) for the rows of grad_x in the cells of a span, from a channel on. Rows that no tap
+  // reaches are cleared.
+  template <class F>
+  void for_each_row(const PixelSpan& span, int64_t channel, int64_t channels, T* grad_x,
+                    const F& f) const {
+    grad_x += span.n * xs.n + channel * xs.c;
+    for (int64_t ih = h.begin(span.i); ih < h.end(span.i); ++ih) {
+      const int64_t kh = h.tap(ih, span.i);
+      if (kh < 0)
+        zero(span, channels, grad_x + ih * xs.h);
+      else
+        f(grad_x + ih * xs.h, kh);
+    }
   }
 
-  // grad_x = 0 for some channels of the cells of a span.
-  void zero(const PixelSpan& span, int64_t channel, int64_t channels, T* grad_x) const {
-    const int64_t first = w.begin(span.j), columns = w.end(span.j + span.count - 1) - first;
-    for (int64_t ih = h.begin(span.i); ih < h.end(span.i); ++ih) {
-      T* row = grad_x + span.n * xs.n + ih * xs.h + first * xs.w + channel * xs.c;
-      const bool together = channels == 1 ? xs.w == 1 : channels == xs.w;
-      if (together)
-        std::memset(row, 0, columns * channels * sizeof(T));
-      else
-        for (int64_t j = 0; j < columns; ++j)
-          std::memset(row + j * xs.w, 0, channels * sizeof(T));
-    }
+  Window columns_of(const PixelSpan& span) const {
+    return {w.begin(span.j), w.end(span.j + span.count - 1)};
+  }
+
+  // A row of grad_x is 0 in the cells of a span, for some channels.
+  void zero(const PixelSpan& span, int64_t channels, T* row) const {
+    const int64_t first = columns_of(span).first, columns = columns_of(span).end - first;
+    const bool together = channels == 1 ? xs.w == 1 : channels == xs.w;
+    row += first * xs.w;
+    if (together)
+      std::memset(row, 0, columns * channels * sizeof(T));
+    else
+      for (int64_t j = 0; j < columns; ++j) std::memset(row + j * xs.w, 0, channels * sizeof(T));
   }
 
   // The part of `of` inside a span, counted from its first pixel.
@@ -149,11 +166,15 @@ class CellWriter {
   void write_row(const PixelSpan& span, const Sum* c, T* row) const {
     const int64_t c_row = p.c_row(), stride = w.axis.stride, step = w.axis.step;
     const int64_t apart = stride * xs.w;  // elements between cells
-    Window bulk = within(w.whole(), span);
+    Window bulk = within(whole, span);
+    const int64_t columns = columns_of(span).end - columns_of(span).first;
+    const bool interleaved = xs.w == 1 && (stride == 2 || stride == 4);
+    // Interleaving writes the zeros of whole cells too.
+    if (gaps && !(interleaved && columns == (bulk.end - bulk.first) * stride)) zero(span, 1, row);
     T* to = row + w.at(span.j + bulk.first, 0) * xs.w;
     const Sum* from = c + bulk.first;
     const int64_t count = bulk.end - bulk.first;
-    if (xs.w == 1 && (stride == 2 || stride == 4)) {
+    if (interleaved) {
       const Sum* in[4] = {zeros, zeros, zeros, zeros};
       for (int64_t kw = 0; kw < s.KW; ++kw) in[kw * step] = from + kw * c_row;
       p.k.interleave(stride, count, in, to);
@@ -162,6 +183,7 @@ class CellWriter {
     } else {
       bulk.end = bulk.first;
     }
+    if (bulk.end - bulk.first == span.count) return;
     for (int64_t kw = 0; kw < s.KW; ++kw) {
       const Window all = within(inside(w.axis, kw), span);
       const auto elements = [&](int64_t begin, int64_t end) {
@@ -179,29 +201,29 @@ class CellWriter {
     const bool all = p.m_shares == 1 || s.KH * s.KW > 1;
     const bool together = w.axis.step == 1 && xs.w == IC;  // the taps of a row are neighbours
     const int64_t pieces = together ? 1 : s.KW, piece = together ? s.KW * IC : IC;
+    const int64_t first = job.group * IC + (all ? 0 : job.m), channels = all ? IC : job.M;
     for_each_span(p.s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
-      if (gaps) zero(span, job.group * IC + (all ? 0 : job.m), all ? IC : job.M, grad_x);
-      for (int64_t kh = 0; kh < s.KH; ++kh) {
-        T* row = row_of(span, kh, grad_x);
-        if (!row) continue;
-        // The elements [first, first + count) of the row of a cell, for the pixels of a window.
+      const Window bulk = within(whole, span);
+      for_each_row(span, first, channels, grad_x, [&](T* row, int64_t kh) {
+        if (gaps) zero(span, channels, row);
+        // The elements [m, m + count) of the row of a cell, for the pixels of a window.
         const auto write = [&](Window pixels, int64_t kw, int64_t count) {
           const int64_t m = (kh * s.KW + kw) * IC;
           const int64_t begin = max64(m, job.m), end = min64(m + count, job.m + job.M);
           if (begin >= end || pixels.first >= pixels.end) return;
           p.k.write_rows(pixels.end - pixels.first, end - begin,
                          c + (at + pixels.first) * c_row + begin - job.m, c_row,
-                         row + job.group * IC + w.at(span.j + pixels.first, kw) * xs.w + begin - m,
+                         row + w.at(span.j + pixels.first, kw) * xs.w + (all ? begin - m : 0),
                          apart);
         };
-        const Window bulk = within(w.whole(), span);
         for (int64_t i = 0; i < pieces; ++i) write(bulk, i, piece);
+        if (bulk.end - bulk.first == span.count) return;
         for (int64_t kw = 0; kw < s.KW; ++kw) {
           const Window seen = within(inside(w.axis, kw), span);
           write({seen.first, min64(seen.end, bulk.first)}, kw, IC);
           write({max64(seen.first, bulk.end), seen.end}, kw, IC);
         }
-      }
+      });
     });
   }
 };

@@ -115,8 +115,7 @@ struct GemmSchedule {
   }
   // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
   bool direct_to_y() const {
-    return !IS_WIDENED<T> && cut.direct && channel_lanes && chunks.count() == 1 &&
-           s.M % lanes == 0;
+    return !IS_WIDENED<T> && cut.direct && channel_lanes && chunks.count() == 1 && s.M % lanes == 0;
   }
   // The bias is copied: with channel lanes to whole vectors, else if it has to be widened.
   int64_t bias_row() const {
