@@ -100,13 +100,13 @@ class CellWriter {
 
   void write(const GemmJob& job, const Sum* c, T* grad_x) const {
     if (p.channel_lanes) return write_channels(job, c, grad_x);
-    const int64_t taps = s.KH * s.KW, first = job.group * s.group_IC() + job.m / taps;
-    for (int64_t i = 0; i < job.M / taps; ++i)
-      for_each_span(p.s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
-        for_each_row(span, first + i, 1, grad_x, [&](T* row, int64_t kh) {
-          write_row(span, c + (i * taps + kh * s.KW) * p.c_row() + at, row);
-        });
+    const int64_t taps = s.KH * s.KW, channels = job.M / taps;
+    const int64_t first = job.group * s.group_IC() + job.m / taps;
+    for_each_span(p.s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
+      for_each_row(span, first, channels, grad_x, [&](T* row, int64_t kh) {
+        write_row(span, channels, c + kh * s.KW * p.c_row() + at, row);
       });
+    });
   }
   // Zeros for a job whose product is written in place: one tap, so that m is a channel.
   void clear(const GemmJob& job, T* grad_x) const {
@@ -148,10 +148,11 @@ class CellWriter {
   // A row of grad_x is 0 in the cells of a span, for some channels.
   void zero(const PixelSpan& span, int64_t channels, T* row) const {
     const int64_t first = columns_of(span).first, columns = columns_of(span).end - first;
-    const bool together = channels == 1 ? xs.w == 1 : channels == xs.w;
     row += first * xs.w;
-    if (together)
+    if (channels == xs.w)
       std::memset(row, 0, columns * channels * sizeof(T));
+    else if (xs.w == 1)
+      for (int64_t c = 0; c < channels; ++c) std::memset(row + c * xs.c, 0, columns * sizeof(T));
     else
       for (int64_t j = 0; j < columns; ++j) std::memset(row + j * xs.w, 0, channels * sizeof(T));
   }
@@ -162,24 +163,31 @@ class CellWriter {
     return {first, clamp64(of.end - span.j, first, span.count)};
   }
 
-  // With lanes of pixels: c[kw][pixel], one row of grad_x.
-  void write_row(const PixelSpan& span, const Sum* c, T* row) const {
+  // With lanes of pixels: c[channel][kh][kw][pixel], one row of grad_x of each channel.
+  void write_row(const PixelSpan& span, int64_t channels, const Sum* c, T* row) const {
     const int64_t c_row = p.c_row(), stride = w.axis.stride, step = w.axis.step;
+    const int64_t c_channel = s.KH * s.KW * c_row;
     const int64_t apart = stride * xs.w;  // elements between cells
     Window bulk = within(whole, span);
     const int64_t columns = columns_of(span).end - columns_of(span).first;
     const bool interleaved = xs.w == 1 && (stride == 2 || stride == 4);
     // Interleaving writes the zeros of whole cells too.
-    if (gaps && !(interleaved && columns == (bulk.end - bulk.first) * stride)) zero(span, 1, row);
+    if (gaps && !(interleaved && columns == (bulk.end - bulk.first) * stride))
+      zero(span, channels, row);
     T* to = row + w.at(span.j + bulk.first, 0) * xs.w;
     const Sum* from = c + bulk.first;
     const int64_t count = bulk.end - bulk.first;
     if (interleaved) {
-      const Sum* in[4] = {zeros, zeros, zeros, zeros};
-      for (int64_t kw = 0; kw < s.KW; ++kw) in[kw * step] = from + kw * c_row;
-      p.k.interleave(stride, count, in, to);
+      Interleaving<T> rows{stride, channels, count, {}, {}, to, xs.c};
+      for (const Sum*& in : rows.in) in = zeros;
+      for (int64_t kw = 0; kw < s.KW; ++kw) {
+        rows.in[kw * step] = from + kw * c_row;
+        rows.in_row[kw * step] = c_channel;
+      }
+      p.k.interleave(rows);
     } else if (xs.w == 1 && step == 1 && s.KW >= p.lanes) {
-      p.rows.transpose_out(s.KW, count, from, c_row, to, apart);
+      for (int64_t i = 0; i < channels; ++i)
+        p.rows.transpose_out(s.KW, count, from + i * c_channel, c_row, to + i * xs.c, apart);
     } else {
       bulk.end = bulk.first;
     }
@@ -188,7 +196,9 @@ class CellWriter {
       const Window all = within(inside(w.axis, kw), span);
       const auto elements = [&](int64_t begin, int64_t end) {
         T* at = row + w.at(span.j, kw) * xs.w;
-        for (int64_t j = begin; j < end; ++j) at[j * apart] = T(c[kw * c_row + j]);
+        for (int64_t i = 0; i < channels; ++i)
+          for (int64_t j = begin; j < end; ++j)
+            at[i * xs.c + j * apart] = T(c[i * c_channel + kw * c_row + j]);
       };
       elements(all.first, min64(all.end, bulk.first));
       elements(max64(all.first, bulk.end), all.end);

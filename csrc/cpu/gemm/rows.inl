@@ -53,42 +53,33 @@ void write_rows(int64_t rows, int64_t columns, const SumOf<T>* __restrict__ in, 
   }
 }
 
-// out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
+// See Interleaving. A zip of vectors puts two ways into turns, and a zip of two zips four.
 template <class T>
-void write_pairs(int64_t rows, int64_t columns, const SumOf<T>* even, const SumOf<T>* odd,
-                 int64_t in_row, T* out, int64_t out_row) {
-  for (; rows > 0; --rows, even += in_row, odd += in_row, out += out_row) {
+void interleave(const Interleaving<T>& p) {
+  const auto in = [&](int64_t way, int64_t r, int64_t c) {
+    return p.in[way] + r * p.in_row[way] + c;
+  };
+  const int64_t ways = p.ways;
+  for (int64_t r = 0; r < p.rows; ++r) {
+    T* out = p.out + r * p.out_row;
     int64_t c = 0;
-    for (; c + LANES<T> <= columns; c += LANES<T>) {
-      const Vec<T> a = load(even + c), b = load(odd + c);
-      __builtin_prefetch(out + 2 * c + out_row, 1);
-      store(out + 2 * c, zip<T, 0>(a, b));
-      store(out + 2 * c + LANES<T>, zip<T, 1>(a, b));
+    for (; c + LANES<T> <= p.columns; c += LANES<T>, out += ways * LANES<T>) {
+      const Vec<T> a = load(in(0, r, c)), b = load(in(1, r, c));
+      __builtin_prefetch(out + p.out_row, 1);
+      if (ways == 2) {
+        store(out, zip<T, 0>(a, b));
+        store(out + LANES<T>, zip<T, 1>(a, b));
+        continue;
+      }
+      const Vec<T> third = load(in(2, r, c)), fourth = load(in(3, r, c));
+      const Vec<T> even_low = zip<T, 0>(a, third), odd_low = zip<T, 0>(b, fourth);
+      const Vec<T> even_high = zip<T, 1>(a, third), odd_high = zip<T, 1>(b, fourth);
+      store(out, zip<T, 0>(even_low, odd_low));
+      store(out + LANES<T>, zip<T, 1>(even_low, odd_low));
+      store(out + 2 * LANES<T>, zip<T, 0>(even_high, odd_high));
+      store(out + 3 * LANES<T>, zip<T, 1>(even_high, odd_high));
     }
-    for (; c < columns; ++c) out[2 * c] = even[c], out[2 * c + 1] = odd[c];
+    for (; c < p.columns; ++c, out += ways)
+      for (int64_t w = 0; w < ways; ++w) out[w] = *in(w, r, c);
   }
-}
-
-// out[c * ways + w] = in[w][c], for 2 or 4 ways. One zip of vectors is a way apart for pairs, two for fours.
-template <class T>
-void interleave(int64_t ways, int64_t columns, const SumOf<T>* const* in, T* out) {
-  int64_t c = 0;
-  for (; c + LANES<T> <= columns; c += LANES<T>) {
-    T* to = out + ways * c;
-    const Vec<T> a = load(in[0] + c), b = load(in[1] + c);
-    if (ways == 2) {
-      store(to, zip<T, 0>(a, b));
-      store(to + LANES<T>, zip<T, 1>(a, b));
-      continue;
-    }
-    const Vec<T> third = load(in[2] + c), fourth = load(in[3] + c);
-    const Vec<T> even_low = zip<T, 0>(a, third), odd_low = zip<T, 0>(b, fourth);
-    const Vec<T> even_high = zip<T, 1>(a, third), odd_high = zip<T, 1>(b, fourth);
-    store(to, zip<T, 0>(even_low, odd_low));
-    store(to + LANES<T>, zip<T, 1>(even_low, odd_low));
-    store(to + 2 * LANES<T>, zip<T, 0>(even_high, odd_high));
-    store(to + 3 * LANES<T>, zip<T, 1>(even_high, odd_high));
-  }
-  for (; c < columns; ++c)
-    for (int64_t w = 0; w < ways; ++w) out[c * ways + w] = in[w][c];
 }
