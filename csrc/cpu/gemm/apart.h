@@ -178,13 +178,13 @@ class CellWriter {
     const Sum* from = c + bulk.first;
     const int64_t count = bulk.end - bulk.first;
     if (interleaved) {
-      Interleaving<T> rows{stride, channels, count, {}, {}, to, xs.c};
+      Interleaving<T> rows{channels, count, {}, {}, to, xs.c};
       for (const Sum*& in : rows.in) in = zeros;
       for (int64_t kw = 0; kw < s.KW; ++kw) {
         rows.in[kw * step] = from + kw * c_row;
         rows.in_row[kw * step] = c_channel;
       }
-      p.k.interleave(rows);
+      stride == 2 ? p.k.interleave_pairs(rows) : p.k.interleave_fours(rows);
     } else if (xs.w == 1 && step == 1 && s.KW >= p.lanes) {
       for (int64_t i = 0; i < channels; ++i)
         p.rows.transpose_out(s.KW, count, from + i * c_channel, c_row, to + i * xs.c, apart);

@@ -248,13 +248,12 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
     const int64_t row = even.c_row();
     T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
     for_each_span(s[0], job.p, job.count, [&](const PixelSpan& span, int64_t at) {
-      even.k.interleave({2,
-                         job.M,
-                         span.count,
-                         {first + at, second + at},
-                         {row, row},
-                         to + span.n * s[0].y.n + span.i * s[0].y.h + span.j * 2,
-                         s[0].y.c});
+      even.k.interleave_pairs({job.M,
+                               span.count,
+                               {first + at, second + at},
+                               {row, row},
+                               to + span.n * s[0].y.n + span.i * s[0].y.h + span.j * 2,
+                               s[0].y.c});
     });
   });
 }

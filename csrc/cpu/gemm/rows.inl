@@ -53,33 +53,39 @@ void write_rows(int64_t rows, int64_t columns, const SumOf<T>* __restrict__ in, 
   }
 }
 
-// See Interleaving. A zip of vectors puts two ways into turns, and a zip of two zips four.
+// A zip of vectors puts two ways into turns, and a zip of two zips four.
 template <class T>
+FASTCONV_LEAF void store_turns(T* out, Vec<T> a, Vec<T> b) {
+  store(out, zip<T, 0>(a, b));
+  store(out + LANES<T>, zip<T, 1>(a, b));
+}
+
+// The last vectors of a row overlap those before them.
+template <class T, int WAYS>
 void interleave(const Interleaving<T>& p) {
-  const auto in = [&](int64_t way, int64_t r, int64_t c) {
-    return p.in[way] + r * p.in_row[way] + c;
-  };
-  const int64_t ways = p.ways;
+  static_assert(WAYS == 2 || WAYS == 4, "by one or two zips");
   for (int64_t r = 0; r < p.rows; ++r) {
-    T* out = p.out + r * p.out_row;
-    int64_t c = 0;
-    for (; c + LANES<T> <= p.columns; c += LANES<T>, out += ways * LANES<T>) {
-      const Vec<T> a = load(in(0, r, c)), b = load(in(1, r, c));
-      __builtin_prefetch(out + p.out_row, 1);
-      if (ways == 2) {
-        store(out, zip<T, 0>(a, b));
-        store(out + LANES<T>, zip<T, 1>(a, b));
-        continue;
-      }
-      const Vec<T> third = load(in(2, r, c)), fourth = load(in(3, r, c));
-      const Vec<T> even_low = zip<T, 0>(a, third), odd_low = zip<T, 0>(b, fourth);
-      const Vec<T> even_high = zip<T, 1>(a, third), odd_high = zip<T, 1>(b, fourth);
-      store(out, zip<T, 0>(even_low, odd_low));
-      store(out + LANES<T>, zip<T, 1>(even_low, odd_low));
-      store(out + 2 * LANES<T>, zip<T, 0>(even_high, odd_high));
-      store(out + 3 * LANES<T>, zip<T, 1>(even_high, odd_high));
+    T* __restrict__ out = p.out + r * p.out_row;
+    const SumOf<T>* in[WAYS];
+#pragma GCC unroll 4
+    for (int w = 0; w < WAYS; ++w) in[w] = p.in[w] + r * p.in_row[w];
+    if (p.columns < LANES<T>) {
+      for (int64_t c = 0; c < p.columns; ++c)
+        for (int w = 0; w < WAYS; ++w) out[c * WAYS + w] = in[w][c];
+      continue;
     }
-    for (; c < p.columns; ++c, out += ways)
-      for (int64_t w = 0; w < ways; ++w) out[w] = *in(w, r, c);
+    for (int64_t c = 0; c < p.columns; c += LANES<T>) {
+      if (c + LANES<T> > p.columns) c = p.columns - LANES<T>;
+      T* to = out + c * WAYS;
+      const Vec<T> a = load(in[0] + c), b = load(in[1] + c);
+      __builtin_prefetch(to + p.out_row, 1);
+      if constexpr (WAYS == 2) {
+        store_turns(to, a, b);
+      } else {
+        const Vec<T> third = load(in[2] + c), fourth = load(in[3] + c);
+        store_turns(to, zip<T, 0>(a, third), zip<T, 0>(b, fourth));
+        store_turns(to + 2 * LANES<T>, zip<T, 1>(a, third), zip<T, 1>(b, fourth));
+      }
+    }
   }
 }
