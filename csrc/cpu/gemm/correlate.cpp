@@ -118,6 +118,54 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
   }
 }
 
+// The same with the pixels where they lie in x. Taps that see padding are left out.
+template <class T>
+void multiply_in_place(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
+                       const TermChunk& chunk, const T* x, SumOf<T>* c, T* y,
+                       const Finishing<T>& finishing, bool with_bias) {
+  const Correlation& s = p.s;
+  const SumOf<T>* weights = b.weights + job.group * p.weight_count();
+  const int64_t first = job.share * p.panels.panels / p.m_shares;
+  const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
+  for (int64_t panel = first; panel < last; ++panel)
+    for (int64_t t = chunk.t; t < chunk.t + chunk.taps; ++t) {
+      const int64_t width = p.panels.width(panel), m = p.panels.first(panel);
+      const int64_t row = t / s.w.taps, column = t % s.w.taps;
+      StridedProduct<SumOf<T>> product{
+          chunk.C,
+          nullptr,
+          s.w.stride * s.x.w,
+          1,
+          weights + m * p.terms.count() + (chunk.k + (t - chunk.t) * chunk.C) * width,
+          width,
+          nullptr,
+          p.direct_to_y() ? s.y.w : p.c_row(),
+          !p.one_tap() || chunk.k > 0};
+      if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
+      const auto multiply = [&](const PixelSpan& span, int64_t at) {
+        const Window rows = b.tables.rows[row], columns = b.tables.columns[column];
+        const int64_t begin = max64(span.j, columns.first);
+        const int64_t end =
+            p.flat() ? span.j + span.count : min64(span.j + span.count, columns.end);
+        if (span.i < rows.first || span.i >= rows.end || begin >= end) return;
+        const int64_t ih = span.i * s.h.stride + s.h.first + row * s.h.step;
+        const int64_t iw = begin * s.w.stride + s.w.first + column * s.w.step;
+        if constexpr (!IS_WIDENED<T>) {
+          product.a = x + chunk.c + span.n * s.x.n + ih * s.x.h + iw * s.x.w;
+          product.c = c + (at + begin - span.j) * p.c_row() + m - job.m;
+          if (p.direct_to_y())
+            product.c = y + span.n * s.y.n + span.i * s.y.h + begin * s.y.w + job.group * s.M + m;
+          p.product.multiply(width / p.lanes, end - begin, product);
+          if (p.direct_to_y()) finishing.in_place(p.rows, width, 1, end - begin, product.c, s.y);
+        }
+      };
+      if (p.flat())
+        multiply(first_pixel(s, job.p, job.count), 0);
+      else
+        for_each_span(s, job.p, job.count, multiply);
+    }
+}
+
 // The same with lanes of pixels.
 template <class T>
 void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
@@ -173,9 +221,11 @@ const SumOf<T>* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, cons
   const SumOf<T>* row_start = b.bias;
   if constexpr (!IS_WIDENED<T>) row_start = bias;
   x += job.group * p.s.C * p.s.x.c;
-  if (p.terms.count() == 0) start_block(p, job, bias, c);
+  if (p.terms.count() == 0 || (p.in_place && !p.one_tap())) start_block(p, job, bias, c);
   for (int64_t i = 0; i < p.chunks.count(); ++i)
-    if (p.channel_lanes)
+    if (p.in_place)
+      multiply_in_place(p, b, job, p.chunks[i], x, c, y, finishing, bias != nullptr);
+    else if (p.channel_lanes)
       multiply_channels(p, b, job, p.chunks[i], x, patches, c, y, finishing, bias != nullptr);
     else
       multiply_pixels(p, b, job, p.chunks[i], x, weight, bias ? row_start : nullptr, patches, c,
