@@ -137,3 +137,19 @@ adaptive_avg_pool2d_backward = operator(
     cpu.avg_pool2d_backward,
     fakes.pool2d_backward,
 )
+
+# ---- max unpooling -------------------------------------------------------------------------------
+
+# Of images or volumes: as many extents as `output_size` has.
+max_unpool = operator(
+    "max_unpool(Tensor x, Tensor indices, SymInt[] output_size) -> Tensor",
+    cpu.max_unpool,
+    fakes.max_unpool,
+    decompositions.max_unpool,
+    aten=("max_unpool2d", "max_unpool3d"),
+)
+max_unpool_backward = operator(
+    "max_unpool_backward(Tensor grad_y, Tensor indices, bool channels_last) -> Tensor",
+    cpu.max_unpool_backward,
+    fakes.max_unpool_backward,
+)
