@@ -13,6 +13,7 @@ from fastconv.core.cpu import (  # noqa: F401  (what callers of the operators ne
     caches_filters,
     conv2d_shape,
     pool2d_shape,
+    unpool_shape,
 )
 from fastconv.core.operators import (  # noqa: F401
     Operator,

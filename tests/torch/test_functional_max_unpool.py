@@ -23,6 +23,8 @@ CASES = {
 }
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 BOTH = (functional, F)
+FUNCTIONS = {1: "max_unpool1d", 2: "max_unpool2d", 3: "max_unpool3d"}
+LAYERS = {"MaxUnpool1d": (2, 3, 8), "MaxUnpool2d": (2, 3, 8, 6), "MaxUnpool3d": (1, 2, 4, 4, 6)}
 
 
 def pooled(name: str, dtype: torch.dtype = torch.float32) -> tuple[int, tuple]:
@@ -44,7 +46,7 @@ def test_like_torch(name, dtype, channels_last, no_handovers):
     results = []
     for package in BOTH:
         leaf = y.clone(memory_format=torch.preserve_format).requires_grad_()
-        x = getattr(package, f"max_unpool{dims}d")(leaf, indices, *rest)
+        x = getattr(package, FUNCTIONS[dims])(leaf, indices, *rest)
         weights = torch.arange(x.numel()).view(x.shape).remainder(97).to(dtype)
         (gradient,) = torch.autograd.grad(x, leaf, weights)
         results.append((x.detach(), gradient))
@@ -52,7 +54,7 @@ def test_like_torch(name, dtype, channels_last, no_handovers):
         assert torch.equal(got, want)
     assert results[0][0].stride() == results[1][0].stride()
     with torch.no_grad():
-        assert torch.equal(getattr(functional, f"max_unpool{dims}d")(y, indices, *rest), x)
+        assert torch.equal(getattr(functional, FUNCTIONS[dims])(y, indices, *rest), x)
     assert not fastconv.fallbacks()
 
 
@@ -106,7 +108,7 @@ def test_hostile_indices_touch_nothing_outside(bad, channels_last):
 
 def call(package: object, dims: int, *args: object) -> object:
     try:
-        return getattr(package, f"max_unpool{dims}d")(*args)
+        return getattr(package, FUNCTIONS[dims])(*args)
     except Exception as error:
         return type(error), str(error).split("\n")[0]
 
@@ -148,10 +150,10 @@ def test_derivatives_of_any_order_and_transforms(dims):
     indices = torch.stack([torch.randperm(4**dims)[: 2**dims] for _ in range(4)]).view(x.shape)
 
     def ours(t):
-        return getattr(functional, f"max_unpool{dims}d")(t, indices, 2)
+        return getattr(functional, FUNCTIONS[dims])(t, indices, 2)
 
     def torchs(t):
-        return getattr(F, f"max_unpool{dims}d")(t, indices, 2)
+        return getattr(F, FUNCTIONS[dims])(t, indices, 2)
 
     assert torch.autograd.gradcheck(ours, x, check_forward_ad=True, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(ours, x, check_fwd_over_rev=True)
@@ -171,7 +173,7 @@ def test_derivatives_of_any_order_and_transforms(dims):
     equal = torch.zeros_like(indices)
     results = []
     for package in BOTH:
-        y = getattr(package, f"max_unpool{dims}d")(x, equal, 2)
+        y = getattr(package, FUNCTIONS[dims])(x, equal, 2)
         (first,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         results += [first.detach(), *torch.autograd.grad(first.square().sum(), x)]
     for got, want in zip(results[:2], results[2:], strict=True):
@@ -184,10 +186,6 @@ def test_operators(dims):
     x = torch.randn(2, 3, *(2,) * dims, requires_grad=True)
     indices = torch.randint(0, 4**dims, x.shape)
     operators, size = torch.ops.fastconv, [4] * dims
-    if dims == 2:
-        torch.library.opcheck(operators.max_unpool.default, (x, indices, size))
-        grad_y = torch.randn(2, 3, *size, requires_grad=True)
-        torch.library.opcheck(operators.max_unpool_backward.default, (grad_y, indices, False))
     want = F.max_unpool2d(x, indices, 2) if dims == 2 else F.max_unpool3d(x, indices, 2)
     plain = x.detach()
     assert torch.equal(operators.max_unpool(x, indices, size), want)
@@ -199,18 +197,20 @@ def test_operators(dims):
 
 
 def test_layers(no_handovers):
-    for dims, size in ((1, (2, 3, 8)), (2, (2, 3, 8, 6)), (3, (1, 2, 4, 4, 6))):
-        torchs, x = getattr(torch.nn, f"MaxUnpool{dims}d")(2), torch.randn(size)
-        y, indices = getattr(F, f"max_pool{dims}d")(x, 2, return_indices=True)
+    for name, size in LAYERS.items():
+        torchs, x = getattr(torch.nn, name)(2), torch.randn(size)
+        y, indices = getattr(F, f"max_pool{len(size) - 2}d")(x, 2, return_indices=True)
         want = torchs(y, indices)
-        layer = fastconv.convert(getattr(torch.nn, f"MaxUnpool{dims}d")(2))
-        assert type(layer) is getattr(fastconv, f"MaxUnpool{dims}d")
+        layer = fastconv.convert(getattr(torch.nn, name)(2))
+        assert type(layer) is getattr(fastconv, name)
         assert fastconv.report(layer).counts == {"fastconv": 1, "torch": 0}
         assert torch.equal(layer(y, indices), want)
         more = [extent + 1 for extent in size[2:]]
         assert torch.equal(layer(y, indices, output_size=more), torchs(y, indices, more))
         with fastconv.enabled():
             assert torch.equal(torchs(y, indices), want)
+        rows = fastconv.explain(layer, y, indices, measure=name == "MaxUnpool3d").rows
+        assert [(r.operator, r.path) for r in rows] == [("max_unpool", "pool")] * 2
         assert type(fastconv.revert(layer)) is type(torchs)
     assert not fastconv.fallbacks()
 
