@@ -16,6 +16,27 @@ constexpr Strides turned_strides(const Conv2dShape& s) {
   return turns_filters(s) ? Strides{1, s.KH * s.KW * OC, s.KW * OC, OC} : s.w_strides();
 }
 
+// Of a sum of few_pixel_input: rows of w that are read at a time, each from a page of its own. With 256
+// it is 10 % slower.
+constexpr int64_t COLUMN_TERMS = 64;
+
+// Returns whether an axis has no taps at its ends that see nothing but padding.
+constexpr bool sees_all_taps(const Axis& axis) {
+  const Window first = inside(axis, 0), last = inside(axis, axis.taps - 1);
+  return first.first < first.end && last.first < last.end;
+}
+
+// Returns whether backward_input reads filters in place instead, with lanes of pixels, and then adds
+// what each tap gives. Turning filters takes as long as their products with so many pixels. Taps that
+// see nothing are multiplied too. (1 and 2 pixels, and 49 and more, were slower: docs/performance-log.md)
+template <class T>
+constexpr bool has_few_pixels(const Conv2dShape& s) {
+  constexpr int64_t LEAST = 3, MOST = 32;
+  const int64_t pixels = s.N * s.OH() * s.OW();
+  return !IS_WIDENED<T> && turns_filters(s) && pixels >= LEAST && pixels <= MOST &&
+         sees_all_taps(rows_axis(s)) && sees_all_taps(columns_axis(s));
+}
+
 // Maps of a few pixels: the output channels whose weights are packed at once, `bytes` each, if they are
 // packed.
 constexpr int64_t small_map_block(int64_t M, int64_t bytes, bool packed) {
