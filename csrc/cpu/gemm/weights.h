@@ -59,6 +59,10 @@ void move_weights(const RowKernels<T>& rows, const Correlation& s, const Terms& 
                   int64_t count, SumOf<T>* to, int64_t to_m, int64_t to_k) {
   const int64_t to_c = terms.c_step() * to_k, to_tap = terms.tap_step() * to_k;
   const Strides from = s.weight;
+  if (to_k == 1 && weight_rows_in_place(s, terms))
+    return rows.copy_in(count, terms.count(), w, from.n, to, to_m, 0);
+  if (to_m == 1 && weight_rows_in_place(s, terms))
+    return rows.transpose_in(count, terms.count(), w, from.n, to, to_k);
   const bool flat_taps = (s.w.taps <= 1 || from.w == 1) && (s.h.taps <= 1 || from.h == s.w.taps);
   if (terms.taps > 1 && flat_taps && to_m == 1) {  // taps are neighbours: transpose (m, t)
     for (int64_t c = 0; c < s.C; ++c)
