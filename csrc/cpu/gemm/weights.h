@@ -45,6 +45,15 @@ constexpr int64_t small_map_block(int64_t M, int64_t bytes, bool packed) {
   return min64(packed && CHANNELS * bytes > BLOCK_BYTES ? CHANNELS / 2 : CHANNELS, M);
 }
 
+// Returns whether the taps of a row of a small map are one sum. This takes taps that read neighbouring
+// pixels, and weights that follow each other as these do. With many channels a sum is long enough.
+constexpr bool small_map_joins_taps(const Correlation& s, bool weights_in_place) {
+  constexpr int64_t FEW_CHANNELS = 128,
+                    MANY_PIXELS = 16;  // x of fewer pixels would be turned in bits
+  return s.w.taps > 1 && (s.w.step == 1 || s.w.step == -1) && s.C <= FEW_CHANNELS &&
+         s.h.source * s.w.source >= MANY_PIXELS && (!weights_in_place || s.weight.w == s.C);
+}
+
 // Returns whether the terms of one output channel follow each other in memory.
 constexpr bool weight_rows_in_place(const Correlation& s, const Terms& terms) {
   const int64_t rows = s.h.taps, columns = s.w.taps, first = terms.taps_inner ? 1 : s.C;
