@@ -2,6 +2,9 @@
 makes of each. Their sums are tested by test_kernels.py and test_winograd.py. Run once per
 instruction set by test_isa.py."""
 
+import itertools
+from typing import NamedTuple
+
 import pytest
 import torch
 from cases import ConvCase
@@ -20,34 +23,83 @@ CASES = [
 ]
 # Copies of more than 8 MiB. The exact results of torch take seconds.
 CHUNKS = ConvCase("several chunks", 6, 64, 57, 56, 64, 3, 3, (1, 1), (2,) * 4, (2, 2))
+DIRECTIONS = ("forward", "backward_input")
 DTYPES = (torch.float32, *HALVES)
 CALLS = [(c, layout, t) for c in CASES for layout in ("nchw", "nhwc", "mixed") for t in DTYPES]
 
 
-def small_layers(case: ConvCase):
-    """The case of each small layer: slices of x and of y of the residues that have it."""
+class Residue(NamedTuple):
+    """The small image of one residue, along one axis: its rows of x and y, and its padding."""
 
-    def axis(extent, outputs, K, before, dilation):
-        for r in range(dilation):
-            q = (r - before) % dilation
-            source, sums = len(range(q, extent, dilation)), len(range(r, outputs, dilation))
-            top = (before - r + q) // dilation
-            yield (slice(q, None, dilation), slice(r, None, dilation), source,
-                   (top, sums + K - 1 - source - top))  # fmt: skip
+    x: slice
+    y: slice
+    source: int
+    outputs: int
+    before: int
 
-    shape = _C.Conv2dShape(case.input_size, case.weight_size, case.stride, case.padding,
-                           case.dilation, case.groups)  # fmt: skip
+
+def residues(extent: int, outputs: int, before: int, dilation: int) -> list[Residue]:
+    found = []
+    for r in range(dilation):
+        q = (r - before) % dilation
+        rows, sums = len(range(q, extent, dilation)), len(range(r, outputs, dilation))
+        found.append(
+            Residue(
+                slice(q, None, dilation),
+                slice(r, None, dilation),
+                rows,
+                sums,
+                (before - r + q) // dilation,
+            )
+        )
+    return found
+
+
+def batches(case: ConvCase, whole: bool) -> list[list[tuple[Residue, Residue]]]:
+    """The residues that are one layer: all of them, or those that are alike."""
+    y = _C.Conv2dShape(case.input_size, case.weight_size, case.stride, case.padding, case.dilation,
+                       case.groups)  # fmt: skip
     top, _, left, _ = case.padding
-    layers = {}
-    for x_rows, y_rows, IH, vertical in axis(case.IH, shape.OH, case.KH, top, case.dilation[0]):
-        for x_columns, y_columns, IW, horizontal in axis(
-            case.IW, shape.OW, case.KW, left, case.dilation[1]
-        ):
-            small = ConvCase("", case.N, case.IC, IH, IW, case.OC, case.KH, case.KW,
-                             padding=(*vertical, *horizontal), groups=case.groups)  # fmt: skip
-            places = (..., x_rows, x_columns), (..., y_rows, y_columns)
-            layers.setdefault(small, []).append(places)
-    return layers
+    rows = residues(case.IH, y.OH, top, case.dilation[0])
+    columns = residues(case.IW, y.OW, left, case.dilation[1])
+    found = {}
+    for row, column in itertools.product(rows, columns):
+        found.setdefault(None if whole else (row[2:], column[2:]), []).append((row, column))
+    return list(found.values())
+
+
+def small_layer(whole: Conv, batch, dtype, layout) -> tuple[Conv, list]:
+    """The layer of a batch, with rows of zeros where its small images differ, and for each residue
+    where its pixels lie: in x and in the small x, in y and in the small y."""
+    case = whole.case
+    rows, columns = zip(*batch, strict=True)
+    K = {"rows": case.KH, "columns": case.KW}
+    extent, padding = {}, {}
+    for name, axis in (("rows", rows), ("columns", columns)):
+        before = min(r.before for r in axis)
+        source = max(r.source + r.before for r in axis) - before
+        outputs = max(r.outputs for r in axis)
+        extent[name] = source, before
+        padding[name] = before, outputs + K[name] - 1 - source - before
+    (IH, top), (IW, left) = extent["rows"], extent["columns"]
+    N = case.N * len(batch)
+    small = ConvCase("", N, case.IC, IH, IW, case.OC, case.KH, case.KW,
+                     padding=padding["rows"] + padding["columns"], groups=case.groups)  # fmt: skip
+    layer = Conv(small, dtype, layout)
+    x, grad_y = torch.zeros(small.input_size, dtype=dtype), torch.zeros(layer.y_size, dtype=dtype)
+    places = []
+    for i, (row, column) in enumerate(batch):
+        n = slice(i * case.N, (i + 1) * case.N)
+        h, w = row.before - top, column.before - left
+        at_x = (..., row.x, column.x)
+        in_x = (n, slice(None), slice(h, h + row.source), slice(w, w + column.source))
+        at_y = (..., row.y, column.y)
+        in_y = (n, slice(None), slice(0, row.outputs), slice(0, column.outputs))
+        x[in_x], grad_y[in_y] = whole.tensors[0][at_x], whole.tensors[3][at_y]
+        places.append({"backward_input": (at_x, in_x), "forward": (at_y, in_y)})
+    layer.x, layer.grad_y = in_memory(x, layer.last[0]), in_memory(grad_y, layer.last[2])
+    layer.w, layer.bias = whole.w, whole.bias
+    return layer, places
 
 
 @pytest.mark.parametrize(
@@ -57,24 +109,17 @@ def small_layers(case: ConvCase):
 )
 def test_a_dilated_layer_is_its_small_layers(case, layout, dtype):
     whole = Conv(case, dtype, layout)
-    ran = set()
-    for direction in ("forward", "backward_input"):
-        for path in supporting(direction, whole.shape):
-            if not path.startswith("dilated-"):
-                continue
-            ran.add(path)
-            result = whole.run(direction, path)[direction]
-            for small, places in small_layers(case).items():
-                layer = Conv(small._replace(N=len(places) * case.N), dtype, layout)
-                x = torch.cat([whole.tensors[0][at_x] for at_x, _ in places])
-                grad_y = torch.cat([whole.tensors[3][at_y] for _, at_y in places])
-                layer.x = in_memory(x, layer.last[0])
-                layer.grad_y = in_memory(grad_y, layer.last[2])
-                layer.w, layer.bias = whole.w, whole.bias
+    paths = {p for d in DIRECTIONS for p in supporting(d, whole.shape) if p.startswith("dilated-")}
+    assert "dilated-winograd" in paths
+    for path in paths:
+        got = {d: whole.run(d, path)[d] for d in DIRECTIONS}
+        for batch in batches(case, whole=path == "dilated-winograd"):
+            layer, places = small_layer(whole, batch, dtype, layout)
+            for direction in DIRECTIONS:
                 want = layer.run(direction, path.removeprefix("dilated-"))[direction]
-                got = [result[at_y if direction == "forward" else at_x] for at_x, at_y in places]
-                assert torch.equal(torch.cat(got), want), (direction, path, small)
-    assert "dilated-winograd" in ran
+                for place in places:
+                    at, inside = place[direction]
+                    assert torch.equal(got[direction][at], want[inside]), (path, direction)
 
 
 def test_a_nan_reaches_only_the_outputs_above_it():

@@ -2,7 +2,7 @@
 // driver.
 //
 // Loops, outermost first:
-//   residues      batches of small images of equal extents: 1 if the dilation divides the map, up to 9
+//   residues      batches of small images of equal extents
 //     chunk       so many of them that their copies take CHUNK_BYTES
 //       copy      the small images of the source, and of an addend
 //       compute   by a path for layers without dilation, `Inner`
@@ -24,6 +24,54 @@ namespace {
 constexpr int64_t CHUNK_BYTES = int64_t(8) << 20;
 constexpr int64_t MOST_IMAGE_BYTES = int64_t(32) << 20;  // of one small image and its result
 
+// A share of one small image: a matrix of runs, which are rows of planes, or pixels. Strides: c walks
+// rows, h columns, w a run.
+struct Share {
+  int64_t rows, columns, run;
+  int64_t large, small;  // offsets of the first run
+  Strides in_large, in_small;
+  bool whole;             // whether the runs fill the share of the copy, which is
+  int64_t begin, length;  // these elements
+};
+
+// Calls f(share) for the shares of the small images [first, first + count).
+template <class F>
+void for_each_share(const SmallImages& of, int64_t first, int64_t count, int threads, const F& f) {
+  // Of an image, if there are few: planes, or rows of pixels.
+  constexpr int64_t SHARES = 4, FEW_IMAGES = 64;
+  const int64_t shares = count < FEW_IMAGES ? SHARES : 1;
+  const Strides& l = of.large;
+  const int64_t step_h = l.h * of.h.dilation, step_w = l.w * of.w.dilation;
+  parallel_jobs(threads, count * shares, [&](int64_t job, int) {
+    const int64_t image = job / shares, share = job % shares;
+    const SmallImages::Place at = of.place(first + image);
+    const int64_t large = at.n * l.n + at.rows.at * l.h + at.columns.at * l.w;
+    const int64_t small =
+        image * of.small.n + at.rows.first * of.small.h + at.columns.first * of.small.w;
+    const bool whole = at.rows.count == of.H && at.columns.count == of.W;
+    const auto cut = [&](int64_t extent) {
+      const int64_t begin = share * extent / shares;
+      return Window{begin, (share + 1) * extent / shares};
+    };
+    if (of.channels_last) {
+      // Rows of zeros belong to the share of the row that they follow, or to the first one.
+      const Window rows = cut(at.rows.count);
+      const int64_t begin = share == 0 ? 0 : at.rows.first + rows.first;
+      const int64_t end = share == shares - 1 ? of.H : at.rows.first + rows.end;
+      f(Share{rows.end - rows.first, at.columns.count, of.C, large + rows.first * step_h,
+              small + rows.first * of.small.h, Strides{0, step_h, step_w, 1},
+              Strides{0, of.small.h, of.small.w, 1}, whole, image * of.small.n + begin * of.small.h,
+              (end - begin) * of.small.h});
+      return;
+    }
+    const Window planes = cut(of.C);
+    f(Share{planes.end - planes.first, at.rows.count, at.columns.count, large + planes.first * l.c,
+            small + planes.first * of.small.c, Strides{0, l.c, step_h, step_w}, of.small, whole,
+            image * of.small.n + planes.first * of.small.c,
+            (planes.end - planes.first) * of.small.c});
+  });
+}
+
 // Copies a matrix of runs between two layouts.
 template <class T>
 void copy_runs(int64_t rows, int64_t columns, int64_t length, const T* from, const Strides& in,
@@ -39,29 +87,21 @@ void copy_runs(int64_t rows, int64_t columns, int64_t length, const T* from, con
     }
 }
 
-// Copies the small images [first, first + count) out of the tensor `large`, or back (BACK).
-template <bool BACK, class T>
-void copy_images(const SmallImages& of, int64_t first, int64_t count, const T* from, T* to,
+// Copies the small images [first, first + count) out of the tensor `large`.
+template <class T>
+void copy_out_of(const SmallImages& of, int64_t first, int64_t count, const T* large, T* small,
                  int threads) {
-  // The runs are rows of a plane or channels of a pixel, for neighbours in c of Strides: planes or
-  // rows.
-  const bool last = of.channels_last;
-  const Strides& l = of.large;
-  const Strides large = last ? Strides{0, l.h * of.dilation_h, l.w * of.dilation_w, 1}
-                             : Strides{0, l.c, l.h * of.dilation_h, l.w * of.dilation_w};
-  const Strides small = last ? Strides{0, of.small.h, of.small.w, 1} : of.small;
-  const int64_t outer = last ? of.H : of.C, middle = last ? of.W : of.H, run = last ? of.C : of.W;
-  constexpr int64_t SHARES = 4;  // of an image
-  const int64_t shares = min64(SHARES, outer);
-  parallel_jobs(threads, count * shares, [&](int64_t job, int) {
-    const int64_t image = job / shares, share = job % shares;
-    const int64_t begin = share * outer / shares, rows = (share + 1) * outer / shares - begin;
-    const int64_t in_large = of.place(first + image) + begin * large.c;
-    const int64_t in_small = image * of.small.n + begin * small.c;
-    if constexpr (BACK)
-      copy_runs(rows, middle, run, from + in_small, small, to + in_large, large);
-    else
-      copy_runs(rows, middle, run, from + in_large, large, to + in_small, small);
+  for_each_share(of, first, count, threads, [&](const Share& s) {
+    if (!s.whole) std::memset(small + s.begin, 0, s.length * sizeof(T));
+    copy_runs(s.rows, s.columns, s.run, large + s.large, s.in_large, small + s.small, s.in_small);
+  });
+}
+// Copies them back.
+template <class T>
+void copy_into(const SmallImages& of, int64_t first, int64_t count, const T* small, T* large,
+               int threads) {
+  for_each_share(of, first, count, threads, [&](const Share& s) {
+    copy_runs(s.rows, s.columns, s.run, small + s.small, s.in_small, large + s.large, s.in_large);
   });
 }
 
@@ -70,10 +110,10 @@ template <class T>
 struct Forward {
   using Buffers = ForwardBuffers<T>;
   static SmallImages source(const Conv2dShape& s, const Residues& of) {
-    return small_images_of_x(s, of);
+    return SmallImages::of_x(s, of);
   }
   static SmallImages result(const Conv2dShape& s, const Residues& of) {
-    return small_images_of_y(s, of);
+    return SmallImages::of_y(s, of);
   }
   static const T* read(const Buffers& b) { return b.x; }
   static const T* addend(const Buffers& b) { return b.epilogue.addend; }
@@ -89,10 +129,10 @@ template <class T>
 struct BackwardInput {
   using Buffers = BackwardInputBuffers<T>;
   static SmallImages source(const Conv2dShape& s, const Residues& of) {
-    return small_images_of_y(s, of);
+    return SmallImages::of_y(s, of);
   }
   static SmallImages result(const Conv2dShape& s, const Residues& of) {
-    return small_images_of_x(s, of);
+    return SmallImages::of_x(s, of);
   }
   static const T* read(const Buffers& b) { return b.grad_y; }
   static const T* addend(const Buffers&) { return nullptr; }
@@ -117,7 +157,7 @@ struct Chunks {
   int64_t most() const { return ceil_div(images, count); }
 };
 
-template <class T, class Direction, Path<typename Direction::Buffers> (*INNER)()>
+template <class T, class Direction, Division DIVISION, Path<typename Direction::Buffers> (*INNER)()>
 struct Dilated {
   using Buffers = typename Direction::Buffers;
 
@@ -130,7 +170,7 @@ struct Dilated {
       return "the dilation is larger than the map";
     if (!product_below(100'000, d_h, d_w, 1)) return "the dilation is very large";
     WhyNot why = HOLDS;
-    for_each_residues(s, [&](const Residues& of) {
+    for_each_residues<DIVISION>(s, [&](const Residues& of) {
       const Conv2dShape one = of.layer(s, 1);
       if (why) return;
       if (image_bytes<T>(one) > MOST_IMAGE_BYTES) why = "the maps are very large";
@@ -147,7 +187,7 @@ struct Dilated {
   };
   static Bytes bytes(const Conv2dShape& s, const Context& context) {
     Bytes b;
-    for_each_residues(s, [&](const Residues& of) {
+    for_each_residues<DIVISION>(s, [&](const Residues& of) {
       const Chunks chunks(of.images(s), image_bytes<T>(of.layer(s, 1)));
       const int64_t most = chunks.most();
       const auto dense = [&](const SmallImages& images) {
@@ -173,16 +213,16 @@ struct Dilated {
     const Path<Buffers> inner = INNER();
     const int threads = threads_for(s.multiply_adds(), context.threads);
     bool stands = true;
-    for_each_residues(s, [&](const Residues& of) {
+    for_each_residues<DIVISION>(s, [&](const Residues& of) {
       const SmallImages in = Direction::source(s, of), out = Direction::result(s, of);
       const Chunks chunks(of.images(s), image_bytes<T>(of.layer(s, 1)));
       for (int64_t i = 0; i < chunks.count; ++i) {
         const int64_t first = chunks.first(i), count = chunks.first(i + 1) - first;
-        copy_images<false>(in, first, count, Direction::read(b), source, threads);
+        copy_out_of(in, first, count, Direction::read(b), source, threads);
         if (const T* addend = Direction::addend(b))
-          copy_images<false>(out, first, count, addend, result, threads);
+          copy_out_of(out, first, count, addend, result, threads);
         stands &= inner.run(of.layer(s, count), Direction::inner(b, source, result), rest, context);
-        copy_images<true, T>(out, first, count, result, Direction::written(b), threads);
+        copy_into<T>(out, first, count, result, Direction::written(b), threads);
       }
     });
     return stands;
@@ -197,19 +237,23 @@ struct Dilated {
 
 template <class T>
 Path<ForwardBuffers<T>> dilated_winograd_forward_path() {
-  return Dilated<T, Forward<T>, winograd_forward_path<T>>::path("dilated-winograd");
+  return Dilated<T, Forward<T>, Division::whole, winograd_forward_path<T>>::path(
+      "dilated-winograd");
 }
 template <class T>
 Path<ForwardBuffers<T>> dilated_small_map_forward_path() {
-  return Dilated<T, Forward<T>, small_map_forward_path<T>>::path("dilated-small-map");
+  return Dilated<T, Forward<T>, Division::equal, small_map_forward_path<T>>::path(
+      "dilated-small-map");
 }
 template <class T>
 Path<BackwardInputBuffers<T>> dilated_winograd_backward_input_path() {
-  return Dilated<T, BackwardInput<T>, winograd_backward_input_path<T>>::path("dilated-winograd");
+  return Dilated<T, BackwardInput<T>, Division::whole, winograd_backward_input_path<T>>::path(
+      "dilated-winograd");
 }
 template <class T>
 Path<BackwardInputBuffers<T>> dilated_small_map_backward_input_path() {
-  return Dilated<T, BackwardInput<T>, small_map_backward_input_path<T>>::path("dilated-small-map");
+  return Dilated<T, BackwardInput<T>, Division::equal, small_map_backward_input_path<T>>::path(
+      "dilated-small-map");
 }
 
 #define INSTANTIATE(T)                                                           \

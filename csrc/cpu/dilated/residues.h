@@ -11,9 +11,16 @@
 
 namespace fastconv::cpu {
 
-// Neighbouring residues r, r + 1, .. and q, q + 1, .. whose small images have equal extents and padding.
+// The small image of one residue, along one axis.
+struct Residue {
+  int64_t r, q;
+  int64_t source, outputs;  // rows
+  int64_t before;           // its padding
+};
+
+// Some neighbouring residues whose small images are computed with equal extents and padding.
 struct ResidueRun {
-  int64_t r, q, count;
+  int64_t first, count;     // r
   int64_t source, outputs;  // rows of a small image
   int64_t before, after;    // its padding
 };
@@ -21,22 +28,35 @@ struct ResidueRun {
 struct ResidueAxis {
   int64_t I, O, K, pad, dilation;
 
-  ResidueRun residue(int64_t r) const {
+  Residue residue(int64_t r) const {
     const int64_t shift = (r - pad) % dilation, q = shift < 0 ? shift + dilation : shift;
-    const int64_t source = ceil_div(I - q, dilation), outputs = ceil_div(O - r, dilation);
-    const int64_t before = (pad - r + q) / dilation;
-    return {r, q, 1, source, outputs, before, outputs + K - 1 - source - before};
+    return {r, q, ceil_div(I - q, dilation), ceil_div(O - r, dilation), (pad - r + q) / dilation};
   }
-  // The run that begins at r.
-  ResidueRun run(int64_t r) const {
-    ResidueRun all = residue(r);
-    for (; r + all.count < dilation; ++all.count) {
-      const ResidueRun next = residue(r + all.count);
-      if (next.q != all.q + all.count || next.source != all.source || next.outputs != all.outputs ||
-          next.before != all.before)
+  ResidueRun run_of(int64_t first, int64_t count, int64_t source, int64_t outputs,
+                    int64_t before) const {
+    return {first, count, source, outputs, before, outputs + K - 1 - source - before};
+  }
+  // The residues from r on that are alike.
+  ResidueRun equal_run(int64_t r) const {
+    const Residue one = residue(r);
+    int64_t count = 1;
+    for (; r + count < dilation; ++count) {
+      const Residue next = residue(r + count);
+      if (next.source != one.source || next.outputs != one.outputs || next.before != one.before)
         break;
     }
-    return all;
+    return run_of(r, count, one.source, one.outputs, one.before);
+  }
+  // All residues. Their small images get rows of zeros, before and after, and outputs that are not used.
+  ResidueRun whole_run() const {
+    int64_t before = residue(0).before, end = 0, outputs = 0;
+    for (int64_t r = 0; r < dilation; ++r) {
+      const Residue one = residue(r);
+      before = min64(before, one.before);
+      end = max64(end, one.source + one.before);
+      outputs = max64(outputs, one.outputs);
+    }
+    return run_of(0, dilation, end - before, outputs, before);
   }
 };
 
@@ -50,8 +70,8 @@ inline ResidueAxis residue_columns(const Conv2dShape& s) {
   return {s.IW, s.OW(), s.KW, s.pad_left, dilation_of(s.KW, s.dilation_w)};
 }
 
-// The residues of a run of rows and a run of columns: N * rows.count * columns.count small images of
-// equal extents, numbered (n, row, column).
+// A run of rows and a run of columns: N * rows.count * columns.count small images, numbered
+// (n, row, column), which are the batch of one layer without dilation.
 struct Residues {
   ResidueRun rows, columns;
 
@@ -67,13 +87,19 @@ struct Residues {
   }
 };
 
-template <class F>
+// How residues are divided into layers. Each layer transforms its filters anew, so Winograd takes all
+// residues as one: a tile computes 4 x 4 outputs, used or not. The path of small maps multiplies no tap
+// that sees padding, and takes those that are alike.
+enum class Division { whole, equal };
+
+template <Division DIVISION, class F>
 void for_each_residues(const Conv2dShape& s, const F& f) {
   const ResidueAxis h = residue_rows(s), w = residue_columns(s);
+  if (DIVISION == Division::whole) return f(Residues{h.whole_run(), w.whole_run()});
   for (int64_t r_h = 0; r_h < h.dilation;) {
-    const ResidueRun rows = h.run(r_h);
+    const ResidueRun rows = h.equal_run(r_h);
     for (int64_t r_w = 0; r_w < w.dilation;) {
-      const ResidueRun columns = w.run(r_w);
+      const ResidueRun columns = w.equal_run(r_w);
       f(Residues{rows, columns});
       r_w += columns.count;
     }
@@ -81,42 +107,59 @@ void for_each_residues(const Conv2dShape& s, const F& f) {
   }
 }
 
-// The small images of one tensor: where they lie in it, and copies of some of them that are dense.
+// The small images of one tensor, and dense copies of some of them.
 struct SmallImages {
+  ResidueAxis h, w;
+  Residues of;
+  bool is_x;
+  int64_t C, H, W;       // of a copy
   Strides large, small;  // elements between neighbours, in the tensor and in the copies
-  int64_t first_row, first_column, row_count, column_count;  // of the residues
-  int64_t dilation_h, dilation_w;
-  int64_t C, H, W;
   bool channels_last;
 
-  SmallImages(const Strides& strides, bool channels_are_last, int64_t channels, const Residues& of,
-              const Conv2dShape& s, bool of_x)
-      : large(strides),
-        first_row(of_x ? of.rows.q : of.rows.r),
-        first_column(of_x ? of.columns.q : of.columns.r),
-        row_count(of.rows.count),
-        column_count(of.columns.count),
-        dilation_h(residue_rows(s).dilation),
-        dilation_w(residue_columns(s).dilation),
-        C(channels),
-        H(of_x ? of.rows.source : of.rows.outputs),
-        W(of_x ? of.columns.source : of.columns.outputs),
-        channels_last(channels_are_last) {
-    small = dense_strides(channels_last, C, H, W);
+  static SmallImages of_x(const Conv2dShape& s, const Residues& r) {
+    return {residue_rows(s),
+            residue_columns(s),
+            r,
+            true,
+            s.IC,
+            r.rows.source,
+            r.columns.source,
+            s.x_strides(),
+            dense_strides(s.x_channels_last, s.IC, r.rows.source, r.columns.source),
+            s.x_channels_last};
   }
-  // The first element of a small image in the tensor.
-  int64_t place(int64_t image) const {
-    const int64_t column = image % column_count, row = image / column_count % row_count;
-    return image / column_count / row_count * large.n + (first_row + row) * large.h +
-           (first_column + column) * large.w;
+  static SmallImages of_y(const Conv2dShape& s, const Residues& r) {
+    return {residue_rows(s),
+            residue_columns(s),
+            r,
+            false,
+            s.OC,
+            r.rows.outputs,
+            r.columns.outputs,
+            s.y_strides(),
+            dense_strides(s.y_channels_last, s.OC, r.rows.outputs, r.columns.outputs),
+            s.y_channels_last};
+  }
+
+  // The rows `first` .. `first + count` - 1 of a copy are rows of the tensor from `at` on, by steps of
+  // the dilation. Its other rows are zero.
+  struct Rows {
+    int64_t first, count, at;
+  };
+  Rows rows(const ResidueAxis& axis, const ResidueRun& run, int64_t i) const {
+    const Residue r = axis.residue(run.first + i);
+    if (is_x) return {r.before - run.before, r.source, r.q};
+    return {0, r.outputs, r.r};
+  }
+  struct Place {
+    Rows rows, columns;
+    int64_t n;
+  };
+  Place place(int64_t image) const {
+    const int64_t columns = of.columns.count, count = of.rows.count;
+    return {rows(h, of.rows, image / columns % count), rows(w, of.columns, image % columns),
+            image / columns / count};
   }
 };
-
-inline SmallImages small_images_of_x(const Conv2dShape& s, const Residues& of) {
-  return {s.x_strides(), s.x_channels_last, s.IC, of, s, true};
-}
-inline SmallImages small_images_of_y(const Conv2dShape& s, const Residues& of) {
-  return {s.y_strides(), s.y_channels_last, s.OC, of, s, false};
-}
 
 }  // namespace fastconv::cpu

@@ -19,6 +19,7 @@ void add(const Estimate& more, Estimate& all) {
   }
 }
 
+template <Division DIVISION>
 Estimate estimate_of_residues(const Conv2dShape& s, Estimate (*of_small)(const Conv2dShape&)) {
   const double runs = double(s.x_channels_last ? s.N * s.IH * s.IW : 0) +
                       double(s.y_channels_last ? s.N * s.OH() * s.OW() : 0);
@@ -27,7 +28,7 @@ Estimate estimate_of_residues(const Conv2dShape& s, Estimate (*of_small)(const C
   const double elements = double(s.x_count()) + double(s.y_count());
   int64_t layers = 0;
   Estimate all;
-  for_each_residues(s, [&](const Residues& of) {
+  for_each_residues<DIVISION>(s, [&](const Residues& of) {
     add(of_small(of.layer(s, of.images(s))), all);
     ++layers;
   });
@@ -40,11 +41,11 @@ Estimate estimate_of_residues(const Conv2dShape& s, Estimate (*of_small)(const C
 
 template <class T, Direction DIRECTION>
 Estimate estimate_dilated_winograd(const Conv2dShape& s) {
-  return estimate_of_residues(s, estimate_winograd<T, DIRECTION>);
+  return estimate_of_residues<Division::whole>(s, estimate_winograd<T, DIRECTION>);
 }
 template <class T, Direction DIRECTION>
 Estimate estimate_dilated_small_map(const Conv2dShape& s) {
-  return estimate_of_residues(s, estimate_small_map<T, DIRECTION>);
+  return estimate_of_residues<Division::equal>(s, estimate_small_map<T, DIRECTION>);
 }
 
 #define INSTANTIATE_DIRECTION(T, DIRECTION)                                      \
