@@ -124,45 +124,62 @@ void multiply_in_place(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
                        const TermChunk& chunk, const T* x, SumOf<T>* c, T* y,
                        const Finishing<T>& finishing, bool with_bias) {
   const Correlation& s = p.s;
-  const SumOf<T>* weights = b.weights + job.group * p.weight_count();
-  const int64_t first = job.share * p.panels.panels / p.m_shares;
+  const int64_t first = job.share * p.panels.panels / p.m_shares, end = chunk.t + chunk.taps;
   const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
+  const bool direct = p.direct_to_y();
+  StridedProduct<SumOf<T>> product{};
+  product.a_row = s.w.stride * s.x.w;
+  product.a_step = 1;
+  product.c_row = direct ? s.y.w : p.c_row();
+  product.add = !has_one_tap(s) || chunk.k > 0;
   for (int64_t panel = first; panel < last; ++panel)
-    for (int64_t t = chunk.t; t < chunk.t + chunk.taps; ++t) {
-      const int64_t width = p.panels.width(panel), m = p.panels.first(panel);
+    for (int64_t t = chunk.t, taps = 0; t < end; t += taps) {
       const int64_t row = t / s.w.taps, column = t % s.w.taps;
-      StridedProduct<SumOf<T>> product{
-          chunk.C,
-          nullptr,
-          s.w.stride * s.x.w,
-          1,
-          weights + m * p.terms.count() + (chunk.k + (t - chunk.t) * chunk.C) * width,
-          width,
-          nullptr,
-          p.direct_to_y() ? s.y.w : p.c_row(),
-          !p.one_tap() || chunk.k > 0};
+      taps = min64(p.in_place, min64(s.w.taps - column, end - t));
+      const int64_t width = p.panels.width(panel), m = p.panels.first(panel);
+      const SumOf<T>* weights = b.weights + job.group * p.weight_count() + m * p.terms.count() +
+                                (chunk.k + (t - chunk.t) * chunk.C) * width;
+      product.b_row = width;
       if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
-      const auto multiply = [&](const PixelSpan& span, int64_t at) {
-        const Window rows = b.tables.rows[row], columns = b.tables.columns[column];
-        const int64_t begin = max64(span.j, columns.first);
-        const int64_t end =
-            p.flat() ? span.j + span.count : min64(span.j + span.count, columns.end);
-        if (span.i < rows.first || span.i >= rows.end || begin >= end) return;
+      // `count` pixels from column j of a span on, and some of the taps.
+      const auto multiply = [&](const PixelSpan& span, int64_t at, int64_t j, int64_t count,
+                                Window some) {
+        if (count <= 0 || some.first >= some.end) return;
         const int64_t ih = span.i * s.h.stride + s.h.first + row * s.h.step;
-        const int64_t iw = begin * s.w.stride + s.w.first + column * s.w.step;
+        const int64_t iw = j * s.w.stride + s.w.first + (column + some.first) * s.w.step;
         if constexpr (!IS_WIDENED<T>) {
+          product.K = (some.end - some.first) * chunk.C;
           product.a = x + chunk.c + span.n * s.x.n + ih * s.x.h + iw * s.x.w;
-          product.c = c + (at + begin - span.j) * p.c_row() + m - job.m;
-          if (p.direct_to_y())
-            product.c = y + span.n * s.y.n + span.i * s.y.h + begin * s.y.w + job.group * s.M + m;
-          p.product.multiply(width / p.lanes, end - begin, product);
-          if (p.direct_to_y()) finishing.in_place(p.rows, width, 1, end - begin, product.c, s.y);
+          product.b = weights + some.first * chunk.C * width;
+          product.c = c + (at + j - span.j) * p.c_row() + m - job.m;
+          if (direct)
+            product.c = y + span.n * s.y.n + span.i * s.y.h + j * s.y.w + job.group * s.M + m;
+          p.product.multiply(width / p.lanes, count, product);
+          if (direct) finishing.in_place(p.rows, width, 1, count, product.c, s.y);
         }
       };
-      if (p.flat())
-        multiply(first_pixel(s, job.p, job.count), 0);
-      else
-        for_each_span(s, job.p, job.count, multiply);
+      if (p.in_one_product()) {
+        multiply(first_pixel(s, job.p, job.count), 0, job.p % s.w.outputs, job.count, {0, 1});
+        continue;
+      }
+      const Window rows = b.tables.rows[row], from = b.tables.columns[column];
+      const Window to = b.tables.columns[column + taps - 1];
+      for_each_span(s, job.p, job.count, [&](const PixelSpan& span, int64_t at) {
+        if (span.i < rows.first || span.i >= rows.end) return;
+        const int64_t span_end = span.j + span.count;
+        const int64_t begin = clamp64(max64(from.first, to.first), span.j, span_end);
+        const int64_t whole = clamp64(min64(from.end, to.end), begin, span_end);
+        multiply(span, at, begin, whole - begin, {0, taps});
+        const auto ends = [&](int64_t j, int64_t j_end) {
+          for (; j < j_end && taps > 1; ++j) {
+            const int64_t iw = j * s.w.stride + s.w.first + column * s.w.step;
+            const int64_t some = clamp64(-iw, 0, taps);
+            multiply(span, at, j, 1, {some, clamp64(s.w.source - iw, some, taps)});
+          }
+        };
+        ends(span.j, begin);
+        ends(whole, span_end);
+      });
     }
 }
 
@@ -221,7 +238,7 @@ const SumOf<T>* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, cons
   const SumOf<T>* row_start = b.bias;
   if constexpr (!IS_WIDENED<T>) row_start = bias;
   x += job.group * p.s.C * p.s.x.c;
-  if (p.terms.count() == 0 || (p.in_place && !p.one_tap())) start_block(p, job, bias, c);
+  if (p.terms.count() == 0 || (p.in_place && !has_one_tap(p.s))) start_block(p, job, bias, c);
   for (int64_t i = 0; i < p.chunks.count(); ++i)
     if (p.in_place)
       multiply_in_place(p, b, job, p.chunks[i], x, c, y, finishing, bias != nullptr);

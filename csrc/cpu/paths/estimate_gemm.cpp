@@ -26,13 +26,7 @@ struct GemmCounts {
 
   // Slots of one term of a product.
   double slots(int64_t rows, int64_t vectors) const {
-    double sum = 0;
-    for (int tile = 0; rows > 0; ++tile) {
-      const int64_t of_tile = k.strided_rows[vectors - 1][tile], tiles = rows / of_tile;
-      sum += tiles * (of_tile * vectors > m.least ? of_tile * vectors : m.least);
-      rows -= tiles * of_tile;
-    }
-    return sum;
+    return double(tile_slots(k, rows, vectors, int64_t(m.least)));
   }
   // The same for all panels of `columns`.
   double slots_of_panels(int64_t rows, int64_t columns) const {
