@@ -55,7 +55,7 @@ COMMON_SOURCES = [
 # Compiled for other libraries, and linked into fastconv._standalone, too: all that knows no Python.
 SHARED_SOURCES = [
     p for p in COMMON_SOURCES if not p.startswith("csrc/bindings/") or "entry_points" in p
-] + ["csrc/torch/operators.cpp"]
+] + ["csrc/torch/operators.cpp", "csrc/torch/unpool.cpp"]
 GENERATED = ROOT / "build" / "generated"
 DEBUG_SOURCES = [p for p in SOURCES if Path(p).name in DEBUG_NAMES]
 HEADERS = sorted(

@@ -39,6 +39,9 @@ from fastconv.modules_pool import (
     LPPool3d,
     MaxPool1d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
 )
 from fastconv.routing import disable, enable, enabled
 
@@ -73,6 +76,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Report",
     "ReportRow",
     "__version__",

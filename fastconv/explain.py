@@ -6,6 +6,7 @@ the path lists of csrc/ are asked, in each direction, without running them.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +32,8 @@ class Row:
 
     Attributes:
         layer: the module's name in the model, "" for the model itself.
-        operator: "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d" or
-            "adaptive_avg_pool2d".
+        operator: "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "adaptive_max_pool2d",
+            "adaptive_avg_pool2d" or "max_unpool".
         shape: extents in words, "8x64x28x28 -> 256x28x28, 3x3, padding 1"; for a transposed
             convolution, the extents of the convolution whose gradient it is.
         direction: "forward", "backward_input" or "backward_weight" of convolutions; "forward" or
@@ -155,6 +156,13 @@ def _rows_of(call: Call) -> list[Row]:
             rows.append(Row(call.layer, operator, str(shape), of_layer, path, why, workspace,
                             shape.multiply_adds, counts * size))  # fmt: skip
         return rows
+    if call.operator == "max_unpool":
+        last = x.dim() == 4 and is_channels_last(x)
+        shape = ops.unpool_shape(x.shape, call.arguments[0], last)
+        y = prod((*x.shape[:2], *call.arguments[0]))
+        bytes_ = (x.numel() + y) * size + call.tensors[1].nbytes
+        return [Row(call.layer, call.operator, str(shape), direction, "pool", "", 0, 0, bytes_)
+                for direction in ("forward", "backward")]  # fmt: skip
     adaptive = call.operator.startswith("adaptive")
     most = 1 if adaptive else 5 if call.operator == "max_pool2d" else 6
     args = call.arguments[:most]

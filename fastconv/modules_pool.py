@@ -2,6 +2,9 @@
 replaced. Layer: modules, over functional.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from fastconv import functional
@@ -281,3 +284,101 @@ class LPPool3d(LPPool, nn.LPPool3d):
     """
 
     _function = staticmethod(functional.lp_pool3d)
+
+
+class MaxUnpool(Layer):
+    """What MaxUnpool1d, MaxUnpool2d and MaxUnpool3d add to torch.nn's."""
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+        ) -> Tensor: ...
+
+    def forward(
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+    ) -> Tensor:
+        windows = (self.kernel_size, self.stride, self.padding)
+        return self._function(input, indices, *windows, output_size)
+
+
+class MaxUnpool1d(MaxUnpool, nn.MaxUnpool1d):
+    """The inverse of MaxPool1d: :class:`torch.nn.MaxUnpool1d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number or (KW,).
+        stride: pixels from one window to the next; None for the
+            window's extents; default None.
+        padding: border on each side, of the pooling; default 0.
+
+    Shapes:
+        input, indices: (N, C, IW) or (C, IW)
+        output: (N, C, OW), OW = (IW - 1) * stride - 2 * padding + KW
+
+    ``forward`` also takes ``output_size``, for a pooling that left pixels over.
+
+    Equal indices, types, devices and errors as in :func:`fastconv.functional.max_unpool1d`.
+
+    Examples:
+        >>> pool = fastconv.MaxPool1d(2, return_indices=True)
+        >>> y, indices = pool(torch.ones(2, 3, 6))
+        >>> tuple(fastconv.MaxUnpool1d(2)(y, indices).shape)
+        (2, 3, 6)
+    """
+
+    _function = staticmethod(functional.max_unpool1d)
+
+
+class MaxUnpool2d(MaxUnpool, nn.MaxUnpool2d):
+    """The inverse of MaxPool2d: :class:`torch.nn.MaxUnpool2d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KH, KW).
+        stride: pixels from one window to the next, or (rows, columns); None for the
+            window's extents; default None.
+        padding: border on each side, or (rows, columns), of the pooling; default 0.
+
+    Shapes:
+        input, indices: (N, C, IH, IW) or (C, IH, IW)
+        output: (N, C, OH, OW), OH = (IH - 1) * stride - 2 * padding + KH, OW alike
+
+    ``forward`` also takes ``output_size``, for a pooling that left pixels over.
+
+    Equal indices, types, devices and errors as in :func:`fastconv.functional.max_unpool2d`.
+
+    Examples:
+        >>> pool = fastconv.MaxPool2d(2, return_indices=True)
+        >>> y, indices = pool(torch.ones(2, 3, 6, 6))
+        >>> tuple(fastconv.MaxUnpool2d(2)(y, indices).shape)
+        (2, 3, 6, 6)
+    """
+
+    _function = staticmethod(functional.max_unpool2d)
+
+
+class MaxUnpool3d(MaxUnpool, nn.MaxUnpool3d):
+    """The inverse of MaxPool3d: :class:`torch.nn.MaxUnpool3d` with only the computation replaced.
+
+    Args:
+        kernel_size: extents of the window, one number for all axes or (KD, KH, KW).
+        stride: pixels from one window to the next, or (depth, rows, columns); None for the
+            window's extents; default None.
+        padding: border on each side, or (depth, rows, columns), of the pooling; default 0.
+
+    Shapes:
+        input, indices: (N, C, ID, IH, IW) or (C, ID, IH, IW)
+        output: (N, C, OD, OH, OW), OD = (ID - 1) * stride - 2 * padding + KD, OH and OW
+            alike
+
+    ``forward`` also takes ``output_size``, for a pooling that left pixels over.
+
+    Equal indices, types, devices and errors as in :func:`fastconv.functional.max_unpool3d`.
+
+    Examples:
+        >>> pool = fastconv.MaxPool3d(2, return_indices=True)
+        >>> y, indices = pool(torch.ones(2, 3, 6, 6, 6))
+        >>> tuple(fastconv.MaxUnpool3d(2)(y, indices).shape)
+        (2, 3, 6, 6, 6)
+    """
+
+    _function = staticmethod(functional.max_unpool3d)

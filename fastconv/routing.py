@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from fastconv import functional
 from fastconv.core.fallbacks import F
 from fastconv.core.overrides import with_indices
+from fastconv.functional import unpool
 
 _NAMES = [name for name in functional.__all__ if hasattr(F, name)]
 # torch's function -> ours, which takes the same arguments.
@@ -97,6 +98,25 @@ for _dims in (1, 2, 3):
 for _dims in (2, 3):
     _route_aten(f"_adaptive_avg_pool{_dims}d", getattr(functional, f"adaptive_avg_pool{_dims}d"))
 _route_aten("convolution", _convolution)
+
+
+def _max_unpool2d(input: torch.Tensor, indices: torch.Tensor, output_size: tuple) -> torch.Tensor:
+    """torch.ops.aten.max_unpool2d."""
+    torchs = torch.ops.aten.max_unpool2d
+    return unpool.to_size(torchs, input, indices, output_size, output_size, dims=2)
+
+
+def _max_unpool3d(
+    input: torch.Tensor, indices: torch.Tensor, output_size: tuple, stride: tuple, padding: tuple
+) -> torch.Tensor:
+    """torch.ops.aten.max_unpool3d, which looks at nothing but the sign of the strides."""
+    torchs, rest = torch.ops.aten.max_unpool3d, (output_size, stride, padding)
+    taken = output_size if min(stride, default=0) > 0 and len(padding) == 3 else None
+    return unpool.to_size(torchs, input, indices, taken, *rest, dims=3)
+
+
+_route_aten("max_unpool2d", _max_unpool2d)
+_route_aten("max_unpool3d", _max_unpool3d)
 
 # --------------------------------------------------------------------------------------------------
 

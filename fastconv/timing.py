@@ -7,6 +7,7 @@ measures more carefully and beside more peers.
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -48,10 +49,12 @@ def in_turns(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[
 
 
 def _real(t: Tensor | None) -> Tensor | None:
-    """A tensor of random numbers with the size, strides and type of one without memory."""
+    """A tensor of random numbers with the size, strides and type of one without memory. Indices
+    are 0."""
     if t is None:
         return None
-    return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype).normal_()
+    real = torch.empty_strided(t.shape, t.stride(), dtype=t.dtype)
+    return real.normal_() if real.is_floating_point() else real.zero_()
 
 
 def pair_of(
@@ -61,6 +64,8 @@ def pair_of(
     real = tuple(map(_real, tensors))
     if operator == "conv2d":
         return _convolution(direction, *real, args[:4])
+    if operator == "max_unpool":
+        return _unpooling(direction, real[0], args[0])
     return _pool(operator, direction, real[0], args)
 
 
@@ -136,6 +141,26 @@ def _pool(operator: str, direction: str, x: Tensor, args: tuple):
         return lambda: ours(x, *args), lambda: theirs(x, *args)
     y = ours(x, *args)
     return lambda: backward(y, size, *args, last), lambda: their_backward(y, x, *args)
+
+
+def _unpooling(direction: str, x: Tensor, size: tuple):
+    """With indices that rise by the same step, as those of a pool nearly do."""
+    places, elements = prod(size), prod(x.shape[2:])
+    step = torch.arange(elements) * places // elements
+    indices = torch.empty_like(x, dtype=torch.int64).copy_(step.view(x.shape[2:]).expand_as(x))
+    last = x.dim() == 4 and is_channels_last(x)
+    windows = () if len(size) == 2 else ((1, 1, 1), (0, 0, 0))
+    theirs = aten.max_unpool2d if len(size) == 2 else aten.max_unpool3d
+    if direction == "forward":
+        return (
+            lambda: ops.max_unpool(x, indices, size),
+            lambda: theirs(x, indices, size, *windows),
+        )
+    y = ops.max_unpool(x, indices, size)
+    return (
+        lambda: ops.max_unpool_backward(y, indices, last),
+        lambda: aten.gather(y.flatten(2), 2, indices.flatten(2)),
+    )
 
 
 def measured(row: Any, direction: str, call: Any, machine: Machine) -> Any:

@@ -33,6 +33,9 @@ const EntryPoints& entry_points() {
       [](const int64_t* x, const int64_t* output, bool last) {
         return runtime::make_adaptive_shape(quad(x), pair(output), last);
       },
+      [](const int64_t* x, const int64_t* output, int dims, bool last) {
+        return runtime::make_unpool_shape({x, x + 2 + dims}, {output, output + dims}, last);
+      },
       [](const Call& c, Buffer x, Buffer w, const EpilogueBuffers& epilogue, Buffer y, int threads,
          bool cache_filters) {
         runtime::conv2d_forward(number(c), c.conv, x, w, epilogue, y, threads, "", cache_filters);
@@ -58,6 +61,13 @@ const EntryPoints& entry_points() {
       },
       [](const Call& c, Buffer grad_y, Buffer grad_x, int threads) {
         runtime::avg_pool2d_backward(number(c), c.pool, grad_y, grad_x, threads);
+      },
+      [](DType dtype, const UnpoolShape& s, Buffer x, Buffer indices, Buffer y, int threads) {
+        runtime::max_unpool_forward(static_cast<int>(dtype), s, x, indices, y, threads);
+      },
+      [](DType dtype, const UnpoolShape& s, Buffer grad_y, Buffer indices, Buffer grad_x,
+         int threads) {
+        runtime::max_unpool_backward(static_cast<int>(dtype), s, grad_y, indices, grad_x, threads);
       },
   };
   return table;

@@ -72,6 +72,9 @@ struct EntryPoints {
                               const int64_t* padding, const int64_t* dilation, bool ceil_mode,
                               bool count_include_pad, int64_t divisor_override, bool channels_last);
   Pool2dShape (*adaptive_shape)(const int64_t* x, const int64_t* output, bool channels_last);
+  // `x`: N, C and the extents; `output`: `dims` extents, two or three.
+  UnpoolShape (*unpool_shape)(const int64_t* x, const int64_t* output, int dims,
+                              bool channels_last);
   // cache_filters as in conv2d.h.
   void (*conv2d)(const Call&, Buffer x, Buffer w, const EpilogueBuffers& epilogue, Buffer y,
                  int threads, bool cache_filters);
@@ -83,12 +86,15 @@ struct EntryPoints {
   void (*max_pool2d_backward)(const Call&, Buffer grad_y, Buffer codes, Buffer grad_x, int threads);
   void (*avg_pool2d)(const Call&, Buffer x, Buffer y, int threads);
   void (*avg_pool2d_backward)(const Call&, Buffer grad_y, Buffer grad_x, int threads);
+  void (*max_unpool)(DType, const UnpoolShape&, Buffer x, Buffer indices, Buffer y, int threads);
+  void (*max_unpool_backward)(DType, const UnpoolShape&, Buffer grad_y, Buffer indices,
+                              Buffer grad_x, int threads);
 };
 const EntryPoints& entry_points();
 
 // Names of capsules. They change with this header, so that libraries of different builds do not
 // mix.
 constexpr const char* HOST_CAPSULE = "fastconv.host.4";
-constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.8";
+constexpr const char* ENTRY_POINTS_CAPSULE = "fastconv.entry_points.9";
 
 }  // namespace fastconv::bindings

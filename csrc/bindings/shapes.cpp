@@ -1,4 +1,4 @@
-// Conv2dShape and Pool2dShape for Python. Layer: bindings.
+// Conv2dShape, Pool2dShape and UnpoolShape for Python. Layer: bindings.
 #include "shapes.h"
 
 #include <pybind11/stl.h>
@@ -51,6 +51,10 @@ void bind_shapes(py::module_& m) {
       .def_readonly("KW", &Pool2dShape::KW)
       .def_property_readonly("byte_codes", &Pool2dShape::byte_codes)
       .def("__str__", [](const Pool2dShape& s) { return runtime::describe(s); });
+  py::class_<UnpoolShape>(m, "UnpoolShape", py::module_local(), "Extents of one max_unpool.")
+      .def(py::init(&runtime::make_unpool_shape), py::arg("input"), py::arg("output"),
+           py::arg("channels_last") = false)
+      .def("__str__", [](const UnpoolShape& s) { return runtime::describe(s); });
 }
 
 }  // namespace fastconv::bindings

@@ -154,4 +154,19 @@ struct Pool2dShape {
   }
 };
 
+// max_unpool: y[n,c,indices[n,c,i]] = x[n,c,i], and 0 elsewhere, where i and the indices count the
+// elements of a plane, or of a volume. Of equal indices the last counts.
+struct UnpoolShape {
+  int64_t N, C;
+  int64_t ID, IH, IW;  // of x; an image has the depth 1
+  int64_t OD, OH, OW;  // of y
+  bool is_volume;
+  bool channels_last;  // layout of x, indices, y and their gradients; of images alone
+
+  constexpr int64_t in() const { return ID * IH * IW; }
+  constexpr int64_t out() const { return OD * OH * OW; }
+  constexpr int64_t x_count() const { return N * C * in(); }
+  constexpr int64_t y_count() const { return N * C * out(); }
+};
+
 }  // namespace fastconv

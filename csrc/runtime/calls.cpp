@@ -174,4 +174,62 @@ void avg_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer 
   });
 }
 
+namespace {
+
+template <int WIDTH>
+struct UnsignedOf;
+template <>
+struct UnsignedOf<2> {
+  using type = uint16_t;
+};
+template <>
+struct UnsignedOf<4> {
+  using type = uint32_t;
+};
+template <>
+struct UnsignedOf<8> {
+  using type = uint64_t;
+};
+
+// Calls kernel(from, indices, to), which returns where the first index outside of its plane lies.
+template <class Kernel>
+void run_unpool(const char* what, int dtype, const UnpoolShape& s, Buffer from, int64_t from_count,
+                Buffer indices, Buffer to, int64_t to_count, const Kernel& kernel) {
+  with_element(checked_dtype(dtype), [&](auto zero) {
+    using T = decltype(zero);
+    using Bits = typename UnsignedOf<sizeof(T)>::type;
+    const auto* in = checked<const Bits>("the input", from, from_count);
+    const auto* at = checked<const int64_t>("indices", indices, s.x_count());
+    auto* out = checked_output<Cpu, Bits>("the result", to, to_count);
+    const LongCall running(s.y_count());
+    const VerboseLine line(what, Element<T>::NAME, s, "pool");
+    const int64_t outside = kernel(in, at, out);
+    if (outside == cpu::NO_INDEX) return;
+    const std::string depth = s.is_volume ? std::to_string(s.OD) + "x" : "";
+    throw std::runtime_error("Found an invalid max index: " + std::to_string(at[outside]) +
+                             " (output volumes are of size " + depth + std::to_string(s.OH) + "x" +
+                             std::to_string(s.OW) + ")");
+  });
+}
+
+}  // namespace
+
+void max_unpool_forward(int dtype, const UnpoolShape& s, Buffer x, Buffer indices, Buffer y,
+                        int threads) {
+  const cpu::Context context = checked_context(threads);
+  run_unpool("max_unpool forward", dtype, s, x, s.x_count(), indices, y, s.y_count(),
+             [&](const auto* from, const int64_t* at, auto* to) {
+               return cpu::max_unpool_forward(s, from, at, to, context.threads);
+             });
+}
+
+void max_unpool_backward(int dtype, const UnpoolShape& s, Buffer grad_y, Buffer indices,
+                         Buffer grad_x, int threads) {
+  const cpu::Context context = checked_context(threads);
+  run_unpool("max_unpool backward", dtype, s, grad_y, s.y_count(), indices, grad_x, s.x_count(),
+             [&](const auto* from, const int64_t* at, auto* to) {
+               return cpu::max_unpool_backward(s, from, at, to, context.threads);
+             });
+}
+
 }  // namespace fastconv::runtime

@@ -45,4 +45,10 @@ void avg_pool2d_backward(int dtype, const Pool2dShape& s, Buffer grad_y, Buffer 
                          int threads);
 void max_pool2d_indices(const Pool2dShape& s, Buffer codes, Buffer indices, int threads);
 
+// They throw std::runtime_error, in torch's words, if an index is outside of its plane.
+void max_unpool_forward(int dtype, const UnpoolShape& s, Buffer x, Buffer indices, Buffer y,
+                        int threads);
+void max_unpool_backward(int dtype, const UnpoolShape& s, Buffer grad_y, Buffer indices,
+                         Buffer grad_x, int threads);
+
 }  // namespace fastconv::runtime

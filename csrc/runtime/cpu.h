@@ -8,6 +8,7 @@
 #include "../cpu/common/checksum.h"
 #include "../cpu/common/isa.h"
 #include "../cpu/paths/paths.h"
+#include "../cpu/pool/max_unpool.h"
 #include "../cpu/pool/pool2d.h"
 #include "../cpu/simd/table.h"
 #include "host_memory.h"

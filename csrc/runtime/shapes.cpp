@@ -112,4 +112,23 @@ Pool2dShape make_adaptive_shape(Quad input, Pair output, bool channels_last) {
   return s;
 }
 
+UnpoolShape make_unpool_shape(const std::vector<int64_t>& input, const std::vector<int64_t>& output,
+                              bool channels_last) {
+  const size_t dims = output.size();
+  check((dims == 2 || dims == 3) && input.size() == dims + 2,
+        "max_unpool takes (N, C, H, W) and (H, W), or (N, C, D, H, W) and (D, H, W)");
+  check(dims == 2 || !channels_last, "volumes are not channels_last");
+  const auto depth = [&](const std::vector<int64_t>& sizes) {
+    return dims == 3 ? sizes[sizes.size() - 3] : 1;
+  };
+  const UnpoolShape s{input[0],        input[1],      depth(input),     input[dims],
+                      input[dims + 1], depth(output), output[dims - 2], output[dims - 1],
+                      dims == 3,       channels_last};
+  for (const int64_t x : {s.N, s.C, s.ID, s.IH, s.IW, s.OD, s.OH, s.OW})
+    check_extent("extent", x, 0);
+  check_product("input", {s.N, s.C, s.ID, s.IH, s.IW});
+  check_product("output", {s.N, s.C, s.OD, s.OH, s.OW});
+  return s;
+}
+
 }  // namespace fastconv::runtime

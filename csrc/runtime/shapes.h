@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "../core/shape.h"
 
@@ -19,5 +20,8 @@ Pool2dShape make_pool2d_shape(Quad input, Pair kernel, Pair stride, Pair padding
                               bool ceil_mode, bool count_include_pad, int64_t divisor_override,
                               bool channels_last);
 Pool2dShape make_adaptive_shape(Quad input, Pair output, bool channels_last);
+// `input`: N, C and two or three extents; `output`: as many extents.
+UnpoolShape make_unpool_shape(const std::vector<int64_t>& input, const std::vector<int64_t>& output,
+                              bool channels_last);
 
 }  // namespace fastconv::runtime

@@ -53,6 +53,12 @@ std::string describe(const Pool2dShape& s) {
          (s.channels_last ? ", channels_last" : "");
 }
 
+std::string describe(const UnpoolShape& s) {
+  if (s.is_volume) return times({s.N, s.C, s.ID, s.IH, s.IW}) + " -> " + times({s.OD, s.OH, s.OW});
+  return times({s.N, s.C, s.IH, s.IW}) + " -> " + times({s.OH, s.OW}) +
+         (s.channels_last ? ", channels_last" : "");
+}
+
 void VerboseLine::begin(std::string line) {
   text = std::move(line);
   start = std::chrono::steady_clock::now();

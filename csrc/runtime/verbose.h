@@ -17,6 +17,7 @@ bool verbose();
 
 std::string describe(const Conv2dShape& shape);
 std::string describe(const Pool2dShape& shape);
+std::string describe(const UnpoolShape& shape);
 
 // Prints its line and the time since its construction when it goes out of scope. `what` names the
 // operator and the direction. Without verbose() it does nothing.

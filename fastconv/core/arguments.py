@@ -187,3 +187,38 @@ def adaptive_args(x_size: tuple, output_size: object) -> tuple | None:
     if not torch.compiler.is_compiling() and prod((*x_size[:2], *size)) >= _MAX_PRODUCT:
         return None
     return (size,)
+
+
+def _as_many(value: object, dims: int) -> tuple | None:
+    """`dims` numbers of what torch takes as int[dims]; None of anything else."""
+    if not isinstance(value, (tuple, list)):
+        value = (value,) * dims
+    return tuple(value) if len(value) == dims and all(map(_is_int, value)) else None
+
+
+def unpool_output_size(x_size, kernel_size, stride, padding, output_size, dims) -> tuple | None:
+    """The extents that max_unpool gives; None for what torch does not take."""
+    kernel, padding = _as_many(kernel_size, dims), _as_many(padding, dims)
+    stride = kernel if stride is None else _as_many(stride, dims)
+    if None in (kernel, stride, padding) or len(x_size) < dims or below(1, *stride):
+        return None
+    windows = zip(x_size[-dims:], kernel, stride, padding, strict=True)
+    formula = tuple((x - 1) * s + k - 2 * p for x, k, s, p in windows)
+    if output_size is None:
+        return formula
+    if not isinstance(output_size, (tuple, list)):
+        return None
+    size = tuple(output_size[2:] if len(output_size) == dims + 2 else output_size)
+    if len(size) != dims or not all(map(_is_int, size)):
+        return None
+    near = all(f - s < o < f + s for o, f, s in zip(size, formula, stride, strict=True))
+    return size if near else None
+
+
+def unpool_size_taken(x_size: tuple, size: object, dims: int) -> bool:
+    """Whether the kernels fill planes of that size."""
+    if not isinstance(size, (tuple, list)) or len(size) != dims or not all(map(_is_int, size)):
+        return False
+    if below(1, *size) or below(1, *x_size[-dims - 1 :]) or _too_large(x_size, *size):
+        return False
+    return torch.compiler.is_compiling() or prod((*x_size[:-dims], *size)) < _MAX_PRODUCT

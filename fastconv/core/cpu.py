@@ -224,3 +224,45 @@ def avg_pool2d_backward(grad_y, x_size, *args_and_layout):
         buffer(grad_y), buffer(grad_x), _threads(),
     )  # fmt: skip
     return grad_x
+
+
+def check_unpooled(indices: Tensor, size: tuple) -> None:
+    """`size`: of what the indices are for, in images and channels, or in all."""
+    if indices.dtype is not torch.int64:
+        raise RuntimeError(f"elements in indices should be type int64 but got: {indices.dtype}")
+    if tuple(indices.shape[: len(size)]) != tuple(size):
+        raise RuntimeError(
+            f"Expected shape of indices to be same as that of the input tensor ({list(size)}) but "
+            f"got indices tensor with shape: {list(indices.shape)}"
+        )
+
+
+@lru_cache(maxsize=4096)
+def unpool_shape(x_size: tuple, output_size: tuple, channels_last: bool) -> "_C.UnpoolShape":
+    return _C.UnpoolShape(x_size, output_size, channels_last)
+
+
+def max_unpool(x, indices, output_size):
+    """Of images, or of volumes; `output_size`: as many extents as a plane or volume has."""
+    check_unpooled(indices, x.shape)
+    channels_last = x.dim() == 4 and is_channels_last(x)
+    x, indices = dense(x, channels_last), dense(indices, channels_last)
+    y = new_tensor(x, (*x.shape[:2], *output_size), channels_last)
+    _C.max_unpool_forward(
+        _kernel_dtype(x), unpool_shape(x.shape, output_size, channels_last),
+        buffer(x), buffer(indices),
+        buffer(y), _threads(),
+    )  # fmt: skip
+    return y
+
+
+def max_unpool_backward(grad_y, indices, channels_last):
+    check_unpooled(indices, grad_y.shape[:2])
+    grad_y, indices = dense(grad_y, channels_last), dense(indices, channels_last)
+    grad_x = new_tensor(grad_y, indices.shape, channels_last)
+    _C.max_unpool_backward(
+        _kernel_dtype(grad_y), unpool_shape(indices.shape, grad_y.shape[2:], channels_last),
+        buffer(grad_y), buffer(indices),
+        buffer(grad_x), _threads(),
+    )  # fmt: skip
+    return grad_x

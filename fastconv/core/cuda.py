@@ -176,6 +176,19 @@ class Operators:
             )
         return grad_x
 
+    def max_unpool(self, x, indices, output_size):
+        """torch's kernels, counted: there are none of fastconv's."""
+        cpu.check_unpooled(indices, x.shape)
+        if len(output_size) == 2:
+            return to_torch(torch.ops.aten.max_unpool2d, "device", x, indices, output_size)
+        given = (x, indices, output_size, (1, 1, 1), (0, 0, 0))
+        return to_torch(torch.ops.aten.max_unpool3d, "device", *given)
+
+    def max_unpool_backward(self, grad_y, indices, channels_last):
+        cpu.check_unpooled(indices, grad_y.shape[:2])
+        flat = to_torch(torch.gather, "device", grad_y.flatten(2), 2, indices.flatten(2))
+        return dense(flat.view(indices.shape), channels_last)
+
 
 def may_use_tf32() -> bool:
     """Whether torch's settings let convolutions round the factors of float32 products to TF32."""

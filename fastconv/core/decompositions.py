@@ -91,3 +91,9 @@ def adaptive_max_pool2d(x, output_size, with_codes) -> tuple:
 
 def adaptive_avg_pool2d(x, output_size) -> Tensor:
     return F.adaptive_avg_pool2d(x, output_size)
+
+
+def max_unpool(x, indices, output_size) -> Tensor:
+    if len(output_size) == 2:
+        return torch.ops.aten.max_unpool2d(x, indices, output_size)
+    return torch.ops.aten.max_unpool3d(x, indices, output_size, (1, 1, 1), (0, 0, 0))

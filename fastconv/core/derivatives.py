@@ -22,6 +22,7 @@ from fastconv.core.autograd_pool import (
     MaxPool2d,
     MaxPool2dBackward,
 )
+from fastconv.core.autograd_unpool import MaxUnpool, MaxUnpoolBackward
 from fastconv.core.cpu import check_addend
 from fastconv.core.decompositions import end_of_fused
 from fastconv.core.extension import torch_library
@@ -110,6 +111,16 @@ def avg_pool2d(x, *args):
 @_differentiable
 def avg_pool2d_backward(grad_y, x_size, *args_and_layout):
     return AvgPool2dBackward.apply(grad_y, x_size, args_and_layout[:-1], args_and_layout[-1])
+
+
+@_differentiable
+def max_unpool(x, indices, output_size):
+    return MaxUnpool.apply(x, indices, output_size)
+
+
+@_differentiable
+def max_unpool_backward(grad_y, indices, channels_last):
+    return MaxUnpoolBackward.apply(grad_y, indices, channels_last)
 
 
 _by_name = {name: _functions[operator.kernel] for name, operator in ops.operators.items()}

@@ -4,7 +4,7 @@ Each fake takes the arguments of its namesake in cpu.py. Layer: operators, below
 
 import torch
 
-from fastconv.core.cpu import check_addend, code_dtype
+from fastconv.core.cpu import check_addend, check_unpooled, code_dtype
 from fastconv.core.tensors import (
     conv2d_output_size,
     is_channels_last,
@@ -66,6 +66,17 @@ def pool2d_backward(grad_y, *args):
     """Of either pool: grad_y, codes of max pooling, x_size, arguments, channels_last."""
     x_size = args[1] if isinstance(args[0], torch.Tensor) else args[0]
     return new_tensor(grad_y, x_size, args[-1])
+
+
+def max_unpool(x, indices, output_size):
+    check_unpooled(indices, x.shape)
+    last = x.dim() == 4 and is_channels_last(x)
+    return new_tensor(x, (*x.shape[:2], *output_size), last)
+
+
+def max_unpool_backward(grad_y, indices, channels_last):
+    check_unpooled(indices, grad_y.shape[:2])
+    return new_tensor(grad_y, indices.shape, channels_last)
 
 
 # ---- multiply-adds, two operations each ----------------------------------------------------------

@@ -57,7 +57,7 @@ def fallbacks(reset: bool = False) -> dict[tuple[str, str], int]:
     kernels do not, for instance an input without channels), "not covered" (no kernels for this
     function), "tracing" (torch.jit.trace records a transposed or 3-D function) and "export"
     (torch.onnx is tracing). On a GPU the sum and the clamp of ``conv2d_fused`` are counted as a
-    function ``end_of_fused``.
+    function ``end_of_fused``, and the gradient of ``max_unpool`` as ``gather``.
 
     Examples:
         >>> _ = fastconv.fallbacks(reset=True)

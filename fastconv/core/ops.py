@@ -13,6 +13,7 @@ from fastconv.core.cpu import (  # noqa: F401  (what callers of the operators ne
     caches_filters,
     conv2d_shape,
     pool2d_shape,
+    unpool_shape,
 )
 from fastconv.core.operators import (  # noqa: F401
     Operator,
@@ -136,4 +137,20 @@ adaptive_avg_pool2d_backward = operator(
     f"(Tensor grad_y, SymInt[] x_size, {_ADAPTIVE}, bool channels_last) -> Tensor",
     cpu.avg_pool2d_backward,
     fakes.pool2d_backward,
+)
+
+# ---- max unpooling -------------------------------------------------------------------------------
+
+# Of images or volumes: as many extents as `output_size` has.
+max_unpool = operator(
+    "max_unpool(Tensor x, Tensor indices, SymInt[] output_size) -> Tensor",
+    cpu.max_unpool,
+    fakes.max_unpool,
+    decompositions.max_unpool,
+    aten=("max_unpool2d", "max_unpool3d"),
+)
+max_unpool_backward = operator(
+    "max_unpool_backward(Tensor grad_y, Tensor indices, bool channels_last) -> Tensor",
+    cpu.max_unpool_backward,
+    fakes.max_unpool_backward,
 )

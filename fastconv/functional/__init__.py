@@ -2,8 +2,8 @@
 core.
 
 The kernels are two-dimensional. dim2.py and dim2_pool.py call them; dim1.py, dim3.py, dim3_pool.py,
-transposed.py and lp.py make calls of these two, or of their operators. others.py leaves calls to
-torch and counts them.
+transposed.py and lp.py make calls of these two, or of their operators. unpool.py has kernels of its
+own, for any number of dimensions. others.py leaves calls to torch and counts them.
 """
 
 from fastconv.functional.dim1 import (
@@ -28,11 +28,9 @@ from fastconv.functional.others import (
     conv_transpose3d,
     fractional_max_pool2d,
     fractional_max_pool3d,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
 )
 from fastconv.functional.transposed import conv_transpose1d, conv_transpose2d
+from fastconv.functional.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
     "IntOrPair",

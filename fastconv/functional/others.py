@@ -38,18 +38,3 @@ fractional_max_pool3d = _left_to_torch(F.fractional_max_pool3d)
 
 :func:`torch.nn.functional.fractional_max_pool3d`, counted.
 """
-max_unpool1d = _left_to_torch(F.max_unpool1d)
-"""The inverse of 1-D max pooling: maxima at their places, zeros elsewhere.
-
-:func:`torch.nn.functional.max_unpool1d`, counted.
-"""
-max_unpool2d = _left_to_torch(F.max_unpool2d)
-"""The inverse of 2-D max pooling: maxima at their places, zeros elsewhere.
-
-:func:`torch.nn.functional.max_unpool2d`, counted.
-"""
-max_unpool3d = _left_to_torch(F.max_unpool3d)
-"""The inverse of 3-D max pooling: maxima at their places, zeros elsewhere.
-
-:func:`torch.nn.functional.max_unpool3d`, counted.
-"""

@@ -18,11 +18,13 @@ OPTIONS = {"epochs": 2, "batch_size": 25, "augment": ("crop",), "mixup": 0.2}
 ARGUMENTS = ["--epochs", "2", "--batch-size", "25", "--augment", "crop", "--mixup", "0.2"]
 
 
-def torchrun(*arguments: object) -> subprocess.CompletedProcess:
+def torchrun(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+    """`folder` takes the logs that torchrun leaves in the folder for temporary files."""
+    folder.mkdir()
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         timeout=240,
@@ -65,7 +67,7 @@ def bound(curves: dict[str, torch.Tensor]) -> float:
 
 
 def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path, curves, bound: float):
-    ran = torchrun("-m", "fastconv", "train", *ARGUMENTS, "--out", tmp_path)
+    ran = torchrun(tmp_path / "logs", "-m", "fastconv", "train", *ARGUMENTS, "--out", tmp_path)
     assert ran.returncode == 0, ran.stderr
     for layers, wanted in curves.items():
         ours = losses(tmp_path, layers)
@@ -85,7 +87,9 @@ def test_two_processes_go_on_where_one_has_stopped(tmp_path: Path, curves, bound
     half = Trainer(config(**OPTIONS), digits(), tmp_path)
     with pytest.raises(KeyboardInterrupt):
         half.fit(StopAfter(epoch=1))
-    ran = torchrun("-m", "fastconv", "train", *ARGUMENTS, "--out", tmp_path, "--resume")
+    ran = torchrun(
+        tmp_path / "logs", "-m", "fastconv", "train", *ARGUMENTS, "--out", tmp_path, "--resume"
+    )
     assert ran.returncode == 0, ran.stderr
     assert "1 of them done" in ran.stdout
     for layers, wanted in curves.items():
@@ -140,7 +144,7 @@ with join() as place:
 
 def test_batch_norm_over_both_processes(tmp_path: Path):
     (tmp_path / "norm.py").write_text(NORM)
-    ran = torchrun(tmp_path / "norm.py")
+    ran = torchrun(tmp_path / "logs", tmp_path / "norm.py")
     assert ran.returncode == 0, ran.stderr
     for rank in range(2):  # counted, not split: the two may write into each other's lines
         assert ran.stdout.count(f"rank {rank} done") == 1
@@ -148,7 +152,7 @@ def test_batch_norm_over_both_processes(tmp_path: Path):
 
 def test_one_process_that_fails_ends_the_other(tmp_path: Path):
     (tmp_path / "fails.py").write_text(ONE_FAILS)
-    ran = torchrun(tmp_path / "fails.py")
+    ran = torchrun(tmp_path / "logs", tmp_path / "fails.py")
     assert ran.returncode != 0
     assert "rank 1 has no data" in ran.stderr
 

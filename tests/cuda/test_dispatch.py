@@ -99,6 +99,22 @@ def test_the_end_of_a_fused_convolution_is_torchs_and_counted(no_handovers):
     assert fastconv.fallbacks() == {("end_of_fused", "device"): 1}
 
 
+def test_unpooling_is_torchs_and_counted(no_handovers):
+    y, indices = nn.functional.max_pool2d(numbers(2, 3, 6, 6), 2, return_indices=True)
+    volume, places = nn.functional.max_pool3d(numbers(1, 2, 4, 4, 4), 2, return_indices=True)
+    with kernels_of_cuda() as shim:
+        images = ops.max_unpool(y, indices, (6, 6))
+        volumes = ops.max_unpool(volume, places, (4, 4, 4))
+        assert torch.equal(ops.max_unpool_backward(images, indices, False), y)
+        assert torch.equal(ops.max_unpool_backward(volumes, places, False), volume)
+    assert shim.counters()["launches"] == 0
+    assert torch.equal(images, nn.functional.max_unpool2d(y, indices, 2))
+    assert torch.equal(volumes, nn.functional.max_unpool3d(volume, places, 2))
+    assert fastconv.fallbacks() == {
+        ("max_unpool2d", "device"): 1, ("max_unpool3d", "device"): 1, ("gather", "device"): 2
+    }  # fmt: skip
+
+
 def test_tensors_that_are_not_dense():
     """Sliced, transposed and expanded ones, and one image without its batch."""
     x = numbers(2, 6, 9, 8)[:, ::2, 1:, ::2].requires_grad_()

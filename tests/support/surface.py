@@ -23,6 +23,8 @@ _TESTS = [
      "test_modules.py::test_forward_and_backward_equal_torchs"),
     (r"nn\.AdaptiveMaxPool2d$",
      "test_functional_adaptive_max_pool2d.py::test_module_and_routing"),
+    (r"nn\.MaxUnpool", "test_functional_max_unpool.py::test_layers"),
+    (r"nn\.functional\.max_unpool", "test_functional_max_unpool.py::test_like_torch"),
     (r"nn\.Lazy", "test_modules.py::test_lazy_layers_become_ours"),
     (r"nn\.[A-Z]", "test_modules.py::test_layers_of_rows_and_volumes_and_transposed_ones"),
     (r"nn\.functional\.conv1d$", "test_conv1d.py::test_forward_and_backward"),

@@ -207,15 +207,11 @@ def test_channels_last(transposed: bool):
 
 
 def test_what_is_not_covered_is_torchs_and_counted(no_handovers):
-    x = randn(1, 2, 4, 4)
-    y, indices = F.max_pool2d(x, 2, return_indices=True)
-    assert torch.equal(functional.max_unpool2d(y, indices, 2), F.max_unpool2d(y, indices, 2))
     x3, w3 = randn(1, 2, 3, 4, 5), randn(2, 3, 2, 2, 2)
     assert torch.equal(functional.conv_transpose3d(x3, w3), F.conv_transpose3d(x3, w3))
     functional.adaptive_max_pool3d(x3, 2)
-    functional.adaptive_max_pool1d(x[0], 3)
+    functional.adaptive_max_pool1d(x3[0, 0], 3)
     assert fastconv.fallbacks() == {
-        ("max_unpool2d", "not covered"): 1,
         ("conv_transpose3d", "not covered"): 1,
         ("adaptive_max_pool3d", "not covered"): 1,
         ("adaptive_max_pool1d", "arguments"): 1,

@@ -28,6 +28,7 @@ def operator_samples() -> dict[str, list[tuple]]:
     _, last_indices = torch.ops.fastconv.max_pool2d(last, *_MAX_ARGS, True)
     adaptive, places = torch.ops.fastconv.adaptive_max_pool2d(x, [4, 3], True)
     _, last_places = torch.ops.fastconv.adaptive_max_pool2d(last, [4, 3], True)
+    at = torch.arange(42).flip(0).view(6, 7).expand(2, 4, 6, 7).contiguous()
     averages = torch.ops.fastconv.avg_pool2d(x, *_AVG_ARGS)
     x_size, w_size = list(x.shape), list(w.shape)
     return {
@@ -60,6 +61,8 @@ def operator_samples() -> dict[str, list[tuple]]:
             (torch.ones_like(adaptive), places, x_size, [4, 3], False),
             (torch.ones_like(adaptive), last_places, x_size, [4, 3], True),
         ],
+        "max_unpool": [(last, at, [7, 8])],
+        "max_unpool_backward": [(whole(2, 4, 7, 8), at, True)],
         "avg_pool2d": [(x, *_AVG_ARGS), (last, *_AVG_ARGS[:-1], 5)],
         "avg_pool2d_backward": [
             (averages, x_size, *_AVG_ARGS, False),

@@ -52,9 +52,6 @@ def test_functions_left_to_torch_are_counted(name: str, no_handovers):
     x = torch.randn(1, 2, *[4] * int(re.search(r"(\d)d", name)[1]))
     if "conv" in name:
         args = x, torch.randn(2, 1, *[2] * (x.dim() - 2))
-    elif "unpool" in name:
-        pool = getattr(torch.nn.functional, name.replace("unpool", "pool"))
-        args = *pool(x, 2, return_indices=True), 2
     else:
         args = (x, 2, 1) if "fractional" in name else (x, 2)
     indices = name.endswith("_with_indices")

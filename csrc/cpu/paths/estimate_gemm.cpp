@@ -6,6 +6,7 @@
 #include "../gemm/patches.h"
 #include "../gemm/product.h"
 #include "../gemm/schedule.h"
+#include "../gemm/weight_few_pixels.h"
 #include "../gemm/weights.h"
 #include "estimates.h"
 
@@ -121,6 +122,24 @@ struct GemmCounts {
     }
   }
 
+  // ../gemm/weight_few_pixels.h
+  void few_pixels_weight(const Conv2dShape& shape, Times& t) const {
+    const Correlation s = forward_correlation(shape);
+    const double pixels = double(shape.N) * s.h.outputs * s.w.outputs, G = double(s.groups);
+    const int64_t taps = s.h.taps * s.w.taps, terms = s.C * taps,
+                  vectors = ceil_div(terms, m.lanes);
+    const double rows = G * s.M, tiles = rows / FEW_PIXEL_ROWS;
+    t[SLOT] += pixels * G * slots_of_panels(s.M, terms);
+    t[PRODUCT] += tiles * ceil_div(vectors, 3);
+    t[RESULT] += rows * vectors;
+    if (s.x.c == 1)
+      t[COPY] += G * pixels * taps, t[COPIED] += G * pixels * vectors;
+    else
+      t[GATHERED] += G * pixels * terms;
+    t[GRAD_TURNED] += pixels * rows;
+    t[FAR_LINE] += far_lines(rows * terms * m.bytes);
+  }
+
   // One product of all phases, and the zeros that it leaves out.
   void apart(const Conv2dShape& s, Times& t) const {
     const Correlation product = apart_correlation(s);
@@ -130,7 +149,9 @@ struct GemmCounts {
     if (s.x_channels_last && zeros > 0) t[WRITTEN] += zeros / m.lanes;
     if (!s.x_channels_last) t[ALTERNATE] += double(s.x_count());
   }
+
   void backward_weight(const Conv2dShape& shape, Times& t) const {
+    if (few_pixels(shape)) return few_pixels_weight(shape, t);
     const Correlation s = forward_correlation(shape);
     const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
     const bool pixels_inner = s.x.c != 1;
