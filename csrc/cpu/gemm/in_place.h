@@ -43,6 +43,34 @@ int64_t tile_slots(const ProductKernels<T>& k, int64_t rows, int64_t vectors, in
   return sum;
 }
 
+// Slots of one term for `rows` pixels, with all panels. There are panels of two widths.
+template <class T>
+double panel_slots(const ProductKernels<T>& k, const PanelCut& panels, int64_t rows) {
+  const int64_t least = least_sums(panels.lanes * int64_t(sizeof(SumOf<T>)));
+  const int64_t narrow = panels.vectors() / panels.panels, wide = panels.vectors() % panels.panels;
+  const int64_t of_wide = wide > 0 ? wide * tile_slots(k, rows, narrow + 1, least) : 0;
+  return double(of_wide + (panels.panels - wide) * tile_slots(k, rows, narrow, least));
+}
+
+// Slots of one channel of an image, with products of `taps` taps of a row: taps outside the image have
+// none.
+template <class T>
+double slots_in_place(const ProductKernels<T>& k, const Correlation& s, const PanelCut& panels,
+                      int64_t taps) {
+  double rows = 0, columns = 0;
+  for (int64_t a = 0; a < s.h.taps; ++a) {
+    const Window seen = inside(s.h, a);
+    rows += double(seen.end - seen.first);
+  }
+  for (int64_t b = 0; b < s.w.taps; b += taps) {
+    const Window first = inside(s.w, b), last = inside(s.w, b + taps - 1);
+    const int64_t whole = max64(0, min64(first.end, last.end) - max64(first.first, last.first));
+    const double ends = taps > 1 ? double(s.w.outputs - whole) * panel_slots(k, panels, 1) : 0;
+    columns += double(taps) * (panel_slots(k, panels, whole) + ends);
+  }
+  return rows * columns;
+}
+
 // How many taps of a row a product sums: 1 or all; 0 if packing takes less time. There is no copy then, but
 // a sum goes to c for every product instead of every chunk of `longest` terms, and rows of pixels may
 // not fill the register tiles. It depends on the shape alone, for it changes the order of sums.
@@ -50,34 +78,21 @@ template <class T>
 int64_t taps_in_place(const ProductKernels<T>& k, const Correlation& s, const PanelCut& panels,
                       int64_t longest) {
   constexpr double COPY = 5, ADD = 3;   // slots of a vector that is copied, or added to c
-  constexpr int64_t LEAST = 5;          // slots of a tile: the steps of a multiply-add
   constexpr int64_t PIXELS = 192;       // of a block that is packed
   constexpr int64_t MOST_BYTES = 2048;  // between pixels: those 4 KiB apart share few lines of L2
-  const int64_t J = s.w.outputs, apart = s.w.stride * s.x.w * int64_t(sizeof(SumOf<T>));
-  if (s.x.c != 1 || s.C * s.h.taps * s.w.taps * J == 0 || apart > MOST_BYTES) return 0;
-  const auto slots = [&](int64_t rows) {  // of one term of that many pixels
-    int64_t sum = 0;
-    for (int64_t i = 0; i < panels.panels; ++i)
-      sum += tile_slots(k, rows, panels.width(i) / panels.lanes, LEAST);
-    return double(sum);
-  };
-  // Of one term of a pixel, in products of `taps` taps.
-  const auto time = [&](int64_t taps) {
+  const int64_t terms = s.C * s.h.taps * s.w.taps, pixels = s.h.outputs * s.w.outputs;
+  const int64_t apart = s.w.stride * s.x.w * int64_t(sizeof(SumOf<T>));
+  if (s.x.c != 1 || terms * pixels == 0 || apart > MOST_BYTES) return 0;
+  const double of_block = panel_slots(k, panels, PIXELS) / PIXELS;
+  const auto time = [&](int64_t taps) {  // of a term of a pixel
     const int64_t K = min64(longest, s.C * min64(taps, max64(1, longest / s.C)));
     const double adds = ADD * double(panels.vectors()) * (1 / double(K) - 1 / double(longest));
-    if (reads_evenly(s)) return slots(PIXELS) / PIXELS + adds;
-    double sum = 0;
-    for (int64_t b = 0; b < s.w.taps; b += taps) {
-      const Window first = inside(s.w, b), last = inside(s.w, b + taps - 1);
-      const int64_t whole = max64(0, min64(first.end, last.end) - max64(first.first, last.first));
-      sum += double(taps) * (slots(whole) + (taps > 1 ? double(J - whole) * slots(1) : 0));
-    }
-    return sum / double(s.w.taps * J) + adds;
+    if (reads_evenly(s)) return of_block + adds;
+    return slots_in_place(k, s, panels, taps) / double(terms / s.C * pixels) + adds;
   };
-  const double packed = slots(PIXELS) / PIXELS + COPY / double(panels.lanes);
-  const double single = time(1);
   const bool neighbours = s.w.step * s.x.w == s.C && s.w.taps > 1;
-  const double row = neighbours ? time(s.w.taps) : single;
+  const double packed = of_block + COPY / double(panels.lanes);
+  const double single = time(1), row = neighbours ? time(s.w.taps) : single;
   if (single >= packed && row >= packed) return 0;
   return row < single ? s.w.taps : 1;
 }
