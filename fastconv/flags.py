@@ -32,10 +32,10 @@ class flags(ContextDecorator):
     threads may overlap. Switches hold for all threads of the process.
 
     Args:
-        winograd: False is short for ``disabled_paths={"winograd"}``, True allows that path again
-            inside a block that disabled it. Winograd's way of convolving is faster for 3x3 and 5x5
-            filters and rounds a little more; its error is relative to the largest value of a tile
-            of 6x6 pixels (docs/kernels/winograd.md).
+        winograd: False is short for ``disabled_paths={"winograd", "dilated-winograd"}``, True
+            allows these paths again inside a block that disabled them. Winograd's way of convolving
+            is faster for 3x3 and 5x5 filters and rounds a little more; its error is relative to the
+            largest value of a tile of 6x6 pixels (docs/kernels/winograd.md).
         filter_cache: False keeps no transformed filters between calls without gradients, and gives
             those that were kept back. Results do not depend on it.
         cuda: who computes convolutions and pools of CUDA tensors, where fastconv's CUDA kernels are
@@ -70,7 +70,7 @@ class flags(ContextDecorator):
             raise TypeError("disabled_paths must be a collection of names, not a str")
         if cuda not in (None, *_cuda.MODES):
             raise ValueError(f"cuda must be one of {', '.join(_cuda.MODES)}, not {cuda!r}")
-        asked = {"winograd": winograd, _CACHE: filter_cache}
+        asked = {"winograd": winograd, "dilated-winograd": winograd, _CACHE: filter_cache}
         self._asked = {name: bool(on) for name, on in asked.items() if on is not None}
         self._asked |= dict.fromkeys(disabled_paths, False)
         if cuda is not None:

@@ -30,6 +30,7 @@ NAMES = {
     "3 channels to 16 in a group", "no images", "no input channels",
     "1x1, a chunk of terms and one more", "1x1, a block of pixels and one more",
     "5x3, terms in several chunks", "map of 2x2, 9 images", "map of 4x4 to 2x2, 25 images",
+    "dilation 2 by 3",
 }  # fmt: skip
 CASES = [case for case in CONV_CASES if case.name in NAMES] + [
     ConvCase("tiles in lanes", 2, 5, 28, 30, 19, 3, 3, padding=(1, 3, 2, 1)),

@@ -21,6 +21,7 @@ FILES = [
     "test_grouped.py",
     "test_stale_memory.py",
     "test_winograd.py",
+    "test_dilated.py",
     "test_epilogues.py",
     "test_filter_cache.py",
     "test_filter_cache_changes.py",

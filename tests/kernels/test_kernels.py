@@ -121,3 +121,14 @@ def test_workspace_is_a_few_rows_for_a_large_image():
             < _C.conv2d_workspace_bytes(direction, _C.DTYPES["float32"], shape, 2, "direct")
             < 8 << 20
         )
+
+
+@pytest.mark.parametrize("OC", [2, 40])
+def test_conv2d_nan_that_no_output_reads_reaches_no_filter(OC):
+    """Columns after the last output, and the rest of a vector of pixels, meet a gradient of 0."""
+    conv = Conv(ConvCase("nan", 2, 3, 9, 16, OC, 3, 3, (2, 3), (1, 0, 1, 0)), torch.float32, "nchw")
+    clean = {path: conv.run("backward_weight", path) for path in ("direct", "gemm")}
+    conv.x[..., 15] = torch.nan  # windows end at column 14
+    for path, want in clean.items():
+        for name, result in conv.run("backward_weight", path).items():
+            assert torch.equal(result, want[name]), f"{path}: {name}"

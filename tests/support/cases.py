@@ -200,6 +200,9 @@ CONV_CASES = [
     ConvCase("groups of 19 channels", 2, 38, 7, 9, 50, 3, 2, (1, 2), _same(1), groups=2),
     ConvCase("map of 2x2, 9 images", 9, 33, 2, 2, 25, 3, 3, padding=_same(1)),
     ConvCase("map of 1x1, 17 images, 2 groups", 17, 34, 1, 1, 32, 3, 3, padding=_same(1), groups=2),
+    ConvCase(
+        "fewer pixels than channels, 2 groups", 2, 14, 4, 3, 74, 3, 3, (2, 2), _same(1), groups=2
+    ),
     ConvCase("map of 4x4 to 2x2, 25 images", 25, 18, 4, 4, 24, 3, 3, (2, 2), _same(1)),
     ConvCase(
         "tap of which none sees the map", 9, 16, 2, 2, 16, 3, 3, padding=_same(4), dilation=(4, 4)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-FAMILIES = ("depthwise", "direct", "gemm", "grouped", "winograd", "pool", "reference")
-CUDA_FAMILIES = ("depthwise", "direct", "gemm", "pool")
+FAMILIES = ("depthwise", "dilated", "direct", "gemm", "grouped", "winograd", "pool", "reference")
+CUDA_FAMILIES = ("depthwise", "dilated", "direct", "gemm", "pool")
 # Room of csrc/ -> the rooms whose headers it may include, besides its own and the standard library.
 # The longest room that holds a file counts.
 CPP_DOORS = {
@@ -18,6 +18,7 @@ CPP_DOORS = {
     "cpu/common": ["core", "cpu/simd"],
     "cpu/simd": ["core", "cpu/common"],
     **{f"cpu/{family}": ["core", "cpu/common", "cpu/simd", "cpu/gemm"] for family in FAMILIES},
+    "cpu/dilated": ["core", "cpu/common", "cpu/gemm", "cpu/winograd"],
     "cpu/paths": ["core", "cpu/common", "cpu/simd", *(f"cpu/{family}" for family in FAMILIES)],
     "cuda/simt": [],  # a room of its own: tests compile kernels with it, nothing else includes it
     "cuda/common": ["core", "cuda/simt"],

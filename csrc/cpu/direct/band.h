@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "../../core/dtype.h"
 #include "../../core/shape.h"
 #include "../common/correlation.h"
 #include "../simd/table.h"
@@ -78,13 +79,27 @@ constexpr Window inside_columns(const Band& band, int64_t phase) {
   return {clamp64(ceil_div(-start, band.w.stride), 0, end), end};
 }
 
+// to[q] = from[q * stride]
+template <class T>
+void copy_columns(const RowKernels<T>& k, int64_t count, const T* from, int64_t stride,
+                  SumOf<T>* to) {
+  if constexpr (IS_WIDENED<T>) {
+    if (stride == 1) return k.copy_in(1, count, from, 0, to, 0, 0);
+  } else {
+    if (stride == 1) return void(std::memcpy(to, from, count * sizeof(T)));
+    if (stride == 2) return k.every_second(count, from, to);
+  }
+  for (int64_t q = 0; q < count; ++q) to[q] = SumOf<T>(from[q * stride]);
+}
+
 // Packs the rows under the output rows i0 .. i0 + output_rows - 1 of the image x. Pixels outside
 // the image, and rows of the band under no output row, are zero.
 template <class T>
-void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T* packed) {
+void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, SumOf<T>* packed) {
+  using Sum = SumOf<T>;
   const RowKernels<T>& k = row_kernels<T>(isa());
   const int64_t pitch = band.pitch(), stride = band.w.stride;
-  const auto fill = [](T* from, T* to) {
+  const auto fill = [](Sum* from, Sum* to) {
     while (from < to) *from++ = 0;
   };
   for (int64_t r = 0; r < band.source_rows(band.rows); ++r) {
@@ -95,19 +110,13 @@ void pack_band(const Band& band, const T* x, int64_t i0, int64_t output_rows, T*
       const int64_t count = inside.end - inside.first;
       const int64_t iw = band.w.lowest_tap() + phase + inside.first * stride;
       const T* from = x + ih * band.x.h + iw * band.x.w;
-      T* row = packed + r * band.row_pitch() + phase * pitch;
+      Sum* row = packed + r * band.row_pitch() + phase * pitch;
       for (int64_t c = 0; c < band.C; ++c) {
-        T* to = row + c * band.plane();
+        Sum* to = row + c * band.plane();
         fill(to, to + inside.first);
         fill(to + inside.end, to + pitch);
         if (count <= 0 || band.x.w != 1) continue;
-        if (stride == 1)
-          std::memcpy(to + inside.first, from + c * band.x.c, count * sizeof(T));
-        else if (stride == 2)
-          k.every_second(count, from + c * band.x.c, to + inside.first);
-        else
-          for (int64_t q = 0; q < count; ++q)
-            to[inside.first + q] = from[c * band.x.c + q * stride];
+        copy_columns(k, count, from + c * band.x.c, stride, to + inside.first);
       }
       if (count > 0 && band.x.w != 1)  // NHWC: a (columns, channels) matrix
         k.transpose_in(count, band.C, from, band.x.w * stride, row + inside.first, band.plane());

@@ -20,9 +20,10 @@ namespace {
 
 template <class T>
 struct CorrelationSchedule {
+  using Sum = SumOf<T>;
   const Correlation& s;
   const RowKernels<T>& k = row_kernels<T>(isa());
-  const DirectKernels<T>& tiles = direct_kernels<T>(isa());
+  const DirectKernels<Sum>& tiles = direct_kernels<Sum>(isa());
   int threads;
   Band band;
   int64_t bands;  // of an image, cut evenly
@@ -37,7 +38,7 @@ struct CorrelationSchedule {
     const int64_t outputs = s.N * s.groups * s.M * s.h.outputs * s.w.outputs;
     threads = threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted_threads);
     band = Band{s.C, s.x, s.h, s.w, 1};
-    band.rows = band_rows(band, BAND_BYTES / int64_t(sizeof(T)));
+    band.rows = band_rows(band, BAND_BYTES / int64_t(sizeof(Sum)));
     // At least two bands per thread, if there are as many rows.
     const int64_t images = max64(1, s.N * s.groups);
     band.rows = min64(band.rows, max64(1, ceil_div(s.h.outputs * images, 2 * threads)));
@@ -45,12 +46,12 @@ struct CorrelationSchedule {
     band.rows = ceil_div(s.h.outputs, bands);
     by_channel = channel_lanes(s, tiles, k.lanes);
     panel_width =
-        by_channel ? k.lanes * DirectKernels<T>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
+        by_channel ? k.lanes * DirectKernels<Sum>::CHANNEL_VECTORS : tiles.pixel_tiles[0].channels;
     panels = ceil_div(s.M, panel_width);
     const int64_t jobs = images * bands;
     m_shares = jobs >= 2 * threads ? 1 : min64(panels, ceil_div(2 * threads, jobs));
     row_vectors = ceil_div(s.w.outputs, k.lanes);
-    band_vectors = band.rows * row_vectors + DirectKernels<T>::MAX_VECTORS;
+    band_vectors = band.rows * row_vectors + DirectKernels<Sum>::MAX_VECTORS;
   }
 
   int64_t panel_channels(int64_t panel) const {
@@ -59,7 +60,7 @@ struct CorrelationSchedule {
 
   // Pixel form: returns the smallest tile that holds the channels.
   int pixel_tile(int64_t channels) const {
-    int i = DirectKernels<T>::PIXEL_TILES - 1;
+    int i = tiles.pixel_tile_count - 1;
     while (tiles.pixel_tiles[i].channels < channels) --i;
     return i;
   }
@@ -72,26 +73,27 @@ struct CorrelationSchedule {
 
 template <class T>
 struct CorrelationArrays {
-  T* weight;          // [groups][panels][taps][packed channels]
-  T* bias;            // [groups][panels][panel_width]
+  using Sum = SumOf<T>;
+  Sum* weight;        // [groups][panels][taps][packed channels]
+  Sum* bias;          // [groups][panels][panel_width]
   int32_t* tap;       // [taps]
   int32_t* x_offset;  // [band_vectors], pixel form
   int64_t* y_offset;
   int32_t* lanes;
-  T* scratch;  // [threads]: packed band, then one register tile
+  Sum* scratch;  // [threads]: packed band, then one register tile
   int64_t scratch_count;
   int64_t bytes;
 
   CorrelationArrays(const CorrelationSchedule<T>& p, void* base) {
     Workspace workspace(base);
-    weight = workspace.take<T>(p.s.groups * p.panels * p.band.taps() * p.panel_width);
-    bias = workspace.take<T>(p.s.groups * p.panels * p.panel_width);
+    weight = workspace.take<Sum>(p.s.groups * p.panels * p.band.taps() * p.panel_width);
+    bias = workspace.take<Sum>(p.s.groups * p.panels * p.panel_width);
     tap = workspace.take<int32_t>(p.band.taps());
     x_offset = workspace.take<int32_t>(p.band_vectors);
     y_offset = workspace.take<int64_t>(p.band_vectors);
     lanes = workspace.take<int32_t>(p.band_vectors);
     scratch_count = round_up(tile_offset(p) + p.panel_width * tile_pixels(p), CACHE_LINE);
-    scratch = workspace.take<T>(p.threads * scratch_count);
+    scratch = workspace.take<Sum>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
   // Vector loads may run over the end of the band by one vector. It holds zeros, because left-overs
@@ -100,7 +102,7 @@ struct CorrelationArrays {
     return round_up(p.band.count() + p.k.lanes, CACHE_LINE);
   }
   static int64_t tile_pixels(const CorrelationSchedule<T>& p) {
-    return max64(DirectKernels<T>::MAX_VECTORS * p.k.lanes, DirectKernels<T>::CHANNEL_PIXELS);
+    return max64(DirectKernels<Sum>::MAX_VECTORS * p.k.lanes, DirectKernels<Sum>::CHANNEL_PIXELS);
   }
 };
 
@@ -116,7 +118,7 @@ void pack_weights(const CorrelationSchedule<T>& p, const T* weight, const T* bia
       s.groups * s.M * taps < 10'000 ? 1 : p.threads, s.groups * p.panels, [&](int64_t job, int) {
         const int64_t group = job / p.panels, panel = job % p.panels, m0 = panel * p.panel_width;
         const int64_t channels = p.panel_channels(panel), width = p.packed_channels(channels);
-        T* to = b.weight + job * taps * p.panel_width;
+        SumOf<T>* to = b.weight + job * taps * p.panel_width;
         const T* from = weight + group * s.weight_group + m0 * s.weight.n;
         if (channels < width)
           for (int64_t i = 0; i < taps * width; ++i) to[i] = 0;
@@ -127,11 +129,12 @@ void pack_weights(const CorrelationSchedule<T>& p, const T* weight, const T* bia
             for (int64_t a = 0; a < s.h.taps; ++a)
               for (int64_t t = 0; t < s.w.taps; ++t, to += width)
                 for (int64_t m = 0; m < channels; ++m)
-                  to[m] = from[m * s.weight.n + c * s.weight.c + a * s.weight.h + t * s.weight.w];
+                  to[m] = SumOf<T>(
+                      from[m * s.weight.n + c * s.weight.c + a * s.weight.h + t * s.weight.w]);
         }
         for (int64_t m = 0; m < p.panel_width; ++m)
           b.bias[job * p.panel_width + m] =
-              bias && m < channels ? bias[group * s.M + m0 + m] : T(0);
+              bias && m < channels ? SumOf<T>(bias[group * s.M + m0 + m]) : 0;
       });
 }
 
@@ -148,67 +151,80 @@ void fill_vector_tables(const CorrelationSchedule<T>& p, const CorrelationArrays
   }
 }
 
-// Pixel form. The tile stores contiguous rows of y itself. Other rows go through `scratch`.
+// Whether register tiles store to y itself. Else they store to scratch, and what they stored is moved.
 template <class T>
-void run_pixels(const CorrelationSchedule<T>& p, const CorrelationArrays<T>& b, PixelTile<T> t,
-                int64_t rows, T* scratch) {
+bool stores_to_y(const CorrelationSchedule<T>& p) {
+  return !IS_WIDENED<T> && (p.by_channel ? p.s.y.c : p.s.y.w) == 1;
+}
+
+// Writes `pixels` neighbouring pixels of a row from scratch to y, finished: elements m * from_m + q *
+// from_pixel, of which one is 1.
+template <class T>
+void move_to_y(const CorrelationSchedule<T>& p, const Finishing<T>& finishing, int64_t pixels,
+               int64_t channels, const SumOf<T>* from, int64_t from_pixel, int64_t from_m, T* y) {
+  const Strides& to = p.s.y;
+  if (to.w == 1 && from_pixel == 1)
+    return finishing.copy_out(p.k, channels, pixels, from, from_m, y, to.c, 0);
+  if (to.w == 1) return finishing.transpose_out(p.k, pixels, channels, from, from_pixel, y, to.c);
+  if (to.c == 1 && from_m == 1)
+    return finishing.copy_out(p.k, pixels, channels, from, from_pixel, y, to.w, 0);
+  if (to.c == 1) return finishing.transpose_out(p.k, channels, pixels, from, from_m, y, to.w);
+  for (int64_t m = 0; m < channels; ++m)
+    for (int64_t q = 0; q < pixels; ++q) {
+      T* at = y + m * to.c + q * to.w;
+      *at = finishing.element(from[m * from_m + q * from_pixel], at);
+    }
+}
+
+// Pixel form.
+template <class T>
+void run_pixels(const CorrelationSchedule<T>& p, const CorrelationArrays<T>& b,
+                PixelTile<SumOf<T>> t, int64_t rows, SumOf<T>* scratch,
+                const Finishing<T>& finishing, T* y) {
+  using Sum = SumOf<T>;
   const auto& tile = p.tiles.pixel_tiles[p.pixel_tile(t.channels)];
   const int64_t lanes = p.k.lanes;
-  const bool direct = p.s.y.w == 1;
-  int64_t scratch_offset[DirectKernels<T>::MAX_VECTORS];
-  int32_t all_lanes[DirectKernels<T>::MAX_VECTORS];
-  for (int v = 0; v < DirectKernels<T>::MAX_VECTORS; ++v)
+  const bool direct = stores_to_y(p);
+  int64_t scratch_offset[DirectKernels<Sum>::MAX_VECTORS];
+  int32_t all_lanes[DirectKernels<Sum>::MAX_VECTORS];
+  for (int v = 0; v < DirectKernels<Sum>::MAX_VECTORS; ++v)
     scratch_offset[v] = v * lanes, all_lanes[v] = static_cast<int>(lanes);
-  T* y = t.y;
+  t.y = scratch;
+  if constexpr (!IS_WIDENED<T>)
+    if (direct) t.y = y;
+  t.y_channel = direct ? p.s.y.c : tile.vectors * lanes;
   for (int64_t v = 0; v < rows * p.row_vectors; v += tile.vectors) {
     t.vectors = static_cast<int>(min64(tile.vectors, rows * p.row_vectors - v));
     t.x_offset = b.x_offset + v;
     t.y_offset = direct ? b.y_offset + v : scratch_offset;
     t.lanes = direct ? b.lanes + v : all_lanes;
-    t.y = direct ? y : scratch;
-    t.y_channel = direct ? p.s.y.c : tile.vectors * lanes;
     tile.run(t);
-    if (direct) continue;
-    for (int i = 0; i < t.vectors; ++i) {
-      const T* from = scratch + i * lanes;
-      T* to = y + b.y_offset[v + i];
-      if (p.s.y.c == 1) {
-        p.k.transpose_out(t.channels, b.lanes[v + i], from, t.y_channel, to, p.s.y.w);
-      } else {
-        for (int64_t m = 0; m < t.channels; ++m)
-          for (int64_t j = 0; j < b.lanes[v + i]; ++j)
-            to[m * p.s.y.c + j * p.s.y.w] = from[m * t.y_channel + j];
-      }
-    }
+    for (int i = 0; i < t.vectors && !direct; ++i)
+      move_to_y(p, finishing, b.lanes[v + i], t.channels, scratch + i * lanes, 1, t.y_channel,
+                y + b.y_offset[v + i]);
   }
 }
 
-// Channel form, row by row. The columns of a row are divided evenly among tiles. The tile stores
-// contiguous channels of y itself. Other layouts go through `scratch`.
+// Channel form, row by row. The columns of a row are divided evenly among tiles.
 template <class T>
-void run_channels(const CorrelationSchedule<T>& p, ChannelTile<T> t, int64_t rows, T* scratch) {
+void run_channels(const CorrelationSchedule<T>& p, ChannelTile<SumOf<T>> t, int64_t rows,
+                  SumOf<T>* scratch, const Finishing<T>& finishing, T* y) {
   const int64_t J = p.s.w.outputs, width = p.packed_channels(t.channels);
   const auto& tiles_of = p.tiles.channel_tiles[width / p.k.lanes - 1];
   const int64_t tiles = ceil_div(J, p.tiles.channel_pixels);
-  const bool direct = p.s.y.c == 1;
-  const T* x = t.x;
-  T* y = t.y;
+  const bool direct = stores_to_y(p);
+  const SumOf<T>* x = t.x;
   t.y_pixel = direct ? p.s.y.w : width;
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t j = tile * J / tiles, pixels = (tile + 1) * J / tiles - j;
       T* to = y + i * p.s.y.h + j * p.s.y.w;
       t.x = x + i * p.band.output_row() + j;
-      t.y = direct ? to : scratch;
+      t.y = scratch;
+      if constexpr (!IS_WIDENED<T>)
+        if (direct) t.y = to;
       tiles_of[pixels - 1](t);
-      if (direct) continue;
-      if (p.s.y.w == 1) {
-        p.k.transpose_out(pixels, t.channels, scratch, width, to, p.s.y.c);
-      } else {
-        for (int64_t q = 0; q < pixels; ++q)
-          for (int64_t m = 0; m < t.channels; ++m)
-            to[m * p.s.y.c + q * p.s.y.w] = scratch[q * width + m];
-      }
+      if (!direct) move_to_y(p, finishing, pixels, t.channels, scratch, width, 1, to);
     }
 }
 
@@ -226,6 +242,7 @@ template <class T>
 void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue<T>& epilogue, T* y,
                void* workspace, int threads) {
   if (s.M * s.h.outputs * s.w.outputs == 0) return;
+  using Sum = SumOf<T>;
   const CorrelationSchedule<T> p(s, threads);
   const CorrelationArrays<T> b(p, workspace);
   const Finishing<T> finishing(epilogue, y);
@@ -239,27 +256,28 @@ void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue
     const int64_t group = job / p.m_shares / bands % s.groups;
     const int64_t n = job / p.m_shares / bands / s.groups;
     const int64_t i0 = band * s.h.outputs / bands, rows = (band + 1) * s.h.outputs / bands - i0;
-    T* packed = b.scratch + thread * b.scratch_count;
-    T* scratch = packed + CorrelationArrays<T>::tile_offset(p);
+    Sum* packed = b.scratch + thread * b.scratch_count;
+    Sum* scratch = packed + CorrelationArrays<T>::tile_offset(p);
     if (taps > 0) pack_band(p.band, x + n * s.x.n + group * s.C * s.x.c, i0, rows, packed);
-    std::fill(packed + p.band.count(), scratch, T(0));
+    std::fill(packed + p.band.count(), scratch, Sum(0));
     T* out = y + n * s.y.n + group * s.M * s.y.c + i0 * s.y.h;
     for (int64_t panel = share * p.panels / p.m_shares; panel < (share + 1) * p.panels / p.m_shares;
          ++panel) {
       const int64_t packed_panel = group * p.panels + panel;
-      const T* w = b.weight + packed_panel * taps * p.panel_width;
-      const T* panel_bias = b.bias + packed_panel * p.panel_width;
+      const Sum* w = b.weight + packed_panel * taps * p.panel_width;
+      const Sum* panel_bias = b.bias + packed_panel * p.panel_width;
       const int channels = static_cast<int>(p.panel_channels(panel));
       T* panel_y = out + panel * p.panel_width * s.y.c;
       if (p.by_channel)
-        run_channels(p, ChannelTile<T>{taps, b.tap, w, panel_bias, packed, panel_y, 0, channels},
-                     rows, scratch);
+        run_channels(p, ChannelTile<Sum>{taps, b.tap, w, panel_bias, packed, nullptr, 0, channels},
+                     rows, scratch, finishing, panel_y);
       else
         run_pixels(p, b,
-                   PixelTile<T>{taps, b.tap, w, panel_bias, packed, nullptr, panel_y, nullptr,
-                                nullptr, 0, channels, 0},
-                   rows, scratch);
-      finishing.in_place(p.k, channels, rows, s.w.outputs, panel_y, s.y);
+                   PixelTile<Sum>{taps, b.tap, w, panel_bias, packed, nullptr, nullptr, nullptr,
+                                  nullptr, 0, channels, 0},
+                   rows, scratch, finishing, panel_y);
+      if constexpr (!IS_WIDENED<T>)
+        if (stores_to_y(p)) finishing.in_place(p.k, channels, rows, s.w.outputs, panel_y, s.y);
     }
   });
 }
@@ -268,6 +286,6 @@ void correlate(const Correlation& s, const T* x, const T* weight, const Epilogue
   template int64_t correlate_workspace_bytes<T>(const Correlation&, int);                        \
   template void correlate(const Correlation&, const T*, const T*, const Epilogue<T>&, T*, void*, \
                           int);
-FASTCONV_FOR_EACH_SUM(INSTANTIATE)
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

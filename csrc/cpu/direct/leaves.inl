@@ -6,6 +6,13 @@
 
 #include "tiles.inl"
 
+// CHANNELS, VECTORS of each tile.
+template <class T, int CHANNELS, int VECTORS, int... REST>
+constexpr void add_pixel_tiles(DirectKernels<T>& k) {
+  k.pixel_tiles[k.pixel_tile_count++] = {CHANNELS, VECTORS, pixel_tile<T, CHANNELS, VECTORS>};
+  if constexpr (sizeof...(REST) > 0) add_pixel_tiles<T, REST...>(k);
+}
+
 template <class T, int VECTORS, int PIXELS>
 constexpr void add_channel_tiles(DirectKernels<T>& k) {
   if constexpr (PIXELS > 0) {
@@ -22,14 +29,29 @@ constexpr void add_weight_tiles(DirectKernels<T>& k) {
   }
 }
 
+template <class T, int CHANNELS, int TAPS>
+constexpr void add_weight_pixel_tiles(DirectKernels<T>& k) {
+  if constexpr (TAPS > 0) {
+    k.weight_pixel_tiles[CHANNELS - 1][TAPS - 1] = weight_pixel_tile<T, CHANNELS, TAPS>;
+    add_weight_pixel_tiles<T, CHANNELS, TAPS - 1>(k);
+  }
+}
+template <class T, int CHANNELS>
+constexpr void add_weight_channels(DirectKernels<T>& k) {
+  constexpr int FIT = (WIDE ? 24 : 12) / CHANNELS, MOST = DirectKernels<T>::WEIGHT_PIXEL_TAPS;
+  constexpr int TAPS = FIT < MOST ? FIT : MOST;
+  k.weight_pixel_taps[CHANNELS - 1] = TAPS;
+  add_weight_pixel_tiles<T, CHANNELS, TAPS>(k);
+  if constexpr (CHANNELS > 1) add_weight_channels<T, CHANNELS - 1>(k);
+}
+
 template <class T>
 constexpr DirectKernels<T> make_table() {
   DirectKernels<T> k{};
-  k.pixel_tiles[0] = {8, WIDE ? 3 : 1, pixel_tile<T, 8, (WIDE ? 3 : 1)>};
-  k.pixel_tiles[1] = {6, WIDE ? 4 : 2, pixel_tile<T, 6, (WIDE ? 4 : 2)>};
-  k.pixel_tiles[2] = {4, WIDE ? 6 : 3, pixel_tile<T, 4, (WIDE ? 6 : 3)>};
-  k.pixel_tiles[3] = {2, WIDE ? 8 : 4, pixel_tile<T, 2, (WIDE ? 8 : 4)>};
-  k.pixel_tiles[4] = {1, WIDE ? 8 : 4, pixel_tile<T, 1, (WIDE ? 8 : 4)>};
+  if constexpr (WIDE)
+    add_pixel_tiles<T, 8, 3, 6, 4, 4, 6, 2, 8, 1, 8>(k);
+  else
+    add_pixel_tiles<T, 4, 3, 3, 3, 2, 5, 1, 6>(k);
   k.channel_pixels = WIDE ? 12 : 6;
   add_channel_tiles<T, 1, WIDE ? 12 : 6>(k);
   add_channel_tiles<T, 2, WIDE ? 12 : 6>(k);
@@ -39,6 +61,7 @@ constexpr DirectKernels<T> make_table() {
   add_weight_tiles<T, 1, 8>(k);
   add_weight_tiles<T, 2, WIDE ? 8 : 6>(k);
   add_weight_tiles<T, 3, WIDE ? 8 : 4>(k);
+  add_weight_channels<T, DirectKernels<T>::WEIGHT_CHANNELS>(k);
   return k;
 }
 

@@ -54,26 +54,17 @@ WhyNot supports_backward_weight(const Conv2dShape& s) {
 
 template <class T>
 Path<ForwardBuffers<T>> direct_forward_path() {
-  if constexpr (IS_WIDENED<T>)
-    return no_path_for_16_bits<ForwardBuffers<T>>("direct");
-  else
-    return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
+  return {"direct", supports_forward, always, forward_bytes<T>, run_forward<T>};
 }
 template <class T>
 Path<BackwardInputBuffers<T>> direct_backward_input_path() {
-  if constexpr (IS_WIDENED<T>)
-    return no_path_for_16_bits<BackwardInputBuffers<T>>("direct");
-  else
-    return {"direct", supports_backward_input, always, backward_input_bytes<T>,
-            run_backward_input<T>};
+  return {"direct", supports_backward_input, always, backward_input_bytes<T>,
+          run_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> direct_backward_weight_path() {
-  if constexpr (IS_WIDENED<T>)
-    return no_path_for_16_bits<BackwardWeightBuffers<T>>("direct");
-  else
-    return weight_path<T, direct_weight_workspace_bytes<T>, direct_weight<T>>(
-        "direct", supports_backward_weight, always);
+  return weight_path<T, direct_weight_workspace_bytes<T>, direct_weight<T>>(
+      "direct", supports_backward_weight, always);
 }
 
 #define INSTANTIATE(T)                                                 \

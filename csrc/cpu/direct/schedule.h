@@ -25,11 +25,20 @@ bool channel_lanes(const Correlation& s, const DirectKernels<T>& k, int64_t lane
   return s.y.w == 1 ? 1.15 * channels < pixels : channels < 1.3 * pixels;
 }
 
+// Returns whether the lanes of backward_weight hold pixels of a row instead of output channels: where
+// these would waste more lanes. A vector of pixels takes a load for each tap, and the lanes of a sum
+// are added at the end.
+constexpr bool weight_pixel_lanes(const Conv2dShape& s, int64_t lanes) {
+  constexpr double LOADS = 1.3;
+  const double channels = double(round_up(s.group_OC(), lanes)) / s.group_OC();
+  return LOADS * round_up(s.OW(), lanes) / s.OW() < channels;
+}
+
 // The band of one output row of backward_weight.
 constexpr Band weight_row(const Conv2dShape& s) {
   return Band{s.group_IC(), s.x_strides(), rows_axis(s), columns_axis(s), 1};
 }
-// The bands that backward_weight sums over; `bytes`: of an element.
+// The bands that backward_weight sums over; `bytes`: of an element of a sum.
 constexpr Band weight_band(const Conv2dShape& s, int64_t bytes) {
   Band band = weight_row(s);
   band.rows = min64(band_rows(band, WEIGHT_BAND_BYTES / bytes), max64(1, BAND_PIXELS / s.OW()));

@@ -51,22 +51,41 @@ struct WeightTile {
   int64_t rows, columns, x_row;
 };
 
+// Lanes = neighbouring output pixels of one row.
+//   sums[m][t][lane] += sum over rows i, vectors j of grad_y[m][i][j + lane] * x[tap[t] + i * x_row + j + lane]
+template <class T>
+struct WeightPixelTile {
+  const int32_t* tap;  // [tile's taps]
+  const T* grad_y;     // [tile's channels][rows][columns]
+  int64_t y_channel;   // stride
+  const T* x;
+  T* sums;               // [tile's channels][tile's taps][lanes]
+  int64_t sums_channel;  // stride
+  int64_t rows, columns, x_row;
+};
+
 template <class T>
 struct DirectKernels {
-  static constexpr int PIXEL_TILES = 5, MAX_VECTORS = 8;
+  static constexpr int MOST_PIXEL_TILES = 5, MAX_VECTORS = 8;
   static constexpr int CHANNEL_VECTORS = 2, CHANNEL_PIXELS = 12;
   static constexpr int WEIGHT_VECTORS = 3, WEIGHT_TAPS = 8;
 
   struct {
     int channels, vectors;
     void (*run)(const PixelTile<T>&);
-  } pixel_tiles[PIXEL_TILES];  // channels descending to 1
-  int channel_pixels;          // the most pixels of a tile
+  } pixel_tiles[MOST_PIXEL_TILES];  // channels descending to 1
+  int pixel_tile_count;
+  int channel_pixels;  // the most pixels of a tile
   void (*channel_tiles[CHANNEL_VECTORS][CHANNEL_PIXELS])(
       const ChannelTile<T>&);       // [vectors - 1][pixels - 1]
   int weight_taps[WEIGHT_VECTORS];  // the most taps of a tile
   void (*weight_tiles[WEIGHT_VECTORS][WEIGHT_TAPS])(
       const WeightTile<T>&);  // [vectors - 1][taps - 1]
+
+  static constexpr int WEIGHT_CHANNELS = 3, WEIGHT_PIXEL_TAPS = 12;
+  int weight_pixel_taps[WEIGHT_CHANNELS];  // the most taps of a tile
+  void (*weight_pixel_tiles[WEIGHT_CHANNELS][WEIGHT_PIXEL_TAPS])(
+      const WeightPixelTile<T>&);  // [channels - 1][taps - 1]
 };
 
 FASTCONV_TABLE(DirectKernels, direct_kernels)

@@ -1,4 +1,4 @@
-// The three register tiles of direct convolution (formulas: table.h). Each keeps its sums in
+// The four register tiles of direct convolution (formulas: table.h). Each keeps its sums in
 // registers. correlate.cpp and weight.cpp have the loops over tiles. Layer: cpu/direct, leaf
 // kernels.
 
@@ -136,5 +136,57 @@ void weight_tile(const WeightTile<T>& t) {
     for (int v = 0; v < VECTORS; ++v) {
       T* at = t.grad_w + (k * VECTORS + v) * LANES<T>;
       store(at, load(at) + acc[k][v]);
+    }
+}
+
+//            taps ->  lanes: pixels           grad_y: CHANNELS vectors of a row, in registers
+//         +---------+---------+               x: one vector load per tap, at the tap's distance
+//   channel | acc[m][t]       |
+//         +---------+---------+               per vector of pixels: CHANNELS + TAPS loads
+//                                             feed CHANNELS * TAPS multiply-adds
+// Lanes after the end of a row are not read: what lies there may be NaN.
+template <class T, int CHANNELS, int TAPS>
+FASTCONV_LEAF void add_pixels(const T* grad_y, int64_t y_channel, const T* const (&x)[TAPS],
+                              int64_t at, int count, Vec<T> (&acc)[CHANNELS][TAPS]) {
+  Vec<T> g[CHANNELS];
+#pragma GCC unroll 16
+  for (int m = 0; m < CHANNELS; ++m) {
+    g[m] = load_first(grad_y + m * y_channel, count);
+    keep_in_register(g[m]);
+  }
+#pragma GCC unroll 16
+  for (int k = 0; k < TAPS; ++k) {
+    Vec<T> pixels = load_first(x[k] + at, count);
+    keep_in_register(pixels);
+#pragma GCC unroll 16
+    for (int m = 0; m < CHANNELS; ++m) acc[m][k] += g[m] * pixels;
+  }
+}
+
+template <class T, int CHANNELS, int TAPS>
+void weight_pixel_tile(const WeightPixelTile<T>& t) {
+  static_assert(CHANNELS * TAPS + CHANNELS + 1 <= REGISTERS,
+                "accumulators, one vector of pixels each and one of x stay in registers");
+  const int64_t y_channel = t.y_channel, columns = t.columns, x_row = t.x_row;
+  const int rest = static_cast<int>(columns % LANES<T>);
+  const T* x[TAPS];
+  Vec<T> acc[CHANNELS][TAPS] = {};
+#pragma GCC unroll 16
+  for (int k = 0; k < TAPS; ++k) x[k] = t.x + t.tap[k];
+  const T* grad_y = t.grad_y;
+  for (int64_t i = 0; i < t.rows; ++i) {
+    int64_t at = i * x_row;
+    for (const T* end = grad_y + columns - rest; grad_y < end; grad_y += LANES<T>, at += LANES<T>)
+      add_pixels<T, CHANNELS, TAPS>(grad_y, y_channel, x, at, LANES<T>, acc);
+    if (rest == 0) continue;
+    add_pixels<T, CHANNELS, TAPS>(grad_y, y_channel, x, at, rest, acc);
+    grad_y += rest;
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < CHANNELS; ++m)
+#pragma GCC unroll 16
+    for (int k = 0; k < TAPS; ++k) {
+      T* to = t.sums + m * t.sums_channel + k * LANES<T>;
+      store(to, load(to) + acc[m][k]);
     }
 }

@@ -1,6 +1,5 @@
 // Direct convolution, backward_weight (formula: ../../core/conv2d.h). Layer: cpu/direct, driver.
 #include <algorithm>
-#include <cstring>
 
 #include "../../core/dtype.h"
 #include "../common/parallel.h"
@@ -8,6 +7,7 @@
 #include "../simd/table.h"
 #include "direct.h"
 #include "schedule.h"
+#include "weight_pixels.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -22,10 +22,11 @@ namespace {
 
 template <class T>
 struct DirectWeightSchedule {
+  using Sum = SumOf<T>;
   const Conv2dShape& s;
   const Isa isa;
   const RowKernels<T>& k;
-  const DirectKernels<T>& tiles_of;
+  const DirectKernels<Sum>& tiles_of;
   int threads;
   Band band;
   int64_t panel_width, panels;  // output channels of a panel, panels of a group
@@ -34,17 +35,17 @@ struct DirectWeightSchedule {
 
   DirectWeightSchedule(const Conv2dShape& shape, int wanted_threads)
       : s(shape),
-        isa(isa_for_channels(shape.group_OC(), sizeof(T))),
+        isa(isa_for_channels(shape.group_OC(), sizeof(Sum))),
         k(row_kernels<T>(isa)),
-        tiles_of(direct_kernels<T>(isa)) {
+        tiles_of(direct_kernels<Sum>(isa)) {
     threads = threads_for(s.multiply_adds(), wanted_threads);
-    band = weight_band(s, sizeof(T));
+    band = weight_band(s, sizeof(Sum));
     panel_width =
-        min64(DirectKernels<T>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
+        min64(DirectKernels<Sum>::WEIGHT_VECTORS * k.lanes, round_up(s.group_OC(), k.lanes));
     panels = ceil_div(s.group_OC(), panel_width);
     taps = band.taps();
     units = s.N * band.bands();
-    const int64_t bytes = partial_count() * all_panels() * int64_t(sizeof(T));
+    const int64_t bytes = partial_count() * all_panels() * int64_t(sizeof(Sum));
     shares = shares_of(units, ceil_div(WEIGHT_JOBS, all_panels()), bytes);
   }
   int64_t all_panels() const { return s.groups * panels; }
@@ -56,20 +57,21 @@ struct DirectWeightSchedule {
 
 template <class T>
 struct DirectWeightArrays {
-  T* partial;    // [shares][groups][panels][taps + 1][panel's width]
+  using Sum = SumOf<T>;
+  Sum* partial;  // [shares][groups][panels][taps + 1][panel's width]
   int32_t* tap;  // [taps + 1]
-  T* scratch;    // [threads]: packed band of x, a plane of ones, packed grad_y
+  Sum* scratch;  // [threads]: packed band of x, a plane of ones, packed grad_y
   int64_t scratch_count, ones_offset, grad_y_offset;
   int64_t bytes;
 
   DirectWeightArrays(const DirectWeightSchedule<T>& p, void* base) {
     Workspace workspace(base);
-    partial = workspace.take<T>(p.shares * p.all_panels() * p.partial_count());
+    partial = workspace.take<Sum>(p.shares * p.all_panels() * p.partial_count());
     tap = workspace.take<int32_t>(p.taps + 1);
     ones_offset = p.band.count();
     grad_y_offset = round_up(ones_offset + p.band.plane(), CACHE_LINE);
     scratch_count = round_up(grad_y_offset + p.band.rows * p.s.OW() * p.panel_width, CACHE_LINE);
-    scratch = workspace.take<T>(p.threads * scratch_count);
+    scratch = workspace.take<Sum>(p.threads * scratch_count);
     bytes = workspace.bytes();
   }
 };
@@ -77,7 +79,7 @@ struct DirectWeightArrays {
 // Packs `rows` output rows of grad_y as [pixels][width]. Lanes after the last channel are zero.
 template <class T>
 void pack_grad_y(const DirectWeightSchedule<T>& p, const T* grad_y, int64_t channels, int64_t width,
-                 int64_t rows, T* packed) {
+                 int64_t rows, SumOf<T>* packed) {
   const Strides y = p.s.y_strides();
   const int64_t pixels = rows * p.s.OW();  // contiguous in either layout
   if (channels < width)
@@ -86,8 +88,7 @@ void pack_grad_y(const DirectWeightSchedule<T>& p, const T* grad_y, int64_t chan
   if (y.w == 1)
     p.k.transpose_in(channels, pixels, grad_y, y.c, packed, width);
   else
-    for (int64_t i = 0; i < pixels; ++i)
-      std::memcpy(packed + i * width, grad_y + i * y.w, channels * sizeof(T));
+    p.k.copy_in(pixels, channels, grad_y, y.w, packed, width, 0);
 }
 
 // Sums the products of one share into its partial sum.
@@ -101,11 +102,11 @@ void sum_share(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
   const int vectors = static_cast<int>(width / p.k.lanes);
   const int64_t taps = p.taps + (io.grad_bias ? 1 : 0);
   const int64_t tap_tiles = ceil_div(taps, p.tiles_of.weight_taps[vectors - 1]);
-  T* partial = b.partial + job * p.partial_count();
-  T* x = b.scratch + thread * b.scratch_count;
-  T* grad_y = x + b.grad_y_offset;
-  std::fill(partial, partial + p.partial_count(), T(0));
-  if (io.grad_bias) std::fill(x + b.ones_offset, x + b.ones_offset + p.band.plane(), T(1));
+  SumOf<T>* partial = b.partial + job * p.partial_count();
+  SumOf<T>* x = b.scratch + thread * b.scratch_count;
+  SumOf<T>* grad_y = x + b.grad_y_offset;
+  std::fill(partial, partial + p.partial_count(), SumOf<T>(0));
+  if (io.grad_bias) std::fill(x + b.ones_offset, x + b.ones_offset + p.band.plane(), SumOf<T>(1));
 
   for (int64_t unit = share * p.units / p.shares; unit < (share + 1) * p.units / p.shares; ++unit) {
     const int64_t n = unit / p.band.bands(), i0 = unit % p.band.bands() * p.band.rows;
@@ -116,7 +117,7 @@ void sum_share(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>& b,
     pack_grad_y(p, io.grad_y + n * ys.n + oc * ys.c + i0 * ys.h, channels, width, rows, grad_y);
     for (int64_t t = 0; t < tap_tiles; ++t) {
       const int64_t t0 = t * taps / tap_tiles, count = (t + 1) * taps / tap_tiles - t0;
-      p.tiles_of.weight_tiles[vectors - 1][count - 1](WeightTile<T>{
+      p.tiles_of.weight_tiles[vectors - 1][count - 1](WeightTile<SumOf<T>>{
           b.tap + t0, grad_y, x, partial + t0 * width, rows, s.OW(), p.band.output_row()});
     }
   }
@@ -130,11 +131,11 @@ void finish_panel(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>&
   const int64_t group = job / p.panels, panel = job % p.panels;
   const int64_t channels = p.panel_channels(panel), width = round_up(channels, p.k.lanes);
   const int64_t oc = group * s.group_OC() + panel * p.panel_width;
-  T* sum = b.partial + job * p.partial_count();
+  SumOf<T>* sum = b.partial + job * p.partial_count();
   for (int64_t share = 1; share < p.shares; ++share)
     p.k.add((p.taps + 1) * width, sum + share * p.all_panels() * p.partial_count(), sum);
   if (io.grad_bias)
-    std::copy(sum + p.taps * width, sum + p.taps * width + channels, io.grad_bias + oc);
+    for (int64_t m = 0; m < channels; ++m) io.grad_bias[oc + m] = T(sum[p.taps * width + m]);
   const Strides w = s.w_strides();
   if (w.w == 1) {
     p.k.transpose_out(p.taps, channels, sum, width, io.grad_w + oc * w.n, w.n);
@@ -144,7 +145,7 @@ void finish_panel(const DirectWeightSchedule<T>& p, const DirectWeightArrays<T>&
     for (int64_t kh = 0; kh < s.KH; ++kh)
       for (int64_t kw = 0; kw < s.KW; ++kw, sum += width)
         for (int64_t m = 0; m < channels; ++m)
-          io.grad_w[(oc + m) * w.n + c * w.c + kh * w.h + kw * w.w] = sum[m];
+          io.grad_w[(oc + m) * w.n + c * w.c + kh * w.h + kw * w.w] = T(sum[m]);
 }
 
 }  // namespace
@@ -155,12 +156,16 @@ bool direct_weight_supports(const Conv2dShape& s) {
 
 template <class T>
 int64_t direct_weight_workspace_bytes(const Conv2dShape& s, int threads) {
+  if (PixelWeightSchedule<T>::runs(s))
+    return PixelWeightArrays<T>(PixelWeightSchedule<T>(s, threads), nullptr).bytes;
   return DirectWeightArrays<T>(DirectWeightSchedule<T>(s, threads), nullptr).bytes;
 }
 
 template <class T>
 void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
                    int threads) {
+  if (PixelWeightSchedule<T>::runs(s))
+    return run_pixel_weight(PixelWeightSchedule<T>(s, threads), io, workspace);
   const DirectWeightSchedule<T> p(s, threads);
   const DirectWeightArrays<T> b(p, workspace);
   fill_tap_offsets(p.band, b.tap);
@@ -174,6 +179,6 @@ void direct_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, voi
 #define INSTANTIATE(T)                                                        \
   template int64_t direct_weight_workspace_bytes<T>(const Conv2dShape&, int); \
   template void direct_weight(const Conv2dShape&, const BackwardWeightBuffers<T>&, void*, int);
-FASTCONV_FOR_EACH_SUM(INSTANTIATE)
+FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

@@ -6,6 +6,7 @@
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
+#include "apart.h"
 #include "gemm.h"
 #include "schedule.h"
 #include "weights.h"
@@ -117,6 +118,54 @@ void multiply_channels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const G
   }
 }
 
+// The same with the pixels where they lie in x. Taps that see padding are left out.
+template <class T>
+void multiply_in_place(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
+                       const TermChunk& chunk, const T* x, SumOf<T>* c, T* y,
+                       const Finishing<T>& finishing, bool with_bias) {
+  const Correlation& s = p.s;
+  const SumOf<T>* weights = b.weights + job.group * p.weight_count();
+  const int64_t first = job.share * p.panels.panels / p.m_shares;
+  const int64_t last = (job.share + 1) * p.panels.panels / p.m_shares;
+  for (int64_t panel = first; panel < last; ++panel)
+    for (int64_t t = chunk.t; t < chunk.t + chunk.taps; ++t) {
+      const int64_t width = p.panels.width(panel), m = p.panels.first(panel);
+      const int64_t row = t / s.w.taps, column = t % s.w.taps;
+      StridedProduct<SumOf<T>> product{
+          chunk.C,
+          nullptr,
+          s.w.stride * s.x.w,
+          1,
+          weights + m * p.terms.count() + (chunk.k + (t - chunk.t) * chunk.C) * width,
+          width,
+          nullptr,
+          p.direct_to_y() ? s.y.w : p.c_row(),
+          !p.one_tap() || chunk.k > 0};
+      if (with_bias) product.column_start = b.bias + job.group * p.bias_row() + m;
+      const auto multiply = [&](const PixelSpan& span, int64_t at) {
+        const Window rows = b.tables.rows[row], columns = b.tables.columns[column];
+        const int64_t begin = max64(span.j, columns.first);
+        const int64_t end =
+            p.flat() ? span.j + span.count : min64(span.j + span.count, columns.end);
+        if (span.i < rows.first || span.i >= rows.end || begin >= end) return;
+        const int64_t ih = span.i * s.h.stride + s.h.first + row * s.h.step;
+        const int64_t iw = begin * s.w.stride + s.w.first + column * s.w.step;
+        if constexpr (!IS_WIDENED<T>) {
+          product.a = x + chunk.c + span.n * s.x.n + ih * s.x.h + iw * s.x.w;
+          product.c = c + (at + begin - span.j) * p.c_row() + m - job.m;
+          if (p.direct_to_y())
+            product.c = y + span.n * s.y.n + span.i * s.y.h + begin * s.y.w + job.group * s.M + m;
+          p.product.multiply(width / p.lanes, end - begin, product);
+          if (p.direct_to_y()) finishing.in_place(p.rows, width, 1, end - begin, product.c, s.y);
+        }
+      };
+      if (p.flat())
+        multiply(first_pixel(s, job.p, job.count), 0);
+      else
+        for_each_span(s, job.p, job.count, multiply);
+    }
+}
+
 // The same with lanes of pixels.
 template <class T>
 void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const GemmJob& job,
@@ -154,10 +203,11 @@ void multiply_pixels(const GemmSchedule<T>& p, const GemmArrays<T>& b, const Gem
 template <class T>
 void start_block(const GemmSchedule<T>& p, const GemmJob& job, const T* bias, SumOf<T>* c) {
   const int64_t row = p.c_row(), rows = p.channel_lanes ? job.count : job.M;
+  if (!bias) return void(std::memset(c, 0, rows * row * sizeof(SumOf<T>)));
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t i = 0; i < row; ++i) {
       const int64_t m = p.channel_lanes ? i : r;
-      c[r * row + i] = bias && m < job.M ? SumOf<T>(bias[job.group * p.s.M + job.m + m]) : 0;
+      c[r * row + i] = m < job.M ? SumOf<T>(bias[job.group * p.s.M + job.m + m]) : 0;
     }
 }
 
@@ -171,9 +221,11 @@ const SumOf<T>* sum_block(const GemmSchedule<T>& p, const GemmArrays<T>& b, cons
   const SumOf<T>* row_start = b.bias;
   if constexpr (!IS_WIDENED<T>) row_start = bias;
   x += job.group * p.s.C * p.s.x.c;
-  if (p.terms.count() == 0) start_block(p, job, bias, c);
+  if (p.terms.count() == 0 || (p.in_place && !p.one_tap())) start_block(p, job, bias, c);
   for (int64_t i = 0; i < p.chunks.count(); ++i)
-    if (p.channel_lanes)
+    if (p.in_place)
+      multiply_in_place(p, b, job, p.chunks[i], x, c, y, finishing, bias != nullptr);
+    else if (p.channel_lanes)
       multiply_channels(p, b, job, p.chunks[i], x, patches, c, y, finishing, bias != nullptr);
     else
       multiply_pixels(p, b, job, p.chunks[i], x, weight, bias ? row_start : nullptr, patches, c,
@@ -246,9 +298,38 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
     const int64_t row = even.c_row();
     T* to = y + (job.group * s[0].M + job.m) * s[0].y.c;
     for_each_span(s[0], job.p, job.count, [&](const PixelSpan& span, int64_t at) {
-      even.k.write_pairs(job.M, span.count, first + at, second + at, row,
-                         to + span.n * s[0].y.n + span.i * s[0].y.h + span.j * 2, s[0].y.c);
+      even.k.interleave_pairs({job.M,
+                               span.count,
+                               {first + at, second + at},
+                               {row, row},
+                               to + span.n * s[0].y.n + span.i * s[0].y.h + span.j * 2,
+                               s[0].y.c});
     });
+  });
+}
+
+template <class T>
+int64_t gemm_apart_workspace_bytes(const Conv2dShape& shape, int threads) {
+  const Correlation s = apart_correlation(shape);
+  const GemmSchedule<T> p(s, threads_of(s, threads), apart_cut(shape));
+  return GemmArrays<T>(p, nullptr).bytes;
+}
+
+template <class T>
+void gemm_apart(const Conv2dShape& shape, const T* grad_y, const T* w, T* grad_x, void* workspace,
+                int threads) {
+  const Correlation s = apart_correlation(shape);
+  const GemmSchedule<T> p(s, threads_of(s, threads), apart_cut(shape));
+  const GemmArrays<T> b(p, workspace);
+  const CellWriter<T> cells(shape, p);
+  const Finishing<T> none({}, grad_x);
+  b.tables.fill(s);
+  pack_all_weights(p, b, w);
+  parallel_jobs(p.threads, p.jobs(), [&](int64_t i, int thread) {
+    const GemmJob job(p, i);
+    if (p.direct_to_y()) cells.clear(job, grad_x);
+    const SumOf<T>* c = sum_block<T>(p, b, job, grad_y, w, nullptr, grad_x, none, thread);
+    if (!p.direct_to_y()) cells.write(job, c, grad_x);
   });
 }
 
@@ -258,7 +339,9 @@ void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (
                                void*, int);                                                      \
   template int64_t gemm_pair_workspace_bytes<T>(const Correlation&, const Correlation&, int);    \
   template void gemm_correlate_pair(const Correlation(&)[2], const T*, const T* const(&)[2], T*, \
-                                    void*, int);
+                                    void*, int);                                                 \
+  template int64_t gemm_apart_workspace_bytes<T>(const Conv2dShape&, int);                       \
+  template void gemm_apart(const Conv2dShape&, const T*, const T*, T*, void*, int);
 FASTCONV_FOR_EACH_ELEMENT(INSTANTIATE)
 
 }  // namespace fastconv::cpu

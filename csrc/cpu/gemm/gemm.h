@@ -23,7 +23,14 @@ template <class T>
 void gemm_correlate_pair(const Correlation (&s)[2], const T* x, const T* const (&weight)[2], T* y,
                          void* workspace, int threads);
 
-// The same for maps of a few pixels. x is dense, with channels first or last.
+// backward_input of filters that do not overlap, in one product (apart.h).
+template <class T>
+int64_t gemm_apart_workspace_bytes(const Conv2dShape&, int threads);
+template <class T>
+void gemm_apart(const Conv2dShape&, const T* grad_y, const T* w, T* grad_x, void* workspace,
+                int threads);
+
+// gemm_correlate for maps of a few pixels. x is dense, with channels first or last.
 template <class T>
 int64_t small_map_workspace_bytes(const Correlation&, int threads);
 template <class T>

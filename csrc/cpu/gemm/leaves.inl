@@ -62,7 +62,8 @@ constexpr ProductKernels<T> make_table() {
   add_strided_product<T, 3, 4, 1>(k);
   k.pack_pieces = pack_pieces<T>;
   k.write_rows = write_rows<T>;
-  k.write_pairs = write_pairs<T>;
+  k.interleave_pairs = interleave<T, 2>;
+  k.interleave_fours = interleave<T, 4>;
   return k;
 }
 

@@ -66,11 +66,17 @@ struct PixelSpan {
   int64_t n, i, j, count;
 };
 
+// The span of the pixels [p, p + count), if no row of pixels ends in memory either.
+inline PixelSpan first_pixel(const Correlation& s, int64_t p, int64_t count) {
+  const int64_t J = s.w.outputs, I = s.h.outputs;
+  return {p / (I * J), p / J % I, p % J, count};
+}
+
 // Calls f(span, at) for the spans of the pixels [p, p + count); `at` counts the pixels before the span.
 template <class F>
 void for_each_span(const Correlation& s, int64_t p, int64_t count, const F& f) {
   const int64_t J = s.w.outputs, I = s.h.outputs;
-  PixelSpan span{p / (I * J), p / J % I, p % J, 0};
+  PixelSpan span = first_pixel(s, p, 0);
   for (int64_t at = 0; at < count; at += span.count) {
     span.count = min64(J - span.j, count - at);
     f(span, at);

@@ -3,6 +3,7 @@
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
+#include "apart.h"
 #include "gemm.h"
 #include "weights.h"
 
@@ -37,7 +38,7 @@ struct Engine {
   int64_t (*bytes)(const Correlation&, int threads);
   void (*run)(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
               void* workspace, int threads);
-  bool pairs;  // phases of backward_input may run in pairs
+  bool joins;  // phases of backward_input that may run together do
 };
 template <class T>
 constexpr Engine<T> GEMM{gemm_workspace_bytes<T>, gemm_correlate<T>, true};
@@ -97,9 +98,10 @@ int64_t turned_bytes(const Conv2dShape& s) {
 }
 template <class T, const Engine<T>& ENGINE>
 int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
+  if (ENGINE.joins && filters_apart(s)) return gemm_apart_workspace_bytes<T>(s, context.threads);
   int64_t bytes = 0;
   for_each_call(
-      s, ENGINE.pairs,
+      s, ENGINE.joins,
       [&](const PhaseCorrelation& p) {
         bytes = max64(bytes, ENGINE.bytes(p.correlation, context.threads));
       },
@@ -112,6 +114,10 @@ int64_t backward_input_bytes(const Conv2dShape& s, const Context& context) {
 template <class T, const Engine<T>& ENGINE>
 bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, void* workspace,
                         const Context& context) {
+  if (ENGINE.joins && filters_apart(s)) {
+    gemm_apart(s, b.grad_y, b.w, b.grad_x, workspace, context.threads);
+    return true;
+  }
   const T* w = b.w;
   if (turns_filters(s)) {
     turn_filters(s, b.w, static_cast<T*>(workspace), context.threads);
@@ -119,7 +125,7 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
     workspace = static_cast<char*>(workspace) + turned_bytes<T>(s);
   }
   for_each_call(
-      s, ENGINE.pairs,
+      s, ENGINE.joins,
       [&](const PhaseCorrelation& p) {
         ENGINE.run(p.correlation, b.grad_y, w + p.weight_offset, {}, b.grad_x + p.x_offset,
                    workspace, context.threads);

@@ -53,18 +53,39 @@ void write_rows(int64_t rows, int64_t columns, const SumOf<T>* __restrict__ in, 
   }
 }
 
-// out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
+// A zip of vectors puts two ways into turns, and a zip of two zips four.
 template <class T>
-void write_pairs(int64_t rows, int64_t columns, const SumOf<T>* even, const SumOf<T>* odd,
-                 int64_t in_row, T* out, int64_t out_row) {
-  for (; rows > 0; --rows, even += in_row, odd += in_row, out += out_row) {
-    int64_t c = 0;
-    for (; c + LANES<T> <= columns; c += LANES<T>) {
-      const Vec<T> a = load(even + c), b = load(odd + c);
-      __builtin_prefetch(out + 2 * c + out_row, 1);
-      store(out + 2 * c, zip<T, 0>(a, b));
-      store(out + 2 * c + LANES<T>, zip<T, 1>(a, b));
+FASTCONV_LEAF void store_turns(T* out, Vec<T> a, Vec<T> b) {
+  store(out, zip<T, 0>(a, b));
+  store(out + LANES<T>, zip<T, 1>(a, b));
+}
+
+// The last vectors of a row overlap those before them.
+template <class T, int WAYS>
+void interleave(const Interleaving<T>& p) {
+  static_assert(WAYS == 2 || WAYS == 4, "by one or two zips");
+  for (int64_t r = 0; r < p.rows; ++r) {
+    T* __restrict__ out = p.out + r * p.out_row;
+    const SumOf<T>* in[WAYS];
+#pragma GCC unroll 4
+    for (int w = 0; w < WAYS; ++w) in[w] = p.in[w] + r * p.in_row[w];
+    if (p.columns < LANES<T>) {
+      for (int64_t c = 0; c < p.columns; ++c)
+        for (int w = 0; w < WAYS; ++w) out[c * WAYS + w] = in[w][c];
+      continue;
     }
-    for (; c < columns; ++c) out[2 * c] = even[c], out[2 * c + 1] = odd[c];
+    for (int64_t c = 0; c < p.columns; c += LANES<T>) {
+      if (c + LANES<T> > p.columns) c = p.columns - LANES<T>;
+      T* to = out + c * WAYS;
+      const Vec<T> a = load(in[0] + c), b = load(in[1] + c);
+      __builtin_prefetch(to + p.out_row, 1);
+      if constexpr (WAYS == 2) {
+        store_turns(to, a, b);
+      } else {
+        const Vec<T> third = load(in[2] + c), fourth = load(in[3] + c);
+        store_turns(to, zip<T, 0>(a, third), zip<T, 0>(b, fourth));
+        store_turns(to + 2 * LANES<T>, zip<T, 1>(a, third), zip<T, 1>(b, fourth));
+      }
+    }
   }
 }

@@ -34,6 +34,30 @@ inline int threads_of(const Correlation& s, int wanted) {
   return threads_for(outputs * max64(1, s.C * s.h.taps * s.w.taps), wanted);
 }
 
+// How M may be cut into shares, and whether register tiles may write to y.
+struct MCut {
+  int64_t unit = M_ALIGNMENT;  // with pixel lanes, shares are multiples of it
+  bool one_share = false;
+  bool direct = true;
+};
+
+// Channel lanes: whether products read the pixels of x where they lie, one product for each tap and row
+// of pixels. It saves the copy, and adds to c once a tap rather than once a chunk of `longest` terms.
+// It depends on the shape alone, for it changes the order of sums.
+constexpr bool pixels_in_place(const Correlation& s, int64_t longest, int64_t bytes) {
+  constexpr int64_t COPY = 5, ADD = 3;  // cycles of a vector that is copied, or added to c
+  constexpr int64_t LEAST_ROW = 4;      // pixels: a register tile
+  constexpr int64_t MOST_APART = 2048;  // bytes: pixels 4 KiB apart share few lines of L2
+  const int64_t C = min64(s.C, longest);
+  return s.x.c == 1 && s.w.outputs >= LEAST_ROW && s.w.stride * s.x.w * bytes <= MOST_APART &&
+         ADD * s.M * (longest - C) < COPY * C * longest;
+}
+// Whether a tap sees pixels from all outputs.
+constexpr bool sees_all(const Axis& axis, int64_t tap) {
+  const Window seen = inside(axis, tap);
+  return seen.first == 0 && seen.end == axis.outputs;
+}
+
 template <class T>
 struct GemmSchedule {
   using Sum = SumOf<T>;  // of workspaces: elements are widened while they are packed
@@ -51,38 +75,49 @@ struct GemmSchedule {
   int64_t unit, units;  // blocks are cut between units of so many pixels
   PanelCut panels;      // of M, with channel lanes
   int64_t m_shares;     // jobs that share M
-  bool pack_weights;    // pixel lanes: the rows of w are packed
+  MCut cut;
+  bool pack_weights;  // pixel lanes: the rows of w are packed
+  bool in_place;      // channel lanes: x is not packed
 
-  GemmSchedule(const Correlation& correlation, int threads_of_call)
+  GemmSchedule(const Correlation& correlation, int threads_of_call, MCut m_cut = {})
       : s(correlation),
         threads(threads_of_call),
         lanes(rows.lanes),
         panel(ProductKernels<T>::STRIDED_VECTORS * lanes),
         channel_lanes(s.y.c == 1 && s.M > 1),
         terms{s.C, s.h.taps * s.w.taps, !channel_lanes && s.weight.c != 1},
-        chunks(terms, min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel)),
-        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS) {
+        chunks(terms, longest_chunk(panel)),
+        panels(s.M, lanes, ProductKernels<T>::STRIDED_VECTORS),
+        cut(m_cut) {
     longest = 0;
     for (int64_t i = 0; i < chunks.count(); ++i) longest = max64(longest, chunks[i].count);
     pixels = s.N * s.h.outputs * s.w.outputs;
     unit = channel_lanes ? PIXEL_ROWS : panel;
     units = ceil_div(pixels, unit);
-    m_shares = max64(1, ceil_div(s.M, M_SHARE));
+    m_shares = cut.one_share ? 1 : max64(1, ceil_div(s.M, M_SHARE));
     const int64_t least = max64(1, ceil_div(units, BLOCK_PIXELS / unit));
     blocks = even_cut(least, pixels / max64(LEAST_PIXELS, unit), s.groups * m_shares, threads);
     // Each share of M packs the patches again, so blocks of fewer pixels come first.
-    const int64_t most_shares = channel_lanes ? panels.panels : ceil_div(s.M, M_ALIGNMENT);
+    const int64_t most_shares = cut.one_share   ? 1
+                                : channel_lanes ? panels.panels
+                                                : ceil_div(s.M, cut.unit);
+    m_shares = min64(m_shares, max64(1, most_shares));
     const int64_t jobs = max64(1, s.groups * blocks);
     if (jobs * m_shares < threads) m_shares = clamp64(ceil_div(threads, jobs), 1, most_shares);
     pack_weights = IS_WIDENED<T> || !weight_rows_in_place(s, terms);
+    in_place = !IS_WIDENED<T> && channel_lanes &&
+               pixels_in_place(s, longest_chunk(panel), int64_t(sizeof(Sum)));
+  }
+  static int64_t longest_chunk(int64_t panel) {
+    return min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel);
   }
   int64_t jobs() const { return s.groups * blocks * m_shares; }
   int64_t block_first(int64_t block) const { return min64(pixels, block * units / blocks * unit); }
   int64_t most_of_block() const { return ceil_div(units, blocks) * unit; }
-  // The first channel of a share, a multiple of a panel or of M_ALIGNMENT.
+  // The first channel of a share, a multiple of a panel or of the unit.
   int64_t share_first(int64_t share) const {
     if (channel_lanes) return panels.first(share * panels.panels / m_shares);
-    return min64(s.M, share * ceil_div(s.M, M_ALIGNMENT) / m_shares * M_ALIGNMENT);
+    return min64(s.M, share * ceil_div(s.M, cut.unit) / m_shares * cut.unit);
   }
   int64_t most_of_share() const {
     int64_t most = 0;
@@ -91,7 +126,9 @@ struct GemmSchedule {
   }
   int64_t c_row() const { return channel_lanes ? most_of_share() : most_of_block(); }
   int64_t c_count() const { return (channel_lanes ? most_of_block() : most_of_share()) * c_row(); }
-  int64_t patch_count() const { return most_of_block() * longest; }
+  int64_t patch_count() const { return in_place ? 0 : most_of_block() * longest; }
+  // In place: the first product of every sum is that of the only tap.
+  bool one_tap() const { return terms.taps == 1 && sees_all(s.h, 0) && sees_all(s.w, 0); }
   int64_t weight_count() const {
     if (channel_lanes) return panels.first(panels.panels) * terms.count();
     return pack_weights ? s.M * weight_row() : 0;
@@ -101,9 +138,19 @@ struct GemmSchedule {
   int64_t weight_row() const {
     return pack_weights ? round_up(terms.count(), CACHE_LINE) + 16 : s.weight.n;
   }
+  // In place: the pixels of all images are equally far apart, in x and in y if it is written at once.
+  bool flat() const {
+    const auto even = [](const Strides& t, int64_t H, int64_t W) {
+      return t.h == W * t.w && t.n == H * t.h;
+    };
+    return one_tap() && s.h.stride == 1 && s.w.stride == 1 && s.h.source == s.h.outputs &&
+           s.w.source == s.w.outputs && even(s.x, s.h.source, s.w.source) &&
+           (!direct_to_y() || even(s.y, s.h.outputs, s.w.outputs));
+  }
   // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
   bool direct_to_y() const {
-    return !IS_WIDENED<T> && channel_lanes && chunks.count() == 1 && s.M % lanes == 0;
+    return !IS_WIDENED<T> && cut.direct && channel_lanes && chunks.count() == 1 &&
+           (!in_place || one_tap()) && s.M % lanes == 0;
   }
   // The bias is copied: with channel lanes to whole vectors, else if it has to be widened.
   int64_t bias_row() const {

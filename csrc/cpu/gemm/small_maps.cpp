@@ -3,6 +3,8 @@
 //   y[m][p][n] = bias[m] + sum over t,c of w[m][t][c] * x[c][q][n], with the pixel q that tap t sees
 //   from the output pixel p. A tap that sees padding is not multiplied: on a map of 2x2 a 3x3 filter
 //   uses 4 of 9 taps at every pixel.
+#include <algorithm>
+
 #include "../../core/dtype.h"
 #include "../common/finish.h"
 #include "../common/parallel.h"
@@ -17,7 +19,7 @@ namespace {
 
 // Loops, outermost first, and the data of each:
 //   x is turned into [c][q][n], or [q][c][n]
-//   group, block of M                  parallel; its weights are packed as [m][t][c], in L2
+//   group, block of M, share of images parallel; the weights are packed as [m][t][c], in L2
 //     panel of images, pixel p
 //       visible tap, chunk of c        x of the panel and q, in L2
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
@@ -25,6 +27,8 @@ namespace {
 
 constexpr int64_t ROWS = 4;            // blocks are multiples of the register tiles of whole panels
 constexpr int64_t LEAST_CHANNELS = 8;  // of a block
+constexpr int64_t MANY_PIXELS =
+    4;  // each share of the images packs the weights again: few beside these
 
 template <class T>
 struct SmallMapSchedule {
@@ -34,23 +38,28 @@ struct SmallMapSchedule {
   const RowKernels<T>& rows = row_kernels<T>(isa());
   int threads;
   Terms terms;
-  int64_t images, vectors, panels;  // N in whole vectors
-  int64_t sources, pixels;          // of a map
-  int64_t block = 0, blocks;        // most channels of a block
-  bool in_place;                    // weights
+  int64_t images, vectors;        // N in whole vectors
+  int64_t sources, pixels;        // of a map
+  int64_t block = 0, blocks;      // most channels of a block
+  int64_t shares = 1, share = 0;  // of the images; most vectors of a share
+  bool in_place;                  // weights
 
   SmallMapSchedule(const Correlation& of, int wanted_threads)
       : s(of),
         terms{of.C, of.h.taps * of.w.taps, false},
         images(round_up(of.N, rows.lanes)),
         vectors(images / rows.lanes),
-        panels(ceil_div(vectors, ProductKernels<T>::STRIDED_VECTORS)),
         sources(of.h.source * of.w.source),
         pixels(of.h.outputs * of.w.outputs),
         in_place(of.weight.c == 1 && !IS_WIDENED<T>) {
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
     const int64_t most = small_map_block(s.M, terms.count() * int64_t(sizeof(Sum)), !in_place);
-    blocks = even_cut(ceil_div(s.M, most), s.M / LEAST_CHANNELS, s.groups, threads);
+    const int64_t least = ceil_div(s.M, most);
+    const bool divide_evenly = vectors % threads == 0 || vectors >= 4 * threads;
+    if (pixels >= MANY_PIXELS && divide_evenly)
+      shares = even_cut(1, vectors, s.groups * least, threads);
+    blocks = even_cut(least, s.M / LEAST_CHANNELS, s.groups * shares, threads);
+    share = ceil_div(vectors, shares);
     for (int64_t i = 0; i < blocks; ++i) block = max64(block, first(i + 1) - first(i));
   }
   // The first channel of a block.
@@ -60,7 +69,9 @@ struct SmallMapSchedule {
   int64_t c_step() const { return (pixels_outer() ? 1 : sources) * images; }
   int64_t pixel_step() const { return (pixels_outer() ? s.groups * s.C : 1) * images; }
   int64_t weight_count() const { return in_place ? 0 : block * terms.count(); }
-  int64_t y_count() const { return block * pixels * images; }
+  // y of a job is [m][p][images of a share].
+  int64_t y_row() const { return share * rows.lanes; }
+  int64_t y_count() const { return block * pixels * y_row(); }
 };
 
 template <class T>
@@ -81,7 +92,7 @@ struct SmallMapArrays {
   }
 };
 
-// Sums pixel (i, j) of a block for the vectors [first, first + vectors) of images.
+// Sums pixel (i, j) of a block for the vectors [first, first + vectors) of images. y: at (0, first).
 template <class T>
 void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* weights, int64_t i,
                int64_t j, int64_t M, int64_t first, int64_t vectors, SumOf<T>* y) {
@@ -90,8 +101,8 @@ void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* 
   product.a_row = p.in_place ? s.weight.n : p.terms.count();
   product.a_step = 1;
   product.b_row = p.c_step();
-  product.c = y + (i * s.w.outputs + j) * p.images + first * p.rows.lanes;
-  product.c_row = p.pixels * p.images;
+  product.c = y + (i * s.w.outputs + j) * p.y_row();
+  product.c_row = p.pixels * p.y_row();
   product.add = true;
   for (int64_t a = 0; a < s.h.taps; ++a)
     for (int64_t b = 0; b < s.w.taps; ++b) {
@@ -110,22 +121,23 @@ void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* 
     }
 }
 
-// Turns y[m][p][n] of a block into the layout of the output, finished.
+// Turns y[m][p][n] of a block and N images into the layout of the output, finished.
 template <class T>
-void write_block(const SmallMapSchedule<T>& p, const SumOf<T>* from, int64_t M,
+void write_block(const SmallMapSchedule<T>& p, const SumOf<T>* from, int64_t M, int64_t N,
                  const Finishing<T>& finishing, T* y) {
   const Correlation& s = p.s;
+  const int64_t row = p.y_row();
   if (s.y.w == 1 && s.y.h == s.w.outputs && s.y.c == p.pixels)
-    return finishing.transpose_out(p.rows, M * p.pixels, s.N, from, p.images, y, s.y.n);
+    return finishing.transpose_out(p.rows, M * p.pixels, N, from, row, y, s.y.n);
   for (int64_t q = 0; q < p.pixels; ++q) {
     T* to = y + q / s.w.outputs * s.y.h + q % s.w.outputs * s.y.w;
     if (s.y.c == 1)
-      finishing.transpose_out(p.rows, M, s.N, from + q * p.images, p.pixels * p.images, to, s.y.n);
+      finishing.transpose_out(p.rows, M, N, from + q * row, p.pixels * row, to, s.y.n);
     else
       for (int64_t m = 0; m < M; ++m)
-        for (int64_t n = 0; n < s.N; ++n) {
+        for (int64_t n = 0; n < N; ++n) {
           T* at = to + n * s.y.n + m * s.y.c;
-          *at = finishing.element(from[(m * p.pixels + q) * p.images + n], at);
+          *at = finishing.element(from[(m * p.pixels + q) * row + n], at);
         }
   }
 }
@@ -134,27 +146,31 @@ template <class T>
 void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T* weight,
                const T* bias, const Finishing<T>& finishing, T* y, int64_t job, int thread) {
   const Correlation& s = p.s;
-  const int64_t group = job / p.blocks, m = p.first(job % p.blocks);
-  const int64_t M = p.first(job % p.blocks + 1) - m;
+  const int64_t block = job / p.shares % p.blocks, group = job / p.shares / p.blocks;
+  const int64_t m = p.first(block), M = p.first(block + 1) - m;
+  const int64_t begin = job % p.shares * p.vectors / p.shares;
+  const int64_t end = (job % p.shares + 1) * p.vectors / p.shares;
   SumOf<T>* packed = b.scratch + thread * b.scratch_count;
   SumOf<T>* sums = packed + b.y_offset;
   const T* w = weight + group * s.weight_group + m * s.weight.n;
   if (!p.in_place) pack_weight_rows(p.rows, s, p.terms, w, M, packed, p.terms.count());
-  const int64_t row = p.pixels * p.images;
-  for (int64_t i = 0; i < M * row; ++i)
-    sums[i] = bias ? SumOf<T>(bias[group * s.M + m + i / row]) : 0;
+  const int64_t row = p.pixels * p.y_row();
+  for (int64_t i = 0; i < M; ++i)
+    std::fill_n(sums + i * row, row, bias ? SumOf<T>(bias[group * s.M + m + i]) : SumOf<T>(0));
   const SumOf<T>* weights = packed;
   if constexpr (!IS_WIDENED<T>)
     if (p.in_place) weights = w;
   const SumOf<T>* x = b.x + group * s.C * p.c_step();
-  for (int64_t panel = 0; panel < p.panels; ++panel) {
-    const int64_t first = panel * p.vectors / p.panels;
-    const int64_t vectors = (panel + 1) * p.vectors / p.panels - first;
+  const int64_t panels = ceil_div(end - begin, ProductKernels<T>::STRIDED_VECTORS);
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t first = begin + panel * (end - begin) / panels;
+    const int64_t vectors = begin + (panel + 1) * (end - begin) / panels - first;
     for (int64_t i = 0; i < s.h.outputs; ++i)
       for (int64_t j = 0; j < s.w.outputs; ++j)
-        sum_pixel(p, x, weights, i, j, M, first, vectors, sums);
+        sum_pixel(p, x, weights, i, j, M, first, vectors, sums + (first - begin) * p.rows.lanes);
   }
-  write_block(p, sums, M, finishing, y + (group * s.M + m) * s.y.c);
+  const int64_t n = begin * p.rows.lanes, N = min64(s.N, end * p.rows.lanes) - n;
+  write_block(p, sums, M, N, finishing, y + n * s.y.n + (group * s.M + m) * s.y.c);
 }
 
 }  // namespace
@@ -179,7 +195,7 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight,
       for (int64_t i = 0; i < count; ++i) to[i * p.images + n] = 0;
   });
   const Finishing<T> finishing(epilogue, y);
-  parallel_jobs(p.threads, s.groups * p.blocks, [&](int64_t job, int thread) {
+  parallel_jobs(p.threads, s.groups * p.blocks * p.shares, [&](int64_t job, int thread) {
     sum_block(p, b, weight, epilogue.bias, finishing, y, job, thread);
   });
 }

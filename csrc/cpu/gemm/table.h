@@ -61,6 +61,17 @@ struct PiecePack {
   int64_t out_channel, room;
 };
 
+// out[r][c * ways + w] = in[w][r][c], rounded, for 2 or 4 ways w.
+template <class T>
+struct Interleaving {
+  static constexpr int MOST_WAYS = 4;
+  int64_t rows, columns;
+  const SumOf<T>* in[MOST_WAYS];
+  int64_t in_row[MOST_WAYS];
+  T* out;
+  int64_t out_row;
+};
+
 // The products for tensors of T, in the type of its sums: all types with the same sums share them.
 template <class T>
 struct ProductKernels {
@@ -84,9 +95,8 @@ struct ProductKernels {
   // out[r][c] = in[r][c], rounded
   void (*write_rows)(int64_t rows, int64_t columns, const Sum* in, int64_t in_row, T* out,
                      int64_t out_row);
-  // out[r][2 * c] = even[r][c], out[r][2 * c + 1] = odd[r][c]
-  void (*write_pairs)(int64_t rows, int64_t columns, const Sum* even, const Sum* odd,
-                      int64_t in_row, T* out, int64_t out_row);
+  void (*interleave_pairs)(const Interleaving<T>&);
+  void (*interleave_fours)(const Interleaving<T>&);
 };
 
 FASTCONV_TABLE(ProductKernels, product_kernels)

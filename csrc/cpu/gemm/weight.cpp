@@ -11,6 +11,7 @@
 #include "pairs/table.h"
 #include "patches.h"
 #include "product.h"
+#include "weight_few_pixels.h"
 
 namespace fastconv::cpu {
 namespace {
@@ -240,12 +241,14 @@ void finish_channels(const GemmWeightSchedule<T>& p, const GemmWeightArrays<T>& 
 
 template <class T>
 int64_t gemm_weight_workspace_bytes(const Conv2dShape& s, int threads) {
+  if (few_pixels(s)) return FewPixelArrays<T>(FewPixelSchedule<T>(s, threads), nullptr).bytes;
   return GemmWeightArrays<T>(GemmWeightSchedule<T>(s, threads), nullptr).bytes;
 }
 
 template <class T>
 void gemm_weight(const Conv2dShape& s, const BackwardWeightBuffers<T>& io, void* workspace,
                  int threads) {
+  if (few_pixels(s)) return run_few_pixels(FewPixelSchedule<T>(s, threads), io, workspace);
   const GemmWeightSchedule<T> p(s, threads);
   const GemmWeightArrays<T> b(p, workspace);
   b.tables.fill(p.s);

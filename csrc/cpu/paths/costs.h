@@ -72,7 +72,7 @@ constexpr Cost GEMM_COSTS[gemm_work::KINDS] = {
 constexpr double PAIRED_SLOT = 0.5;
 
 namespace small_map_work {
-enum { PRODUCT, SLOT, RESULT, PACKED, TURNED, IN, FAR, BEGUN, FAR_LINE, APART, KINDS };
+enum { PRODUCT, SLOT, RESULT, PACKED, TURNED, IN, FAR, FAR_LINE, APART, KINDS };
 }
 constexpr Cost SMALL_MAP_COSTS[small_map_work::KINDS] = {
     {"product", 29.4},
@@ -82,7 +82,6 @@ constexpr Cost SMALL_MAP_COSTS[small_map_work::KINDS] = {
     {"weight turned", 0.494},
     {"element of x turned", 0.573},
     {"output, images pages apart", 2.23},
-    {"output begun with a bias", 3.16},
     {"line of weights beyond L2", 2.09},
     {"output between others", 0.709},
 };
@@ -219,6 +218,17 @@ constexpr Cost GROUPED_COSTS[grouped_work::KINDS] = {
     {"slot of sums, by permutations", 0.167},
     {"slot of sums, of any stride", 0.186},
     {"line of weights beyond L2", 0.397},
+};
+
+// Beside the work of the small layers.
+namespace dilated_work {
+enum { COPIED, RUN, STRIDED, LAYER, KINDS };
+}
+constexpr Cost DILATED_COSTS[dilated_work::KINDS] = {
+    {"element copied", 0.6},
+    {"pixel copied", 4},
+    {"element copied by a stride", 1.1},
+    {"layer of small images", 3000},
 };
 
 // Loops in double, one multiply-add at a time: more than any other path takes.

@@ -67,7 +67,7 @@ struct DirectCounts {
       channel_tiles(s, images * I, terms, t);
     else
       pixel_tiles(s, band, images, terms, t);
-    const bool in_place = by_channel ? s.y.c == 1 : s.y.w == 1;
+    const bool in_place = !IS_WIDENED<T> && (by_channel ? s.y.c : s.y.w) == 1;
     if (!in_place) t[s.y.c == 1 ? TURNED_LAST : TURNED] += outputs;
   }
   void channel_tiles(const Correlation& s, double rows, int64_t terms, Times& t) const {
@@ -83,7 +83,7 @@ struct DirectCounts {
     const int64_t of_row = ceil_div(s.w.outputs, m.lanes), all = band.bands();
     const int64_t last = s.h.outputs - (all - 1) * band.rows, most = k.pixel_tiles[0].channels;
     const auto run = [&](int64_t channels, int64_t times) {
-      int i = DirectKernels<Sum>::PIXEL_TILES - 1;
+      int i = k.pixel_tile_count - 1;
       while (k.pixel_tiles[i].channels < channels) --i;
       const int64_t vectors = k.pixel_tiles[i].vectors;
       const double tiles =
@@ -96,7 +96,30 @@ struct DirectCounts {
     if (s.M % most > 0) run(s.M % most, 1);
   }
 
+  // Lanes = pixels of a row (../direct/weight_pixels.h).
+  void weight_pixels(const Conv2dShape& s, Times& t) const {
+    const int64_t OC = s.group_OC(), taps = s.terms() + 1,
+                  most = DirectKernels<Sum>::WEIGHT_CHANNELS;
+    const Band band = weight_band(s, m.bytes);
+    const int64_t panels = ceil_div(OC, most), units = s.N * band.bands();
+    const double vectors = double(s.groups) * s.N * s.OH() * ceil_div(s.OW(), m.lanes);
+    bands(band, double(s.groups) * s.N, t);
+    for (int64_t i = 0; i < panels; ++i) {
+      const int64_t channels = (i + 1) * OC / panels - i * OC / panels;
+      const int64_t tiles = ceil_div(taps, k.weight_pixel_taps[channels - 1]);
+      const double sums = double(channels) * taps / tiles, loads = channels + double(taps) / tiles;
+      const double slots = sums > loads ? sums : loads;
+      t[SLOT] += vectors * tiles * (slots > m.least ? slots : m.least);
+      t[TILE] += double(s.groups) * units * tiles;
+    }
+    t[JOB] += double(s.groups) * units;
+    t[SUM] += double(s.groups) * clamp64(ceil_div(WEIGHT_JOBS, s.groups), 1, units) * OC * taps;
+    if (s.y_channels_last) t[GRAD_TURNED] += double(s.y_count());
+    t[GATHERED] += double(s.w_count());
+  }
+
   void backward_weight(const Conv2dShape& s, Times& t) const {
+    if (weight_pixel_lanes(s, m.lanes)) return weight_pixels(s, t);
     const int64_t I = s.OH(), J = s.OW(), taps = s.terms() + 1;
     const Band band = weight_band(s, m.bytes);
     const int64_t vectors = ceil_div(s.group_OC(), m.lanes);

@@ -1,10 +1,12 @@
 // How long GEMM convolution takes: counts of what csrc/cpu/gemm/correlate.cpp and weight.cpp do, in
 // their own cuts of terms and panels. Layer: cpu/paths.
 #include "../common/correlation.h"
+#include "../gemm/apart.h"
 #include "../gemm/pairs/table.h"
 #include "../gemm/patches.h"
 #include "../gemm/product.h"
 #include "../gemm/schedule.h"
+#include "../gemm/weight_few_pixels.h"
 #include "../gemm/weights.h"
 #include "estimates.h"
 
@@ -66,7 +68,9 @@ struct GemmCounts {
       t[GATHERED] += weight * terms * pixels;
   }
 
-  void correlation(const Correlation& unclipped, double weight, Times& t) const {
+  // `direct`: whether register tiles may write to y.
+  void correlation(const Correlation& unclipped, double weight, Times& t,
+                   bool direct = true) const {
     const Correlation s = clipped(unclipped).correlation;
     const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
     const bool channel_lanes = s.y.c == 1 && s.M > 1;
@@ -78,14 +82,14 @@ struct GemmCounts {
     const int64_t shares = ceil_div(s.M, M_SHARE), blocks = ceil_div(pixels, BLOCK_PIXELS);
     if (channel_lanes) {
       const int64_t vectors = ceil_div(s.M, m.lanes);
-      t[WRITTEN] += chunks == 1 && s.M % m.lanes == 0 ? 0 : weight * pixels * vectors;
+      const bool to_y = direct && chunks == 1 && s.M % m.lanes == 0;
+      t[WRITTEN] += to_y ? 0 : weight * pixels * vectors;
       if (chunks == 0) t[EMPTY] += weight * pixels * s.M;
       if (chunks == 0) return;
       const int64_t full = pixels / BLOCK_PIXELS, rest = pixels % BLOCK_PIXELS;
       const double of_term = full * slots_of_panels(BLOCK_PIXELS, s.M) + slots_of_panels(rest, s.M);
       t[SLOT] += weight * terms.count() * of_term;
       // Products that write to y are one for each row of it.
-      const bool to_y = chunks == 1 && s.M % m.lanes == 0;
       const int64_t products = to_y ? blocks + pixels / s.w.outputs : blocks * chunks;
       t[PRODUCT] += weight * products * ceil_div(vectors, 3);
       t[RESULT] += weight * pixels * vectors * chunks;
@@ -124,7 +128,36 @@ struct GemmCounts {
     }
   }
 
+  // ../gemm/weight_few_pixels.h
+  void few_pixels_weight(const Conv2dShape& shape, Times& t) const {
+    const Correlation s = forward_correlation(shape);
+    const double pixels = double(shape.N) * s.h.outputs * s.w.outputs, G = double(s.groups);
+    const int64_t taps = s.h.taps * s.w.taps, terms = s.C * taps,
+                  vectors = ceil_div(terms, m.lanes);
+    const double rows = G * s.M, tiles = rows / FEW_PIXEL_ROWS;
+    t[SLOT] += pixels * G * slots_of_panels(s.M, terms);
+    t[PRODUCT] += tiles * ceil_div(vectors, 3);
+    t[RESULT] += rows * vectors;
+    if (s.x.c == 1)
+      t[COPY] += G * pixels * taps, t[COPIED] += G * pixels * vectors;
+    else
+      t[GATHERED] += G * pixels * terms;
+    t[GRAD_TURNED] += pixels * rows;
+    t[FAR_LINE] += far_lines(rows * terms * m.bytes);
+  }
+
+  // One product of all phases, and the zeros that it leaves out.
+  void apart(const Conv2dShape& s, Times& t) const {
+    const Correlation product = apart_correlation(s);
+    correlation(product, 1, t, apart_cut(s).direct);
+    const double sums = double(s.N) * s.OH() * s.OW() * s.groups * product.M;
+    const double zeros = double(s.x_count()) - sums;
+    if (s.x_channels_last && zeros > 0) t[WRITTEN] += zeros / m.lanes;
+    if (!s.x_channels_last) t[ALTERNATE] += double(s.x_count());
+  }
+
   void backward_weight(const Conv2dShape& shape, Times& t) const {
+    if (few_pixels(shape)) return few_pixels_weight(shape, t);
     const Correlation s = forward_correlation(shape);
     const int64_t pixels = s.N * s.h.outputs * s.w.outputs, G = s.groups;
     const bool pixels_inner = s.x.c != 1;
@@ -168,7 +201,9 @@ Estimate estimate_gemm(const Conv2dShape& s) {
   Times t = {};
   if (DIRECTION == Direction::forward) counts.correlation(forward_correlation(s), 1, t);
   if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
-  if (DIRECTION == Direction::backward_input) {
+  if (DIRECTION == Direction::backward_input && filters_apart(s)) {
+    counts.apart(s, t);
+  } else if (DIRECTION == Direction::backward_input) {
     const double weights = double(s.w_count());
     if (turns_filters(s)) {
       t[TURNED] += weights;

@@ -69,7 +69,6 @@ Estimate estimate_small_map(const Conv2dShape& s) {
   Times t = {};
   if (DIRECTION == Direction::forward) {
     count_correlation<T>(forward_correlation(s), 1, t);
-    t[BEGUN] += double(s.OC) * s.OH() * s.OW() * round_up(s.N, Machine::of<T>().lanes);
   } else {
     const double weights = double(s.w_count());
     if (turns_filters(s)) {

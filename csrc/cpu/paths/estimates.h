@@ -92,6 +92,10 @@ template <class T, Direction DIRECTION>
 Estimate estimate_direct(const Conv2dShape& s);
 template <class T, Direction DIRECTION>
 Estimate estimate_grouped(const Conv2dShape& s);
+template <class T, Direction DIRECTION>
+Estimate estimate_dilated_winograd(const Conv2dShape& s);
+template <class T, Direction DIRECTION>
+Estimate estimate_dilated_small_map(const Conv2dShape& s);
 
 inline Estimate estimate_reference(const Conv2dShape& s) {
   const double times[] = {double(s.multiply_adds())};

@@ -25,6 +25,9 @@ namespace fastconv::cpu {
 // thread's cache.
 //   unit         parallel; makes U of the unit and keeps it in L2
 //     block      as above
+// By groups, if each group has a single block and threads get as many groups: a group has few units.
+//   group        parallel; makes V
+//     unit       as above
 // By parts, if there are so few tiles that M of all blocks stays in L2:
 //   unit         parallel
 //     part       U of the part, 300 KB
@@ -59,6 +62,7 @@ struct WinogradSchedule {
   int64_t chunk;         // units of M that exist at a time
   int64_t super_blocks;  // blocks whose V exists at a time, with private filters
   bool own_input;        // each thread has V of the only block
+  bool by_groups;        // and computes whole groups
   bool by_parts;         // M of all blocks stays in L2, and only a part of U exists at a time
   mutable std::atomic<bool> stands{true};  // whether all outputs so far are valid
 
@@ -71,6 +75,8 @@ struct WinogradSchedule {
         clamp64(SHARED_INPUT_BYTES / (form.v_block * int64_t(sizeof(T))), 1, form.blocks());
     own_input = filters_private && form.blocks() == 1 &&
                 threads * form.v_block * int64_t(sizeof(T)) <= SHARED_INPUT_BYTES;
+    const int64_t groups = conv.groups;
+    by_groups = own_input && (groups % threads == 0 || groups >= 8 * threads);
     form.stream = filters_private && !own_input &&
                   super_blocks * form.v_block * int64_t(sizeof(T)) > STREAMED_INPUT_BYTES;
     by_parts = filters_private && form.blocks() == super_blocks &&

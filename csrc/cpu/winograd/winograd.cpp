@@ -91,6 +91,32 @@ void run_unit_by_parts(const WinogradSchedule<Form, P>& p, const WinogradBuffers
   own.clock.stamp(OUTPUT_TRANSFORM);
 }
 
+// Makes U of one unit in the room of a thread, and runs it.
+template <class Form, class P>
+void run_private_unit(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
+                      const WinogradBuffers<P>& io, int64_t group, int64_t unit, int64_t first,
+                      int64_t blocks, const SumOf<P>* v, int thread, Own<P>& own) {
+  SumOf<P>* u = b.u + thread * (p.by_parts ? p.form.u_part : p.form.u_unit);
+  if (p.by_parts)
+    run_unit_by_parts(p, io, group, unit, v, u, own);
+  else
+    run_unit(p, io, group, unit, first, blocks, v, u, own);
+}
+
+template <class Form, class P>
+void run_groups(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
+                const WinogradBuffers<P>& io) {
+  const Form& form = p.form;
+  parallel_jobs(p.threads, form.c.groups, [&](int64_t group, int thread) {
+    Own<P> own(b, p.seconds, thread);
+    SumOf<P>* v = b.v + thread * form.v_block;
+    form.transform_input(io.x, 0, group, v, own.scratch);
+    own.clock.stamp(INPUT_TRANSFORM);
+    for (int64_t unit = 0; unit < form.units; ++unit)
+      run_private_unit(p, b, io, group, unit, 0, 1, v, thread, own);
+  });
+}
+
 template <class Form, class P>
 void run_private(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
                  const WinogradBuffers<P>& io) {
@@ -108,11 +134,7 @@ void run_private(const WinogradSchedule<Form, P>& p, const WinogradArrays<P>& b,
       parallel_jobs(p.threads, form.units, [&](int64_t unit, int thread) {
         Own<P> own(b, p.seconds, thread);
         const SumOf<P>* v = b.v + (p.own_input ? thread * form.v_block : 0);
-        SumOf<P>* u = b.u + thread * (p.by_parts ? form.u_part : form.u_unit);
-        if (p.by_parts)
-          run_unit_by_parts(p, io, group, unit, v, u, own);
-        else
-          run_unit(p, io, group, unit, first, blocks, v, u, own);
+        run_private_unit(p, b, io, group, unit, first, blocks, v, thread, own);
       });
     }
 }
@@ -167,7 +189,9 @@ bool winograd(const WinogradConv& conv, const WinogradBuffers<T>& buffers, void*
         std::copy(bias + group * conv.M, bias + (group + 1) * conv.M, padded);
       }
     }
-    if (plan.filters_private)
+    if (plan.by_groups)
+      run_groups(plan, b, io);
+    else if (plan.filters_private)
       run_private(plan, b, io);
     else
       run_shared(plan, b, io);
