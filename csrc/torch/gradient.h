@@ -12,9 +12,11 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/dynamo/compiled_autograd.h>
 #include <torch/csrc/utils/object_ptr.h>
+#include <torch/version.h>
 
 #include <array>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -23,15 +25,16 @@
 #include "entry_points.h"
 #include "tensors.h"
 
+// torch's interface of compiled autograd, which older versions have otherwise. There a node raises
+// torch's error, "compiled_args not implemented".
+#define FASTCONV_COMPILED_AUTOGRAD (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 8)
+
 namespace fastconv::torch_host {
 namespace {
 
 using torch::autograd::Node;
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
-using torch::dynamo::autograd::CompiledNodeArgs;
-using torch::dynamo::autograd::PackedArgs;
-using torch::dynamo::autograd::SwapSavedVariables;
 
 // By row of Call::op, and never freed: a backward pass may be using former ones.
 struct Gradients {
@@ -176,6 +179,11 @@ class Gradient final : public Node {
     for (SavedVariable& tensor : saved) tensor.reset_data();
   }
 
+#if FASTCONV_COMPILED_AUTOGRAD
+  using CompiledNodeArgs = torch::dynamo::autograd::CompiledNodeArgs;
+  using PackedArgs = torch::dynamo::autograd::PackedArgs;
+  using SwapSavedVariables = torch::dynamo::autograd::SwapSavedVariables;
+
   // Compiled autograd traces backward(), which calls Python for tensors without memory, and so
   // puts operators into the graph that it compiles.
   void compiled_args(CompiledNodeArgs& args) const override {
@@ -208,17 +216,9 @@ class Gradient final : public Node {
     swap.after(saved);
     return gradients;
   }
+#endif
 
  private:
-  // The bytes of the call.
-  using Words = std::array<int64_t, (sizeof(Call) + 7) / 8>;
-  Words words() const {
-    static_assert(std::is_trivially_copyable_v<Call>);
-    Words result{};
-    std::memcpy(result.data(), &call, sizeof call);
-    return result;
-  }
-
   Needed needed() const {
     Needed result(num_outputs());
     for (size_t i = 0; i < result.size(); ++i) result[i] = task_should_compute_output(i);
@@ -231,6 +231,16 @@ class Gradient final : public Node {
     return tensors;
   }
 
+#if FASTCONV_COMPILED_AUTOGRAD
+  // The bytes of the call.
+  using Words = std::array<int64_t, (sizeof(Call) + 7) / 8>;
+  Words words() const {
+    static_assert(std::is_trivially_copyable_v<Call>);
+    Words result{};
+    std::memcpy(result.data(), &call, sizeof call);
+    return result;
+  }
+
   static variable_list run_packed(const variable_list& grads,
                                   const std::vector<c10::IValue>& args) {
     PackedArgs packed(args);
@@ -241,15 +251,25 @@ class Gradient final : public Node {
     const Needed needed = packed.unpack<Needed>();
     return backward(call, needed, grads[0], packed.unpack<variable_list>());
   }
+#endif
 
   Call call;
   std::vector<SavedVariable> saved;
 };
 
+// A node in the kind of pointer that this version of torch holds nodes by.
+template <class Node>
+auto new_node(const Call& call, const variable_list& saved) {
+  if constexpr (std::is_base_of_v<c10::intrusive_ptr_target, Node>)
+    return c10::make_intrusive<Node>(call, saved);
+  else  // deleteNode frees deep graphs without recursion
+    return std::shared_ptr<Node>(new Node(call, saved), [](Node* node) { deleteNode(node); });
+}
+
 // y with its gradient recorded, for the edges of the tensors that it came from.
 Tensor recorded(Tensor y, const Call& call, torch::autograd::edge_list edges,
                 const variable_list& saved) {
-  const auto node = c10::make_intrusive<Gradient>(call, saved);
+  const auto node = new_node<Gradient>(call, saved);
   node->set_next_edges(std::move(edges));
   torch::autograd::set_history(y, node);
   return y;

@@ -142,6 +142,20 @@ struct GemmCounts {
     }
   }
 
+  // ../gemm/input_few_pixels.cpp
+  void few_pixels_input(const Conv2dShape& s, Times& t) const {
+    const int64_t pixels = s.N * s.OH() * s.OW(), terms = s.terms();
+    const PanelCut panels(pixels, m.lanes, ProductKernels<Sum>::STRIDED_VECTORS);
+    const double G = double(s.groups), OC = double(s.group_OC());
+    const double sums = G * ceil_div(s.group_OC(), COLUMN_TERMS);
+    t[SLOT] += G * OC * slots_of_panels(terms, pixels);
+    t[PRODUCT] += sums * panels.panels;
+    t[RESULT] += sums * terms * panels.vectors();
+    t[GATHERED] += G * terms * pixels;  // added to grad_x
+    t[FAR_LINE] += far_lines(double(s.w_count()) * m.bytes);
+    if (terms * m.bytes >= PAGE_BYTES) t[PAGE_WEIGHT] += double(s.w_count()) * panels.panels;
+  }
+
   // ../gemm/weight_few_pixels.h
   void few_pixels_weight(const Conv2dShape& shape, Times& t) const {
     const Correlation s = forward_correlation(shape);
@@ -215,7 +229,9 @@ Estimate estimate_gemm(const Conv2dShape& s) {
   Times t = {};
   if (DIRECTION == Direction::forward) counts.correlation(forward_correlation(s), 1, t);
   if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
-  if (DIRECTION == Direction::backward_input && filters_apart(s)) {
+  if (DIRECTION == Direction::backward_input && has_few_pixels<T>(s)) {
+    counts.few_pixels_input(s, t);
+  } else if (DIRECTION == Direction::backward_input && filters_apart(s)) {
     counts.apart(s, t);
   } else if (DIRECTION == Direction::backward_input) {
     const double weights = double(s.w_count());
