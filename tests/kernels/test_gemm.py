@@ -1,5 +1,5 @@
-"""GEMM convolution: backward_input of filters that do not overlap, and channels_last pixels that are
-read where they lie; run once per instruction set by test_isa.py."""
+"""GEMM convolution: backward_input of filters that do not overlap, and channels_last pixels that
+are read where they lie; run once per instruction set by test_isa.py."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from reference import assert_rounded_once, dot_bound
 
 from fastconv.core.extension import _C
 
-# In rows and columns: whole cells, cells with gaps, cells cut by padding, pixels after the last cell.
+# Whole cells, cells with gaps, cells cut by padding, and pixels after the last cell.
 APART = [
     ConvCase("patches 4x4", 2, 3, 20, 24, 17, 4, 4, (4, 4)),
     ConvCase("patches 4x4, pixels left over", 2, 3, 23, 43, 17, 4, 4, (4, 4)),

@@ -53,6 +53,8 @@ def test_operators_refuse_rows_of_other_lengths(args: tuple, error: type):
 
 def test_compiled_autograd_has_no_graph_break(host, fresh_compiler):
     """Also of extents beyond 127, whose bytes are no text."""
+    if host == "_torch" and torch.__version__ < "2.8":
+        pytest.skip("fastconv._torch's nodes have no compiled autograd there")
     from torch._dynamo import compiled_autograd
 
     x, w = (t.requires_grad_() for t in (whole(2, 200, 4, 4), whole(3, 200, 1, 1)))

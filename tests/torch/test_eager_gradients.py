@@ -143,7 +143,9 @@ def test_errors_of_a_backward_reach_python():
         y.backward()
 
 
-def test_compiled_autograd():
+def test_compiled_autograd(host):
+    if host == "_torch" and torch.__version__ < "2.8":
+        pytest.skip("fastconv._torch's nodes have no compiled autograd there")
     from torch._dynamo import compiled_autograd
 
     def train(call):

@@ -45,16 +45,18 @@ def test_like_torch(name, dtype, channels_last, no_handovers):
         y = y.contiguous(memory_format=torch.channels_last)
     results = []
     for package in BOTH:
-        leaf = y.clone(memory_format=torch.preserve_format).requires_grad_()
+        # Elements are moved, and torch 2.4 has no kernel for those of 16 bits.
+        given = y.float() if package is F and y.element_size() == 2 else y
+        leaf = given.clone(memory_format=torch.preserve_format).requires_grad_()
         x = getattr(package, FUNCTIONS[dims])(leaf, indices, *rest)
-        weights = torch.arange(x.numel()).view(x.shape).remainder(97).to(dtype)
+        weights = torch.arange(x.numel()).view(x.shape).remainder(97).to(x.dtype)
         (gradient,) = torch.autograd.grad(x, leaf, weights)
-        results.append((x.detach(), gradient))
+        results.append((x.detach().to(dtype), gradient.to(dtype)))
     for got, want in zip(*results, strict=True):
         assert torch.equal(got, want)
     assert results[0][0].stride() == results[1][0].stride()
     with torch.no_grad():
-        assert torch.equal(getattr(functional, FUNCTIONS[dims])(y, indices, *rest), x)
+        assert torch.equal(getattr(functional, FUNCTIONS[dims])(y, indices, *rest), x.to(dtype))
     assert not fastconv.fallbacks()
 
 
@@ -110,7 +112,7 @@ def call(package: object, dims: int, *args: object) -> object:
     try:
         return getattr(package, FUNCTIONS[dims])(*args)
     except Exception as error:
-        return type(error), str(error).split("\n")[0]
+        return type(error), str(error).split("\n")[0].rstrip(")")  # torch 2.4 forgets the last one
 
 
 def test_errors_are_torchs():
