@@ -19,6 +19,7 @@ FILES = [
     "test_halves.py",
     "test_depthwise.py",
     "test_grouped.py",
+    "test_gemm.py",
     "test_stale_memory.py",
     "test_winograd.py",
     "test_dilated.py",

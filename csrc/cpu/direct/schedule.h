@@ -26,10 +26,10 @@ bool channel_lanes(const Correlation& s, const DirectKernels<T>& k, int64_t lane
 }
 
 // Returns whether the lanes of backward_weight hold pixels of a row instead of output channels: where
-// these would waste more lanes. A vector of pixels takes a load for each tap, and the lanes of a sum
-// are added at the end.
+// these would waste more lanes. A vector of pixels takes a load for each tap, which counts as 10 %
+// (measured, docs/performance-log.md).
 constexpr bool weight_pixel_lanes(const Conv2dShape& s, int64_t lanes) {
-  constexpr double LOADS = 1.3;
+  constexpr double LOADS = 1.1;
   const double channels = double(round_up(s.group_OC(), lanes)) / s.group_OC();
   return LOADS * round_up(s.OW(), lanes) / s.OW() < channels;
 }

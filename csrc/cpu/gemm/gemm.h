@@ -37,6 +37,13 @@ template <class T>
 void small_map_correlate(const Correlation&, const T* x, const T* weight, const Epilogue<T>&, T* y,
                          void* workspace, int threads);
 
+// backward_input of a few pixels, which reads w in place: where has_few_pixels (weights.h) says so.
+template <class T>
+int64_t few_pixel_input_workspace_bytes(const Conv2dShape&, int threads);
+template <class T>
+void few_pixel_input(const Conv2dShape&, const BackwardInputBuffers<T>&, void* workspace,
+                     int threads);
+
 template <class T>
 int64_t gemm_weight_workspace_bytes(const Conv2dShape&, int threads);
 template <class T>

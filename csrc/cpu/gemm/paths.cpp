@@ -138,6 +138,20 @@ bool run_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b, 
   return true;
 }
 
+template <class T>
+int64_t gemm_backward_input_bytes(const Conv2dShape& s, const Context& context) {
+  if constexpr (!IS_WIDENED<T>)
+    if (has_few_pixels<T>(s)) return few_pixel_input_workspace_bytes<T>(s, context.threads);
+  return backward_input_bytes<T, GEMM<T>>(s, context);
+}
+template <class T>
+bool run_gemm_backward_input(const Conv2dShape& s, const BackwardInputBuffers<T>& b,
+                             void* workspace, const Context& context) {
+  if constexpr (!IS_WIDENED<T>)
+    if (has_few_pixels<T>(s)) return few_pixel_input(s, b, workspace, context.threads), true;
+  return run_backward_input<T, GEMM<T>>(s, b, workspace, context);
+}
+
 }  // namespace
 
 template <class T>
@@ -156,8 +170,8 @@ Path<ForwardBuffers<T>> gemm_forward_path() {
 }
 template <class T>
 Path<BackwardInputBuffers<T>> gemm_backward_input_path() {
-  return {"gemm", supports_backward_input, always, backward_input_bytes<T, GEMM<T>>,
-          run_backward_input<T, GEMM<T>>};
+  return {"gemm", supports_backward_input, always, gemm_backward_input_bytes<T>,
+          run_gemm_backward_input<T>};
 }
 template <class T>
 Path<BackwardWeightBuffers<T>> gemm_backward_weight_path() {

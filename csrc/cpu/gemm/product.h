@@ -48,6 +48,10 @@ void multiply_panel(const ProductKernels<T>& k, int64_t vectors, int64_t rows,
                                       k.panel_products[TRANSPOSED][vectors - 1], rows, p);
 }
 
+// Sums that a register tile needs for a multiply-add to start in every cycle: steps of a multiply-add,
+// times those that start at once.
+constexpr int64_t least_sums(int64_t vector_bytes) { return vector_bytes < 64 ? 5 : 8; }
+
 // Cuts `count` columns into panels of nearly equal width, of at most `most` vectors each. Two panels of
 // 2 vectors are faster than one of 3 and one of 1.
 struct PanelCut {

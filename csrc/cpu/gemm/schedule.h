@@ -5,6 +5,7 @@
 #include "../common/parallel.h"
 #include "../common/workspace.h"
 #include "../simd/table.h"
+#include "in_place.h"
 #include "pairs/table.h"
 #include "patches.h"
 #include "product.h"
@@ -41,23 +42,6 @@ struct MCut {
   bool direct = true;
 };
 
-// Channel lanes: whether products read the pixels of x where they lie, one product for each tap and row
-// of pixels. It saves the copy, and adds to c once a tap rather than once a chunk of `longest` terms.
-// It depends on the shape alone, for it changes the order of sums.
-constexpr bool pixels_in_place(const Correlation& s, int64_t longest, int64_t bytes) {
-  constexpr int64_t COPY = 5, ADD = 3;  // cycles of a vector that is copied, or added to c
-  constexpr int64_t LEAST_ROW = 4;      // pixels: a register tile
-  constexpr int64_t MOST_APART = 2048;  // bytes: pixels 4 KiB apart share few lines of L2
-  const int64_t C = min64(s.C, longest);
-  return s.x.c == 1 && s.w.outputs >= LEAST_ROW && s.w.stride * s.x.w * bytes <= MOST_APART &&
-         ADD * s.M * (longest - C) < COPY * C * longest;
-}
-// Whether a tap sees pixels from all outputs.
-constexpr bool sees_all(const Axis& axis, int64_t tap) {
-  const Window seen = inside(axis, tap);
-  return seen.first == 0 && seen.end == axis.outputs;
-}
-
 template <class T>
 struct GemmSchedule {
   using Sum = SumOf<T>;  // of workspaces: elements are widened while they are packed
@@ -77,7 +61,7 @@ struct GemmSchedule {
   int64_t m_shares;     // jobs that share M
   MCut cut;
   bool pack_weights;  // pixel lanes: the rows of w are packed
-  bool in_place;      // channel lanes: x is not packed
+  int64_t in_place;   // taps of a product that reads x where it lies (in_place.h), or 0
 
   GemmSchedule(const Correlation& correlation, int threads_of_call, MCut m_cut = {})
       : s(correlation),
@@ -105,8 +89,9 @@ struct GemmSchedule {
     const int64_t jobs = max64(1, s.groups * blocks);
     if (jobs * m_shares < threads) m_shares = clamp64(ceil_div(threads, jobs), 1, most_shares);
     pack_weights = IS_WIDENED<T> || !weight_rows_in_place(s, terms);
-    in_place = !IS_WIDENED<T> && channel_lanes &&
-               pixels_in_place(s, longest_chunk(panel), int64_t(sizeof(Sum)));
+    in_place = 0;
+    if (!IS_WIDENED<T> && channel_lanes)
+      in_place = taps_in_place(k, s, panels, longest_chunk(panel));
   }
   static int64_t longest_chunk(int64_t panel) {
     return min64(LONGEST_SUM, PANEL_BYTES / int64_t(sizeof(Sum)) / panel);
@@ -127,8 +112,6 @@ struct GemmSchedule {
   int64_t c_row() const { return channel_lanes ? most_of_share() : most_of_block(); }
   int64_t c_count() const { return (channel_lanes ? most_of_block() : most_of_share()) * c_row(); }
   int64_t patch_count() const { return in_place ? 0 : most_of_block() * longest; }
-  // In place: the first product of every sum is that of the only tap.
-  bool one_tap() const { return terms.taps == 1 && sees_all(s.h, 0) && sees_all(s.w, 0); }
   int64_t weight_count() const {
     if (channel_lanes) return panels.first(panels.panels) * terms.count();
     return pack_weights ? s.M * weight_row() : 0;
@@ -138,19 +121,14 @@ struct GemmSchedule {
   int64_t weight_row() const {
     return pack_weights ? round_up(terms.count(), CACHE_LINE) + 16 : s.weight.n;
   }
-  // In place: the pixels of all images are equally far apart, in x and in y if it is written at once.
-  bool flat() const {
-    const auto even = [](const Strides& t, int64_t H, int64_t W) {
-      return t.h == W * t.w && t.n == H * t.h;
-    };
-    return one_tap() && s.h.stride == 1 && s.w.stride == 1 && s.h.source == s.h.outputs &&
-           s.w.source == s.w.outputs && even(s.x, s.h.source, s.w.source) &&
-           (!direct_to_y() || even(s.y, s.h.outputs, s.w.outputs));
+  // In place: all pixels of a job are rows of one product.
+  bool in_one_product() const {
+    return reads_evenly(s) && (!direct_to_y() || is_even(s.y, s.h.outputs, s.w.outputs));
   }
   // Sums of all terms are written to y at once, without c, where y has whole vectors of channels.
   bool direct_to_y() const {
     return !IS_WIDENED<T> && cut.direct && channel_lanes && chunks.count() == 1 &&
-           (!in_place || one_tap()) && s.M % lanes == 0;
+           (!in_place || has_one_tap(s)) && s.M % lanes == 0;
   }
   // The bias is copied: with channel lanes to whole vectors, else if it has to be widened.
   int64_t bias_row() const {

@@ -18,10 +18,11 @@ namespace fastconv::cpu {
 namespace {
 
 // Loops, outermost first, and the data of each:
-//   x is turned into [c][q][n], or [q][c][n]
+//   x is turned into [c][q][n], or [q][c][n]; with few channels into [group][q][c][n]
 //   group, block of M, share of images parallel; the weights are packed as [m][t][c], in L2
 //     panel of images, pixel p
-//       visible tap, chunk of c        x of the panel and q, in L2
+//       visible tap, chunk of c        x of the panel and q, in L2; with few channels the taps of a
+//                                      row are one sum, because (b, c) then follow each other in x
 //         register tile                4 to 16 channels m times 1 to 3 vectors of images
 //   then y of the block is turned back
 
@@ -43,6 +44,7 @@ struct SmallMapSchedule {
   int64_t block = 0, blocks;      // most channels of a block
   int64_t shares = 1, share = 0;  // of the images; most vectors of a share
   bool in_place;                  // weights
+  bool joined;                    // the taps of a row are one sum
 
   SmallMapSchedule(const Correlation& of, int wanted_threads)
       : s(of),
@@ -53,6 +55,7 @@ struct SmallMapSchedule {
         pixels(of.h.outputs * of.w.outputs),
         in_place(of.weight.c == 1 && !IS_WIDENED<T>) {
     threads = threads_for(s.N * pixels * s.groups * s.M * max64(1, terms.count()), wanted_threads);
+    joined = small_map_joins_taps(s, in_place);
     const int64_t most = small_map_block(s.M, terms.count() * int64_t(sizeof(Sum)), !in_place);
     const int64_t least = ceil_div(s.M, most);
     const bool divide_evenly = vectors % threads == 0 || vectors >= 4 * threads;
@@ -66,8 +69,16 @@ struct SmallMapSchedule {
   int64_t first(int64_t i) const { return min64(s.M, i * ceil_div(s.M, ROWS) / blocks * ROWS); }
   bool pixels_outer() const { return s.x.c == 1; }  // of x
   int64_t x_count() const { return s.groups * s.C * sources * images; }
-  int64_t c_step() const { return (pixels_outer() ? 1 : sources) * images; }
-  int64_t pixel_step() const { return (pixels_outer() ? s.groups * s.C : 1) * images; }
+  int64_t c_step() const { return (joined || pixels_outer() ? 1 : sources) * images; }
+  int64_t pixel_step() const {
+    return (joined ? s.C : pixels_outer() ? s.groups * s.C : 1) * images;
+  }
+  int64_t group_step() const { return s.C * (joined ? sources : 1) * c_step(); }
+  // The place of a pixel in x. Taps of backward_input read x backwards; there pixels lie in reverse order.
+  int64_t place(int64_t ih, int64_t iw) const {
+    const int64_t q = ih * s.w.source + iw;
+    return joined && s.w.step < 0 ? sources - 1 - q : q;
+  }
   int64_t weight_count() const { return in_place ? 0 : block * terms.count(); }
   // y of a job is [m][p][images of a share].
   int64_t y_row() const { return share * rows.lanes; }
@@ -92,6 +103,33 @@ struct SmallMapArrays {
   }
 };
 
+// Turns `count` columns of x, which follow each other, into rows of images.
+template <class T>
+void turn_columns(const SmallMapSchedule<T>& p, const T* x, int64_t count, SumOf<T>* to,
+                  int64_t to_row) {
+  p.rows.transpose_in(p.s.N, count, x, p.s.x.n, to, to_row);
+  for (int64_t i = 0; i < count && p.s.N < p.images; ++i)
+    std::fill_n(to + i * to_row + p.s.N, p.images - p.s.N, SumOf<T>(0));
+}
+
+// Turns x into [group][q][c][n], with the pixels q in the order of `place`.
+template <class T>
+void turn_joined(const SmallMapSchedule<T>& p, const T* x, SumOf<T>* turned) {
+  const Correlation& s = p.s;
+  const int64_t runs = p.pixels_outer() ? p.sources : s.C;
+  const int64_t row = s.w.step < 0 ? -p.pixel_step() : p.pixel_step();
+  parallel_jobs(p.threads, s.groups * runs, [&](int64_t job, int) {
+    const int64_t group = job / runs, run = job % runs;
+    SumOf<T>* to = turned + group * p.group_step();
+    if (p.pixels_outer())  // the channels of a pixel
+      turn_columns(p, x + run * s.x.w + group * s.C, s.C, to + p.place(0, run) * p.pixel_step(),
+                   p.c_step());
+    else  // the pixels of a channel
+      turn_columns(p, x + (group * s.C + run) * s.x.c, p.sources,
+                   to + p.place(0, 0) * p.pixel_step() + run * p.c_step(), row);
+  });
+}
+
 // Sums pixel (i, j) of a block for the vectors [first, first + vectors) of images. y: at (0, first).
 template <class T>
 void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* weights, int64_t i,
@@ -105,15 +143,17 @@ void sum_pixel(const SmallMapSchedule<T>& p, const SumOf<T>* x, const SumOf<T>* 
   product.c_row = p.pixels * p.y_row();
   product.add = true;
   for (int64_t a = 0; a < s.h.taps; ++a)
-    for (int64_t b = 0; b < s.w.taps; ++b) {
+    for (int64_t b = 0, taps = 1; b < s.w.taps; b += taps) {
       const int64_t ih = i * s.h.stride + s.h.first + a * s.h.step;
       const int64_t iw = j * s.w.stride + s.w.first + b * s.w.step;
+      taps = 1;
       if (ih < 0 || ih >= s.h.source || iw < 0 || iw >= s.w.source) continue;
+      if (p.joined) taps = min64(s.w.taps - b, s.w.step < 0 ? iw + 1 : s.w.source - iw);
       const SumOf<T>* tap =
           weights + (p.in_place ? a * s.weight.h + b * s.weight.w : (a * s.w.taps + b) * s.C);
-      const SumOf<T>* source = x + (ih * s.w.source + iw) * p.pixel_step() + first * p.rows.lanes;
-      for (int64_t c = 0; c < s.C; c += LONGEST_SUM) {
-        product.K = min64(LONGEST_SUM, s.C - c);
+      const SumOf<T>* source = x + p.place(ih, iw) * p.pixel_step() + first * p.rows.lanes;
+      for (int64_t c = 0; c < taps * s.C; c += LONGEST_SUM) {
+        product.K = min64(LONGEST_SUM, taps * s.C - c);
         product.a = tap + c;
         product.b = source + c * p.c_step();
         multiply_strided(p.k, vectors, M, product);
@@ -160,7 +200,7 @@ void sum_block(const SmallMapSchedule<T>& p, const SmallMapArrays<T>& b, const T
   const SumOf<T>* weights = packed;
   if constexpr (!IS_WIDENED<T>)
     if (p.in_place) weights = w;
-  const SumOf<T>* x = b.x + group * s.C * p.c_step();
+  const SumOf<T>* x = b.x + group * p.group_step();
   const int64_t panels = ceil_div(end - begin, ProductKernels<T>::STRIDED_VECTORS);
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t first = begin + panel * (end - begin) / panels;
@@ -187,13 +227,13 @@ void small_map_correlate(const Correlation& s, const T* x, const T* weight,
   const SmallMapSchedule<T> p(s, threads);
   const SmallMapArrays<T> b(p, workspace);
   const int64_t columns = s.groups * s.C * p.sources;
-  parallel_jobs(p.threads, ceil_div(columns, COLUMNS), [&](int64_t job, int) {
-    const int64_t first = job * COLUMNS, count = min64(COLUMNS, columns - first);
-    SumOf<T>* to = b.x + first * p.images;
-    p.rows.transpose_in(s.N, count, x + first, s.x.n, to, p.images);
-    for (int64_t n = s.N; n < p.images; ++n)
-      for (int64_t i = 0; i < count; ++i) to[i * p.images + n] = 0;
-  });
+  if (p.joined)
+    turn_joined(p, x, b.x);
+  else
+    parallel_jobs(p.threads, ceil_div(columns, COLUMNS), [&](int64_t job, int) {
+      const int64_t first = job * COLUMNS, count = min64(COLUMNS, columns - first);
+      turn_columns(p, x + first, count, b.x + first * p.images, p.images);
+    });
   const Finishing<T> finishing(epilogue, y);
   parallel_jobs(p.threads, s.groups * p.blocks * p.shares, [&](int64_t job, int thread) {
     sum_block(p, b, weight, epilogue.bias, finishing, y, job, thread);

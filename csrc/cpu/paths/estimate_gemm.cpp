@@ -27,13 +27,7 @@ struct GemmCounts {
 
   // Slots of one term of a product.
   double slots(int64_t rows, int64_t vectors) const {
-    double sum = 0;
-    for (int tile = 0; rows > 0; ++tile) {
-      const int64_t of_tile = k.strided_rows[vectors - 1][tile], tiles = rows / of_tile;
-      sum += tiles * (of_tile * vectors > m.least ? of_tile * vectors : m.least);
-      rows -= tiles * of_tile;
-    }
-    return sum;
+    return double(tile_slots(k, rows, vectors, int64_t(m.least)));
   }
   // The same for all panels of `columns`.
   double slots_of_panels(int64_t rows, int64_t columns) const {
@@ -68,6 +62,23 @@ struct GemmCounts {
       t[GATHERED] += weight * terms * pixels;
   }
 
+  // Products of `taps` taps that read the pixels where they lie (gemm/in_place.h).
+  void in_place(const Correlation& s, const PanelCut& panels, int64_t taps, int64_t chunks,
+                double weight, Times& t) const {
+    const double pixels = double(s.N) * s.h.outputs * s.w.outputs;
+    const bool even = reads_evenly(s);
+    const double sums = double(max64(chunks, s.h.taps * ceil_div(s.w.taps, taps)));
+    const double rows = even ? ceil_div(int64_t(pixels), BLOCK_PIXELS) : double(s.N) * s.h.outputs;
+    const double slots = even ? pixels / BLOCK_PIXELS * panel_slots(k, panels, BLOCK_PIXELS)
+                              : double(s.N) * slots_in_place(k, s, panels, taps);
+    t[SLOT] += weight * s.C * slots;
+    t[PRODUCT] += weight * rows * sums * panels.panels;
+    t[RESULT] += weight * pixels * panels.vectors() * sums;
+    // Every pixel comes once from memory.
+    const double read = pixels * s.h.taps * s.w.taps, all = double(s.N) * s.h.source * s.w.source;
+    t[COPIED] += weight * (read < all ? read : all) * ceil_div(s.C, m.lanes);
+  }
+
   // `direct`: whether register tiles may write to y.
   void correlation(const Correlation& unclipped, double weight, Times& t,
                    bool direct = true) const {
@@ -86,6 +97,12 @@ struct GemmCounts {
       t[WRITTEN] += to_y ? 0 : weight * pixels * vectors;
       if (chunks == 0) t[EMPTY] += weight * pixels * s.M;
       if (chunks == 0) return;
+      t[PACKED] += weight * s.M * terms.count();
+      t[FAR_LINE] += weight / G * (far_lines(weight_bytes(s, m.bytes)) + far_lines(packed, blocks));
+      if (s.weight.n == 1) t[WEIGHT_RUN] += weight * terms.count() * ceil_div(vectors, 3);
+      const PanelCut cut(s.M, m.lanes, ProductKernels<Sum>::STRIDED_VECTORS);
+      const int64_t taps = IS_WIDENED<T> ? 0 : taps_in_place(k, s, cut, longest);
+      if (taps > 0) return in_place(s, cut, taps, chunks, weight, t);
       const int64_t full = pixels / BLOCK_PIXELS, rest = pixels % BLOCK_PIXELS;
       const double of_term = full * slots_of_panels(BLOCK_PIXELS, s.M) + slots_of_panels(rest, s.M);
       t[SLOT] += weight * terms.count() * of_term;
@@ -101,9 +118,6 @@ struct GemmCounts {
       } else {
         t[GATHERED] += weight * shares * pixels * terms.count();
       }
-      t[PACKED] += weight * s.M * terms.count();
-      t[FAR_LINE] += weight / G * (far_lines(weight_bytes(s, m.bytes)) + far_lines(packed, blocks));
-      if (s.weight.n == 1) t[WEIGHT_RUN] += weight * terms.count() * ceil_div(vectors, 3);
       return;
     }
     const double vectors = double(ceil_div(pixels, m.lanes));
@@ -126,6 +140,20 @@ struct GemmCounts {
       t[FAR_LINE] += weight / G * far_lines(weight_bytes(s, m.bytes), panels);
       if (s.weight.n * m.bytes % PAGE_BYTES == 0) t[PAGE_WEIGHT] += weights * panels;
     }
+  }
+
+  // ../gemm/input_few_pixels.cpp
+  void few_pixels_input(const Conv2dShape& s, Times& t) const {
+    const int64_t pixels = s.N * s.OH() * s.OW(), terms = s.terms();
+    const PanelCut panels(pixels, m.lanes, ProductKernels<Sum>::STRIDED_VECTORS);
+    const double G = double(s.groups), OC = double(s.group_OC());
+    const double sums = G * ceil_div(s.group_OC(), COLUMN_TERMS);
+    t[SLOT] += G * OC * slots_of_panels(terms, pixels);
+    t[PRODUCT] += sums * panels.panels;
+    t[RESULT] += sums * terms * panels.vectors();
+    t[GATHERED] += G * terms * pixels;  // added to grad_x
+    t[FAR_LINE] += far_lines(double(s.w_count()) * m.bytes);
+    if (terms * m.bytes >= PAGE_BYTES) t[PAGE_WEIGHT] += double(s.w_count()) * panels.panels;
   }
 
   // ../gemm/weight_few_pixels.h
@@ -201,7 +229,9 @@ Estimate estimate_gemm(const Conv2dShape& s) {
   Times t = {};
   if (DIRECTION == Direction::forward) counts.correlation(forward_correlation(s), 1, t);
   if (DIRECTION == Direction::backward_weight) counts.backward_weight(s, t);
-  if (DIRECTION == Direction::backward_input && filters_apart(s)) {
+  if (DIRECTION == Direction::backward_input && has_few_pixels<T>(s)) {
+    counts.few_pixels_input(s, t);
+  } else if (DIRECTION == Direction::backward_input && filters_apart(s)) {
     counts.apart(s, t);
   } else if (DIRECTION == Direction::backward_input) {
     const double weights = double(s.w_count());

@@ -49,10 +49,14 @@ void count_correlation(const Correlation& unclipped, double weight, Times& t) {
     const int64_t width = images.width(i) / m.lanes;
     of_term += (blocks - 1) * slots(block, width) + slots(s.M - (blocks - 1) * block, width);
   }
-  const int64_t sums = ceil_div(s.C, LONGEST_SUM);
-  t[PRODUCT] += G * seen * sums * blocks * images.panels;
+  double sums = seen * ceil_div(s.C, LONGEST_SUM);
+  if (small_map_joins_taps(s, in_place && !IS_WIDENED<T>)) {
+    const int64_t terms = s.C * seen_taps(s.w) / s.w.outputs;  // that an output sees in a row
+    sums = double(seen_taps(s.h)) * s.w.outputs * ceil_div(max64(1, terms), LONGEST_SUM);
+  }
+  t[PRODUCT] += G * sums * blocks * images.panels;
   t[SLOT] += G * s.C * seen * of_term;
-  t[RESULT] += G * (seen * sums + 2.0 * pixels) * s.M * vectors;
+  t[RESULT] += G * (sums + 2.0 * pixels) * s.M * vectors;
   if (!in_place) t[PACKED] += G * s.M * s.C * taps;
   t[FAR_LINE] += weight * far_lines(weight_bytes(s, m.bytes), images.panels);
   t[IN] += G * s.C * s.h.source * s.w.source * vectors * m.lanes;

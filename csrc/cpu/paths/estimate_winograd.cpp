@@ -3,6 +3,7 @@
 #include "../gemm/product.h"
 #include "../winograd/across_channels.h"
 #include "../winograd/across_tiles.h"
+#include "../winograd/schedule.h"
 #include "../winograd/weight_across_tiles.h"
 #include "estimates.h"
 
@@ -39,6 +40,22 @@ double slots(const Machine& m, int64_t rows, int64_t columns, int64_t most) {
   return sum;
 }
 
+// How much longer than half of their time two threads take for equal jobs that do not divide evenly.
+double unevenness(int64_t jobs) { return 2.0 * ceil_div(jobs, 2) / jobs; }
+
+// What jobs of a plan for two threads share unevenly.
+struct Unevenness {
+  double input, rest;  // the transform of the input; products, filters and outputs
+
+  template <class Schedule>
+  explicit Unevenness(const Schedule& p) {
+    const int64_t blocks = p.form.blocks(), groups = p.form.c.groups;
+    const int64_t jobs = p.by_groups ? groups : p.filters_private ? p.form.units : groups * blocks;
+    rest = unevenness(jobs);
+    input = p.by_groups ? rest : p.own_input ? 2 : unevenness(p.filters_private ? blocks : jobs);
+  }
+};
+
 template <class T>
 void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
   using Sum = typename Element<T>::Sum;
@@ -59,6 +76,10 @@ void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
     t[backward_weight ? WEIGHT_IN : IN] += G * points * c.C * vectors;
     t[backward_weight ? WEIGHT_OUT : OUT] +=
         G * points * (backward_weight ? m_vectors * tiles : c.M * vectors);
+    if (!backward_weight) {
+      const Unevenness more(WinogradSchedule<AcrossTiles<T>, T>(c, 2, nullptr));
+      t[IN] *= more.input, t[OUT] *= more.rest, t[SLOT] *= more.rest;
+    }
     t[ROW] += G * (c.C + c.M) * tile_rows;
     t[FILTER] += G * points * c.C * c.M / m.lanes;
   } else {
@@ -74,6 +95,10 @@ void count_tiles(const WinogradConv& c, bool backward_weight, Times& t) {
     const double pixels = tiles * out * (WINOGRAD_POINTS * c_vectors + out * m_vectors);
     t[c.x.w == 1 ? TURNED : PIXEL] += G * pixels;
     t[FILTER] += G * points * c.C * m_vectors;
+    if (!backward_weight) {
+      const Unevenness more(WinogradSchedule<AcrossChannels<T>, T>(c, 2, nullptr));
+      t[CHANNEL_IN] *= more.input, t[CHANNEL_OUT] *= more.rest, t[CHANNEL_SLOT] *= more.rest;
+    }
   }
   t[FILTER_READ] += G * c.C * c.M * c.K * c.K;
   if (backward_weight)

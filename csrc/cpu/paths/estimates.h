@@ -6,6 +6,7 @@
 #include "../../core/dtype.h"
 #include "../common/context.h"
 #include "../common/correlation.h"
+#include "../gemm/product.h"
 #include "../simd/table.h"
 #include "costs.h"
 
@@ -23,9 +24,8 @@ struct Machine {
   template <class T>
   static Machine of() {
     using Sum = typename Element<T>::Sum;
-    constexpr int64_t WIDE_BYTES = 64;
     const int64_t lanes = row_kernels<Sum>(isa()).lanes, bytes = sizeof(Sum);
-    return {lanes, bytes, lanes * bytes < WIDE_BYTES ? 5.0 : 8.0};
+    return {lanes, bytes, double(least_sums(lanes * bytes))};
   }
 };
 

@@ -25,7 +25,7 @@ struct AcrossChannels {
   bool stream = false;               // non-temporal stores of V
   int64_t parts, u_point, u_part, u_unit, m_unit;
 
-  explicit AcrossChannels(const WinogradConv& conv)
+  AcrossChannels(const WinogradConv& conv, int threads)
       : c(conv),
         k(row_kernels<P>(isa_for_channels(conv.M, sizeof(T)))),
         transforms(winograd_kernels<T>(isa_for_channels(conv.M, sizeof(T))).transforms(conv.K)),
@@ -35,6 +35,7 @@ struct AcrossChannels {
         unit(panel_channels<T>(conv, lanes)),
         units(ceil_div(conv.M, unit)) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
+    grid.cut_for(threads, c.groups, units);
     // One more line than needed spreads the 36 points of a tile over cache sets.
     v_part = grid.block_tiles() * WINOGRAD_PART;
     parts = ceil_div(c.C, WINOGRAD_PART);

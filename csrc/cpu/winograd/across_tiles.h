@@ -53,10 +53,11 @@ struct AcrossTiles {
   bool stream_output;   // non-temporal stores of y, if the caches do not hold it beside x
   int64_t parts, u_point, u_part, u_unit;
 
-  explicit AcrossTiles(const WinogradConv& conv)
-      : AcrossTiles(conv, tiles_of_block<T>(conv, row_kernels<P>(isa()).lanes, BLOCK_TILES),
+  AcrossTiles(const WinogradConv& conv, int threads)
+      : AcrossTiles(conv, threads,
+                    tiles_of_block<T>(conv, row_kernels<P>(isa()).lanes, BLOCK_TILES),
                     ProductKernels<T>::TILE_VECTORS * row_kernels<P>(isa()).lanes) {}
-  AcrossTiles(const WinogradConv& conv, int64_t block_tiles, int64_t panel_tiles)
+  AcrossTiles(const WinogradConv& conv, int threads, int64_t block_tiles, int64_t panel_tiles)
       : c(conv),
         k(row_kernels<P>(isa())),
         transforms(winograd_kernels<T>(isa()).transforms(conv.K)),
@@ -73,6 +74,12 @@ struct AcrossTiles {
     tile_columns = ceil_div(c.OW, out);
     tiles = c.N * tile_rows * tile_columns;
     block = min64(block_tiles, round_up(tiles, lanes));
+    if (units < threads || !units_are_jobs(blocks(), units)) {
+      // Makes as many blocks for every thread, where they are few.
+      const int64_t vectors = ceil_div(tiles, lanes);
+      const int64_t count = even_cut(blocks(), vectors, c.groups, threads);
+      if (count > blocks()) block = ceil_div(vectors, count) * lanes;
+    }
     panel = min64(panel_tiles, block_tiles);
     v_panel = round_up(c.C * panel, LINE);
     v_point = ceil_div(block, panel) * v_panel + LINE;

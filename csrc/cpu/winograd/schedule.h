@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "../common/workspace.h"
+#include "tiles.h"
 #include "winograd.h"
 
 namespace fastconv::cpu {
@@ -42,7 +43,6 @@ constexpr int64_t SHARED_FILTER_BYTES = int64_t(8) << 20;
 constexpr int64_t SHARED_INPUT_BYTES = int64_t(32) << 20;
 constexpr int64_t STREAMED_INPUT_BYTES = int64_t(2) << 20;  // larger V: non-temporal stores
 constexpr int64_t MOST_OUTPUT_BYTES = int64_t(1) << 19;     // of M, beside a part of U in L2
-constexpr int64_t FEW_BLOCKS = 4;
 
 // A form (across_*.h) provides
 //   blocks()                        blocks of v_block elements of V
@@ -67,9 +67,9 @@ struct WinogradSchedule {
   mutable std::atomic<bool> stands{true};  // whether all outputs so far are valid
 
   WinogradSchedule(const WinogradConv& conv, int wanted_threads, WinogradSeconds* stages)
-      : form(conv), threads(wanted_threads), seconds(stages) {
+      : form(conv, wanted_threads), threads(wanted_threads), seconds(stages) {
     filters_private = form.units * form.u_unit * int64_t(sizeof(T)) > SHARED_FILTER_BYTES ||
-                      (form.blocks() < FEW_BLOCKS && form.blocks() <= form.units);
+                      units_are_jobs(form.blocks(), form.units);
     chunk = filters_private ? 1 : min64(form.units, max64(1, CHUNK_CHANNELS / form.unit));
     super_blocks =
         clamp64(SHARED_INPUT_BYTES / (form.v_block * int64_t(sizeof(T))), 1, form.blocks());

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "../common/finish.h"
+#include "../common/parallel.h"
 #include "../gemm/product.h"
 #include "../simd/table.h"
 #include "table.h"
@@ -30,6 +31,12 @@ int64_t tiles_of_block(const WinogradConv& c, int64_t lanes, int64_t most) {
          lanes;
 }
 
+// Whether units of output channels are better jobs than blocks of tiles, even if U is small.
+constexpr bool units_are_jobs(int64_t blocks, int64_t units) {
+  constexpr int64_t FEW_BLOCKS = 4;
+  return blocks < FEW_BLOCKS && blocks <= units;
+}
+
 // A block has `rows` tile rows by `columns` tile columns. Tile rows are numbered through all
 // images.
 struct TileBlock {
@@ -52,6 +59,12 @@ struct TileGrid {
     block_columns = ceil_div(columns, ceil_div(columns, block_tiles));
     block_rows = clamp64(block_tiles / block_columns, 1, rows);
     block_rows = ceil_div(rows, ceil_div(rows, block_rows));
+  }
+  // Makes as many blocks for every thread, where blocks are few and the jobs.
+  void cut_for(int threads, int64_t groups, int64_t units) {
+    if (units >= threads && units_are_jobs(blocks(), units)) return;
+    const int64_t of_row = blocks() / row_blocks();
+    block_rows = ceil_div(rows, even_cut(row_blocks(), rows, of_row * groups, threads));
   }
   int64_t row_blocks() const { return ceil_div(rows, block_rows); }
   int64_t blocks() const { return row_blocks() * ceil_div(columns, block_columns); }

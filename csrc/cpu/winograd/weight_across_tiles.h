@@ -32,7 +32,7 @@ struct WeightAcrossTiles {
         lanes(k.lanes),
         panel(panel_vectors(conv, lanes) * lanes),
         panels(ceil_div(conv.M, panel)),
-        input(conv, strip_tiles(conv, lanes), WINOGRAD_PART) {
+        input(conv, 1, strip_tiles(conv, lanes), WINOGRAD_PART) {
     constexpr int64_t LINE = CACHE_LINE / int64_t(sizeof(T));
     m_panel = input.block * panel + LINE;
     m_point = panels * m_panel;
