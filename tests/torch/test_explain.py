@@ -21,9 +21,9 @@ class Odd(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first = fastconv.Conv2d(3, 16, 3, padding=1)
-        self.block = nn.Sequential(fastconv.Conv2d(16, 16, 3, padding=1), fastconv.MaxPool2d(2))
-        self.strided = fastconv.Conv2d(16, 8, 3, stride=2, groups=2)
+        self.first = fastconv.Conv2d(3, 32, 3, padding=1)
+        self.block = nn.Sequential(fastconv.Conv2d(32, 32, 3, padding=1), fastconv.MaxPool2d(2))
+        self.strided = fastconv.Conv2d(32, 8, 3, stride=2, groups=2)
         self.small = fastconv.Conv2d(8, 1, 1)
         self.pool = fastconv.AdaptiveAvgPool2d(2)
         self.torchs = nn.Conv2d(1, 2, 1)
