@@ -56,17 +56,21 @@ def of(case: Case, dtype: torch.dtype) -> "ConvProblem | PoolProblem":
 
 def product_flop(case: ConvCase, direction: str) -> int:
     """Additions and multiplications of Winograd's 36 matrix products: what it does beside its
-    transforms. backward_weight has as many as forward.
+    transforms. backward_weight has as many as forward. A dilated layer is many small images.
     """
     out = WINOGRAD_POINTS + 1 - case.KH
-    height, width = case.input_size[2:] if direction == "backward_input" else case.output_size[2:]
-    tiles = case.N * -(-height // out) * -(-width // out)
+    extents = case.input_size[2:] if direction == "backward_input" else case.output_size[2:]
+    tiles = case.N
+    for extent, dilation in zip(extents, case.dilation, strict=True):
+        of_image = -(-extent // dilation)
+        tiles *= dilation * -(-of_image // out)
     return 2 * WINOGRAD_POINTS**2 * tiles * case.IC * case.OC // case.groups
 
 
 def flop_done(case: Case, direction: str, path: str | None, counted: int) -> int:
     """Additions and multiplications that a path of fastconv does, of those that are counted."""
-    return product_flop(case, direction) if path == "winograd" else counted
+    by_winograd = path is not None and path.endswith("winograd")
+    return product_flop(case, direction) if by_winograd else counted
 
 
 class ConvProblem:

@@ -135,6 +135,8 @@ def test_the_share_of_the_peak_is_of_what_winograd_does():
     case = spec.parse("1x16x8x8 -> 16, 3x3, padding 1")
     assert problems.flop_done(case, "forward", "winograd", 0) == 2 * 4 * 36 * 16 * 16
     assert problems.flop_done(case, "forward", "direct", 7) == 7
+    dilated = spec.parse("1x16x8x10 -> 16, 3x3, padding 2, dilation 2")  # 4 images of 4 x 5
+    assert problems.flop_done(dilated, "forward", "dilated-winograd", 0) == 2 * 8 * 36 * 16 * 16
     problem = problems.of(case, torch.float32)
     told = layer.layer_row.explained(problem, "forward", torch.contiguous_format)["forward"]
     done = layer.operations_done(problem, "forward")[peers.OURS]

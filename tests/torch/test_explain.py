@@ -51,7 +51,7 @@ def test_every_layer_and_direction_has_a_row_with_its_reason(memory_format):
         assert compared[0][0] == row.path and {"winograd", "direct"} <= set(dict(compared))
         assert [float(ms) for _, ms in compared] == sorted(float(ms) for _, ms in compared)
     assert first[0].multiply_adds == 2 * 32 * 20 * 20 * 27 and first[0].workspace > 0
-    assert first[0].shape.startswith("2x3x20x20 -> 16x20x20, 3x3, padding 1")
+    assert first[0].shape.startswith("2x3x20x20 -> 32x20x20, 3x3, padding 1")
     assert "the stride is not 1" in rows_of(found, "strided")[0].why
     assert {r.path for r in rows_of(found, "small")} == {"tiny"}
     assert [r.direction for r in rows_of(found, "pool")] == ["forward", "backward"]
